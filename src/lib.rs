@@ -1,0 +1,1 @@
+//! Concurrency limits on named resources.
