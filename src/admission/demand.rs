@@ -1,0 +1,80 @@
+//! What a request asks of which resources.
+
+use std::{ops::Deref, sync::Arc};
+
+/// `units` of the resource with this index in the limiter's canonical order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) resource: u32,
+    pub(crate) units: u32,
+}
+
+/// Sets up to this size are stored inline, so that claiming them allocates nothing.
+const INLINE: usize = 3;
+
+/// The demands of one request, in canonical order, each resource at most once. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) enum Demands {
+    Few(u8, [Demand; INLINE]),
+    Many(Arc<[Demand]>),
+}
+
+impl Demands {
+    /// Collects demands; the caller has checked that no resource is repeated.
+    pub(crate) fn collect(mut demands: impl Iterator<Item = Demand>) -> Self {
+        let mut few = [Demand {
+            resource: 0,
+            units: 0,
+        }; INLINE];
+        let mut len = 0;
+        while let Some(demand) = demands.next() {
+            if len == INLINE {
+                return Self::Many(few.into_iter().chain([demand]).chain(demands).collect());
+            }
+            few[len] = demand;
+            len += 1;
+        }
+        Self::Few(len as u8, few)
+    }
+
+    /// The same demands in canonical order.
+    pub(crate) fn sorted(mut self) -> Self {
+        match &mut self {
+            Self::Few(len, few) => few[..usize::from(*len)].sort_by_key(|d| d.resource),
+            Self::Many(many) => {
+                let mut sorted = many.to_vec();
+                sorted.sort_by_key(|d| d.resource);
+                *many = sorted.into();
+            }
+        }
+        self
+    }
+
+    /// The units asked of `resource`, 0 if none.
+    pub(crate) fn units_of(&self, resource: u32) -> u32 {
+        self.iter()
+            .find(|d| d.resource == resource)
+            .map_or(0, |d| d.units)
+    }
+
+    /// Whether both ask for the same resources, whatever the units.
+    pub(crate) fn same_resources(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(&**other)
+                .all(|(a, b)| a.resource == b.resource)
+    }
+}
+
+impl Deref for Demands {
+    type Target = [Demand];
+
+    #[inline]
+    fn deref(&self) -> &[Demand] {
+        match self {
+            Self::Few(len, few) => &few[..usize::from(*len)],
+            Self::Many(many) => many,
+        }
+    }
+}

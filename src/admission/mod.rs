@@ -1,0 +1,26 @@
+//! Who goes next: the decision, and nothing else.
+//!
+//! This module has no clock, no lock, no async and no I/O. Events and the time go in, verdicts come
+//! out; the [`gate`](crate::gate) drives it in production, a property test drives it against a
+//! sequential model.
+//!
+//! * [`Demands`]: what a request asks of which resources, by index.
+//! * [`Usage`]: how much of one resource is in use, out of how much.
+//! * [`Ledger`]: where the usages are kept; atomics in production, plain values in tests.
+//! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
+
+mod deadlines;
+mod demand;
+mod ledger;
+mod queue;
+#[cfg(all(test, not(tcl_loom)))]
+mod tests;
+mod waiters;
+
+pub(crate) use demand::{Demand, Demands};
+pub(crate) use ledger::{Ledger, Usage};
+pub(crate) use queue::{Answer, Arrival, Queue, Verdict};
+pub(crate) use waiters::Ticket;
+
+/// A point in time or a span, in nanoseconds since the limiter was built. Lasts 584 years.
+pub(crate) type Nanos = u64;

@@ -1,0 +1,402 @@
+//! The waiters and the order among them.
+
+use slab::Slab;
+
+use super::{
+    Demands, Ledger, Nanos,
+    deadlines::Deadlines,
+    waiters::{List, Ticket, Waiter, Waiters},
+};
+
+/// What became of a waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Its demands are taken in the ledger, in its name.
+    Granted,
+    /// Its deadline passed; `short` is a resource it was waiting for.
+    TimedOut { short: u32 },
+}
+
+/// A request that arrives at the queue.
+#[derive(Debug)]
+pub(crate) struct Arrival<T> {
+    /// Comes back with the verdict.
+    pub(crate) payload: T,
+    pub(crate) demands: Demands,
+    pub(crate) deadline: Nanos,
+    /// Instead of each resource's own bound on the length of its queue.
+    pub(crate) max_waiting: Option<usize>,
+}
+
+/// What the queue says to an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Its demands are taken in the ledger.
+    Granted,
+    Queued(Ticket),
+    /// Its set does not fit and it has no time to wait; it lacks `short`.
+    NoTime {
+        short: u32,
+    },
+    /// Its set does not fit and the queue at `resource` is at its bound.
+    Full {
+        resource: u32,
+    },
+}
+
+/// How often later requests may be granted a resource that a waiter wants but cannot use yet, before
+/// its units are set aside there.
+pub(crate) const PATIENCE: u32 = 32;
+
+/// Waiters for sets of resources, and who of them goes next.
+///
+/// 1. A set is granted all together, or not at all. A waiter holds nothing.
+/// 2. Waiters that ask for the same resources form a *class* and are served first come, first served.
+///    The first of each class contends; those behind it do not.
+/// 3. A contender that lacks room at a resource is *short* there, and everyone later waits behind it
+///    at that resource. So narrow claims do not starve a wide one.
+/// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a request
+///    by one that waits for something else.
+/// 5. That alone could overtake a set for ever. A contender that was overtaken [`PATIENCE`] times has
+///    its units set aside: later ones get only what is left beside them, unless nothing at all of the
+///    resource is in use (rule 4 again).
+///
+/// A verdict costs O(c) in the number of classes at the resource, which is the number of different
+/// resource sets that now wait there, and does not depend on the number of waiters.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    waiters: Waiters<T>,
+    classes: Slab<List>,
+    lines: Vec<Line>,
+    deadlines: Deadlines,
+    /// The resources at which something may have become possible.
+    dirty: Vec<u32>,
+    next_seq: u64,
+}
+
+/// What waits at one resource.
+#[derive(Debug)]
+struct Line {
+    /// The first waiter of each class that asks for the resource, in order of arrival.
+    heads: Vec<Head>,
+    waiting: usize,
+    max_waiting: usize,
+    dirty: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    seq: u64,
+    key: u32,
+}
+
+impl<T> Queue<T> {
+    /// A queue for as many resources as there are bounds on the number of their waiters.
+    pub(crate) fn new(max_waiting: impl IntoIterator<Item = usize>) -> Self {
+        let lines: Vec<Line> = max_waiting
+            .into_iter()
+            .map(|max_waiting| Line {
+                heads: Vec::new(),
+                waiting: 0,
+                max_waiting,
+                dirty: false,
+            })
+            .collect();
+        Self {
+            waiters: Waiters::new(),
+            classes: Slab::new(),
+            dirty: Vec::with_capacity(lines.len()),
+            lines,
+            deadlines: Deadlines::new(),
+            next_seq: 0,
+        }
+    }
+
+    /// Grants, queues or refuses an arrival.
+    pub(crate) fn arrive(
+        &mut self,
+        now: Nanos,
+        arrival: Arrival<T>,
+        ledger: &mut impl Ledger,
+    ) -> Answer {
+        for demand in &*arrival.demands {
+            ledger.contend(demand.resource);
+        }
+        let answer = self.answer(now, arrival, ledger);
+        if let Answer::Queued(ticket) = answer {
+            self.count(ticket.key, ledger, |waiting| waiting + 1);
+        }
+        answer
+    }
+
+    fn answer(&mut self, now: Nanos, arrival: Arrival<T>, ledger: &mut impl Ledger) -> Answer {
+        let Arrival {
+            payload,
+            demands,
+            deadline,
+            max_waiting,
+        } = arrival;
+        let seq = self.next_seq;
+        let class = self.class_of(&demands);
+        let short = match class {
+            Some(_) => self
+                .short(seq, &demands, ledger)
+                .or(Some(demands[0].resource)),
+            None => self.short(seq, &demands, ledger),
+        };
+        let refusal = match short {
+            None => {
+                self.take(seq, &demands, ledger);
+                Some(Answer::Granted)
+            }
+            Some(short) if deadline <= now => Some(Answer::NoTime { short }),
+            Some(_) => self.full(&demands, max_waiting),
+        };
+        if let Some(answer) = refusal {
+            for demand in &*demands {
+                ledger.waiting(demand.resource, self.waiting(demand.resource));
+            }
+            return answer;
+        }
+
+        self.next_seq += 1;
+        let class = class.unwrap_or_else(|| self.classes.insert(List::EMPTY) as u32);
+        let list = &mut self.classes[class as usize];
+        let is_head = list.head().is_none();
+        let ticket = self
+            .waiters
+            .push_back(list, payload, demands, seq, deadline, class);
+        if is_head {
+            self.enter_heads(ticket.key);
+        }
+        let waiters = &self.waiters;
+        self.deadlines
+            .push(deadline, ticket, waiters.len(), |t| waiters.contains(t));
+        Answer::Queued(ticket)
+    }
+
+    /// Units of `resource` were released, or its limit was raised.
+    pub(crate) fn freed(&mut self, resource: u32) {
+        let line = &mut self.lines[resource as usize];
+        if !line.dirty && !line.heads.is_empty() {
+            line.dirty = true;
+            self.dirty.push(resource);
+        }
+    }
+
+    /// Takes a waiter out of the queue; `None` if it has had its verdict.
+    pub(crate) fn cancel(&mut self, ticket: Ticket, ledger: &mut impl Ledger) -> Option<T> {
+        self.waiters
+            .contains(ticket)
+            .then(|| self.remove(ticket.key, ledger).payload)
+    }
+
+    /// Whether [`next_verdict`](Self::next_verdict) has something to look at.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// The next waiter that can go, or that should have gone but is out of time. Called until there
+    /// is none, it leaves no waiter asleep whose set fits.
+    pub(crate) fn next_verdict(
+        &mut self,
+        now: Nanos,
+        ledger: &mut impl Ledger,
+    ) -> Option<(T, Verdict)> {
+        while let Some(&resource) = self.dirty.last() {
+            if let Some(decided) = self.scan(resource, now, ledger) {
+                return Some(decided);
+            }
+            self.dirty.pop();
+            self.lines[resource as usize].dirty = false;
+        }
+        None
+    }
+
+    /// The next waiter whose deadline has come.
+    pub(crate) fn next_expired(
+        &mut self,
+        now: Nanos,
+        ledger: &mut impl Ledger,
+    ) -> Option<(T, Verdict)> {
+        let (deadline, ticket) = self.deadlines.next(|t| self.waiters.contains(t))?;
+        (deadline <= now).then(|| self.time_out(ticket.key, ledger))
+    }
+
+    /// The earliest deadline of all waiters.
+    pub(crate) fn next_deadline(&mut self) -> Option<Nanos> {
+        let waiters = &self.waiters;
+        self.deadlines
+            .next(|t| waiters.contains(t))
+            .map(|(deadline, _)| deadline)
+    }
+
+    /// How many requests are queued at `resource`.
+    pub(crate) fn waiting(&self, resource: u32) -> usize {
+        self.lines[resource as usize].waiting
+    }
+
+    /// What the waiters brought along, in no particular order.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
+        self.waiters.iter().map(|waiter| &waiter.payload)
+    }
+
+    /// The first contender at `resource` that fits or is out of time. Stops at one that is short
+    /// there: nobody later can go.
+    fn scan(
+        &mut self,
+        resource: u32,
+        now: Nanos,
+        ledger: &mut impl Ledger,
+    ) -> Option<(T, Verdict)> {
+        let mut position = 0;
+        loop {
+            let head = *self.lines[resource as usize].heads.get(position)?;
+            let waiter = self.waiters.get(head.key);
+            if waiter.deadline < now {
+                return Some(self.time_out(head.key, ledger));
+            }
+            match self.short(head.seq, &waiter.demands, ledger) {
+                None => {
+                    let demands = waiter.demands.clone();
+                    self.take(head.seq, &demands, ledger);
+                    let waiter = self.remove(head.key, ledger);
+                    return Some((waiter.payload, Verdict::Granted));
+                }
+                Some(short)
+                    if short == resource || {
+                        let units = waiter.demands.units_of(resource);
+                        !self.has_room(resource, head.seq, units, ledger)
+                    } =>
+                {
+                    return None;
+                }
+                Some(_) => position += 1,
+            }
+        }
+    }
+
+    /// The first resource at which a request that arrived as number `seq` lacks room.
+    fn short(&self, seq: u64, demands: &Demands, ledger: &impl Ledger) -> Option<u32> {
+        demands
+            .iter()
+            .find(|d| !self.has_room(d.resource, seq, d.units, ledger))
+            .map(|d| d.resource)
+    }
+
+    /// Whether `units` of `resource` are there for a request that arrived as number `seq`: beside what
+    /// is in use, behind nobody who is short, and beside what is set aside.
+    fn has_room(&self, resource: u32, seq: u64, units: u32, ledger: &impl Ledger) -> bool {
+        let usage = ledger.usage(resource);
+        let limit = u64::from(usage.limit());
+        let mut taken = u64::from(usage.in_use());
+        for earlier in self.contenders_before(resource, seq) {
+            let wanted = u64::from(earlier.demands.units_of(resource));
+            if taken + wanted > limit {
+                return false;
+            }
+            if earlier.overtaken >= PATIENCE && usage.in_use() > 0 {
+                taken += wanted;
+            }
+        }
+        taken + u64::from(units) <= limit
+    }
+
+    fn contenders_before(&self, resource: u32, seq: u64) -> impl Iterator<Item = &Waiter<T>> {
+        self.lines[resource as usize]
+            .heads
+            .iter()
+            .take_while(move |head| head.seq < seq)
+            .map(|head| self.waiters.get(head.key))
+    }
+
+    /// Takes the demands of the request that arrived as number `seq`; whoever came before it and
+    /// wants one of the same resources was overtaken.
+    fn take(&mut self, seq: u64, demands: &Demands, ledger: &mut impl Ledger) {
+        for demand in &**demands {
+            ledger.take(demand.resource, demand.units);
+            for head in &self.lines[demand.resource as usize].heads {
+                if head.seq >= seq {
+                    break;
+                }
+                let overtaken = &mut self.waiters.get_mut(head.key).overtaken;
+                *overtaken = overtaken.saturating_add(1);
+            }
+        }
+    }
+
+    fn time_out(&mut self, key: u32, ledger: &mut impl Ledger) -> (T, Verdict) {
+        let waiter = self.waiters.get(key);
+        let short = self
+            .short(waiter.seq, &waiter.demands, ledger)
+            .unwrap_or(waiter.demands[0].resource);
+        let waiter = self.remove(key, ledger);
+        (waiter.payload, Verdict::TimedOut { short })
+    }
+
+    /// The bound that an arrival would exceed.
+    fn full(&self, demands: &Demands, max_waiting: Option<usize>) -> Option<Answer> {
+        demands
+            .iter()
+            .map(|d| (d.resource, &self.lines[d.resource as usize]))
+            .find(|(_, line)| line.waiting >= max_waiting.unwrap_or(line.max_waiting))
+            .map(|(resource, _)| Answer::Full { resource })
+    }
+
+    /// The class of those that wait for the same resources, if anybody does.
+    fn class_of(&self, demands: &Demands) -> Option<u32> {
+        self.lines[demands[0].resource as usize]
+            .heads
+            .iter()
+            .map(|head| self.waiters.get(head.key))
+            .find(|head| head.demands.same_resources(demands))
+            .map(|head| head.class)
+    }
+
+    /// Takes a waiter out; whoever it stood in front of may go now.
+    fn remove(&mut self, key: u32, ledger: &mut impl Ledger) -> Waiter<T> {
+        self.count(key, ledger, |waiting| waiting - 1);
+        let class = self.waiters.get(key).class;
+        let list = &mut self.classes[class as usize];
+        let was_head = list.head() == Some(key);
+        let waiter = self.waiters.remove(list, key);
+        if was_head {
+            let successor = list.head();
+            for demand in &*waiter.demands {
+                self.lines[demand.resource as usize]
+                    .heads
+                    .retain(|head| head.key != key);
+            }
+            match successor {
+                Some(successor) => self.enter_heads(successor),
+                None => drop(self.classes.remove(class as usize)),
+            }
+            for demand in &*waiter.demands {
+                self.freed(demand.resource);
+            }
+        }
+        waiter
+    }
+
+    /// The waiter has become the first of its class.
+    fn enter_heads(&mut self, key: u32) {
+        let waiter = self.waiters.get(key);
+        let head = Head {
+            seq: waiter.seq,
+            key,
+        };
+        for demand in &*waiter.demands {
+            let heads = &mut self.lines[demand.resource as usize].heads;
+            let position = heads.partition_point(|other| other.seq < head.seq);
+            heads.insert(position, head);
+        }
+    }
+
+    fn count(&mut self, key: u32, ledger: &mut impl Ledger, change: impl Fn(usize) -> usize) {
+        for demand in &*self.waiters.get(key).demands {
+            let waiting = &mut self.lines[demand.resource as usize].waiting;
+            *waiting = change(*waiting);
+            ledger.waiting(demand.resource, *waiting);
+        }
+    }
+}

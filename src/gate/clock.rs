@@ -1,0 +1,64 @@
+//! The one place that reads a clock.
+
+use crate::admission::Nanos;
+
+#[cfg(not(tcl_loom))]
+pub(super) use tokio_clock::Clock;
+
+#[cfg(tcl_loom)]
+pub(super) use manual_clock::Clock;
+
+#[cfg(not(tcl_loom))]
+mod tokio_clock {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Nanos;
+
+    /// Time since the limiter was built, on tokio's clock, so that tests can pause it.
+    pub(in crate::gate) struct Clock(Instant);
+
+    impl Clock {
+        pub(in crate::gate) fn start() -> Self {
+            Self(Instant::now())
+        }
+
+        pub(in crate::gate) fn now(&self) -> Nanos {
+            let elapsed = Instant::now().saturating_duration_since(self.0);
+            Nanos::try_from(elapsed.as_nanos()).unwrap_or(Nanos::MAX)
+        }
+
+        /// The instant that this clock calls `time`; about 30 years ahead if that is out of range.
+        pub(in crate::gate) fn instant(&self, time: Nanos) -> Instant {
+            const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+            let far = self.0 + FAR;
+            self.0
+                .checked_add(Duration::from_nanos(time))
+                .map_or(far, |instant| instant.min(far))
+        }
+    }
+}
+
+#[cfg(tcl_loom)]
+mod manual_clock {
+    use super::Nanos;
+    use crate::sync::{AtomicU64, Ordering};
+
+    /// Time that stands still until a loom test moves it.
+    pub(in crate::gate) struct Clock(AtomicU64);
+
+    impl Clock {
+        pub(in crate::gate) fn start() -> Self {
+            Self(AtomicU64::new(0))
+        }
+
+        pub(in crate::gate) fn now(&self) -> Nanos {
+            self.0.load(Ordering::Acquire)
+        }
+
+        pub(in crate::gate) fn set(&self, time: Nanos) {
+            self.0.store(time, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One timer for all who wait at a gate.
+//!
+//! A sleep for each waiter would take the lock of tokio's timer at its first poll and again at its
+//! drop. Instead one task sleeps until the earliest deadline. It starts with the first waiter and ends
+//! when it wakes up and finds nobody waiting. Where every request has the same timeout, a new deadline
+//! is never the earliest, and waiting does not touch the timer at all.
+//!
+//! There is one such task per runtime that waits here, because a current-thread runtime runs its tasks
+//! only while somebody blocks on it: nobody may depend on the timer of another runtime.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Handle, Id},
+    sync::Notify,
+};
+
+use super::Gate;
+use crate::{admission::Nanos, sync::lock};
+
+/// After this many rounds of wake-ups the timer lets other tasks run.
+pub(super) const BATCH: usize = 16;
+
+/// The timers that run for a gate.
+pub(super) struct Alarms(Vec<Alarm>);
+
+struct Alarm {
+    runtime: Id,
+    /// When it will look again.
+    at: Nanos,
+    /// Makes it look now.
+    bell: Arc<Notify>,
+}
+
+/// What a new deadline asks for.
+pub(super) enum Rouse {
+    Nobody,
+    Ring(Arc<Notify>),
+    Start,
+}
+
+impl Alarms {
+    pub(super) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Sees to it that the timer of `runtime` looks at `deadline` or before.
+    pub(super) fn rouse(&mut self, runtime: Option<&Handle>, deadline: Nanos) -> Rouse {
+        let alarm = runtime.and_then(|runtime| {
+            let id = runtime.id();
+            self.0.iter_mut().find(|alarm| alarm.runtime == id)
+        });
+        match alarm {
+            None => Rouse::Start,
+            Some(alarm) if alarm.at <= deadline => Rouse::Nobody,
+            Some(alarm) => {
+                alarm.at = deadline;
+                Rouse::Ring(Arc::clone(&alarm.bell))
+            }
+        }
+    }
+
+    /// The timer of `runtime` will look again at `next`, or ends.
+    pub(super) fn set(&mut self, runtime: Id, next: Option<Nanos>) {
+        match next {
+            None => self.0.retain(|alarm| alarm.runtime != runtime),
+            Some(next) => {
+                if let Some(alarm) = self.0.iter_mut().find(|alarm| alarm.runtime == runtime) {
+                    alarm.at = next;
+                }
+            }
+        }
+    }
+}
+
+/// When a timer should look again.
+pub(super) enum Look {
+    Again,
+    At(Nanos),
+    Never,
+}
+
+impl Gate {
+    /// Starts the timer of this runtime, if it does not run.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, or in one without a time driver.
+    #[cold]
+    pub(super) fn start_timer(self: &Arc<Self>, runtime: Option<Handle>) {
+        if cfg!(tcl_loom) {
+            return; // Under loom the test is the timer.
+        }
+        let Some(runtime) = runtime else {
+            panic!(
+                "waiting for a resource needs a tokio runtime, for its deadline; wait inside one, \
+                 or use `try_acquire`, which does not wait"
+            );
+        };
+        // Panics here, in the caller's hands, and not unseen in the task, if time is not enabled.
+        drop(tokio::time::sleep(Duration::ZERO));
+        let bell = Arc::new(Notify::new());
+        let mut state = lock(&self.state);
+        if matches!(state.alarms.rouse(Some(&runtime), Nanos::MAX), Rouse::Start) {
+            state.alarms.0.push(Alarm {
+                runtime: runtime.id(),
+                at: 0,
+                bell: Arc::clone(&bell),
+            });
+            self.orphaned.store(false, Ordering::Release);
+            drop(state);
+            let timer = Timer {
+                gate: Arc::downgrade(self),
+                runtime: runtime.id(),
+                bell,
+            };
+            runtime.spawn(timer.run());
+        }
+    }
+
+    /// Starts a timer for a waiter whose own was shut down with its runtime.
+    pub(super) fn adopt(self: &Arc<Self>) {
+        if self.orphaned.load(Ordering::Acquire) {
+            self.start_timer(Handle::try_current().ok());
+        }
+    }
+}
+
+/// Set while waiters may be there without any timer.
+pub(super) type Orphaned = AtomicBool;
+
+/// The task. It does not keep its gate alive: one that nobody uses any more has no waiters.
+struct Timer {
+    gate: Weak<Gate>,
+    runtime: Id,
+    bell: Arc<Notify>,
+}
+
+impl Timer {
+    async fn run(mut self) {
+        while let Some(gate) = self.gate.upgrade() {
+            match gate.expire(self.runtime) {
+                Look::Again => {
+                    drop(gate);
+                    tokio::task::yield_now().await;
+                }
+                Look::At(time) => {
+                    let instant = gate.clock.instant(time);
+                    drop(gate);
+                    let _ = tokio::time::timeout_at(instant, self.bell.notified()).await;
+                }
+                Look::Never => {
+                    self.gate = Weak::new();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Timer {
+    /// Its runtime shuts down. Those who still wait, on other runtimes, have theirs look again.
+    fn drop(&mut self) {
+        let Some(gate) = self.gate.upgrade() else {
+            return;
+        };
+        let mut state = lock(&gate.state);
+        state.alarms.set(self.runtime, None);
+        gate.orphaned
+            .store(state.alarms.0.is_empty(), Ordering::Release);
+        for alarm in &state.alarms.0 {
+            alarm.bell.notify_one();
+        }
+        let orphans: Vec<_> = state.queue.payloads().filter_map(|n| n.waker()).collect();
+        drop(state);
+        for waker in orphans {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Everything that can be said about a limiter.
+
+use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Response;
+
+use super::{DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind};
+use crate::{
+    gate::Gate,
+    rejection::{Rejection, Responder},
+    resource::Resource,
+};
+
+/// Builds a [`Limiter`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_concurrency_limiter::{Limiter, Resource};
+///
+/// let db = Resource::new("db", 5);
+/// let limiter = Limiter::builder()
+///     .timeout(Duration::from_secs(2)) // clients of this service give up after 3 s
+///     .max_waiting(200)
+///     .resources([&db])
+///     .build();
+/// ```
+#[must_use = "a builder does nothing until `.build()`"]
+pub struct LimiterBuilder {
+    timeout: Duration,
+    max_waiting: usize,
+    resources: Vec<Resource>,
+    any_order: bool,
+    responder: Responder,
+}
+
+impl LimiterBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            timeout: DEFAULT_TIMEOUT,
+            max_waiting: DEFAULT_MAX_WAITING,
+            resources: Vec::new(),
+            any_order: false,
+            responder: Responder::default(),
+        }
+    }
+
+    /// How long a request may be queued. Default: [`DEFAULT_TIMEOUT`].
+    ///
+    /// Choose it below the patience of the clients. Zero turns away at once whatever does not fit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many requests may be queued at each resource that does not say so itself. Default:
+    /// [`DEFAULT_MAX_WAITING`]. A request that waits for a set counts at each of its resources.
+    pub fn max_waiting(mut self, requests: usize) -> Self {
+        self.max_waiting = requests;
+        self
+    }
+
+    /// Adds resources, in canonical order.
+    pub fn resources<I>(mut self, resources: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Borrow<Resource>,
+    {
+        self.resources
+            .extend(resources.into_iter().map(|r| r.borrow().clone()));
+        self
+    }
+
+    /// Accepts sets in any order.
+    ///
+    /// Sets are granted all together, so their order decides nothing. It is asked for because code in
+    /// which every set has one order stays right when somebody takes it apart into single steps.
+    pub fn any_order(mut self) -> Self {
+        self.any_order = true;
+        self
+    }
+
+    /// What rejected HTTP requests are told, instead of the 503: by every layer of this limiter that
+    /// does not say so itself, and by [`Rejection::response`].
+    ///
+    /// ```
+    /// use http::{Response, StatusCode};
+    /// use tower_concurrency_limiter::{Limiter, Rejection, Resource};
+    ///
+    /// let db = Resource::new("db", 5);
+    /// let limiter = Limiter::builder()
+    ///     .resources([&db])
+    ///     .on_reject(|rejection: &Rejection| {
+    ///         let mut response = Response::new(format!("{} is busy", rejection.resource()));
+    ///         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    ///         response
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn on_reject<F, B>(mut self, respond: F) -> Self
+    where
+        F: Fn(&Rejection) -> Response<B> + Send + Sync + 'static,
+        B: Into<Bytes>,
+    {
+        self.responder = Responder::new(move |rejection| respond(rejection).map(Into::into));
+        self
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_build`](Self::try_build) returns an error, with its message.
+    #[track_caller]
+    pub fn build(self) -> Limiter {
+        match self.try_build() {
+            Ok(limiter) => limiter,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// If there is no resource, if two have the same name, or if one belongs to another limiter.
+    pub fn try_build(self) -> Result<Limiter, InvalidLimiter> {
+        if self.resources.is_empty() {
+            return Err(InvalidLimiter(Kind::NoResources));
+        }
+        for (index, resource) in self.resources.iter().enumerate() {
+            let name = resource.shared_name();
+            if self.resources[..index]
+                .iter()
+                .any(|r| r.name() == resource.name())
+            {
+                return Err(InvalidLimiter(Kind::RepeatedName(Arc::clone(name))));
+            }
+        }
+        for (index, resource) in self.resources.iter().enumerate() {
+            if !resource.usage().register(index as u32) {
+                for registered in &self.resources[..index] {
+                    registered.usage().unregister();
+                }
+                let name = Arc::clone(resource.shared_name());
+                return Err(InvalidLimiter(Kind::Taken(name)));
+            }
+        }
+        Ok(Limiter(Arc::new(Inner {
+            gate: Arc::new(Gate::new(self.resources, self.max_waiting)),
+            timeout: self.timeout,
+            any_order: self.any_order,
+            responder: self.responder,
+        })))
+    }
+}
+
+impl fmt::Debug for LimiterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimiterBuilder")
+            .field("timeout", &self.timeout)
+            .field("max_waiting", &self.max_waiting)
+            .field("resources", &self.resources)
+            .field("any_order", &self.any_order)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! What can be wrong with a limiter or with a set.
+
+use std::{fmt, sync::Arc};
+
+/// A [`Limiter`](crate::Limiter) that cannot be built. The message names the cure.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InvalidLimiter(pub(super) Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    NoResources,
+    RepeatedName(Arc<str>),
+    Taken(Arc<str>),
+}
+
+impl InvalidLimiter {
+    /// Whether two resources have the same name.
+    pub fn is_repeated_name(&self) -> bool {
+        matches!(self.0, Kind::RepeatedName(_))
+    }
+
+    /// Whether a resource belongs to another limiter.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.0, Kind::Taken(_))
+    }
+}
+
+impl fmt::Display for InvalidLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::NoResources => f.write_str(
+                "a limiter needs at least one resource; pass all that its sets will name",
+            ),
+            Kind::RepeatedName(name) => write!(
+                f,
+                "two resources are named \"{name}\"; register a resource once, and give each its \
+                 own name"
+            ),
+            Kind::Taken(name) => write!(
+                f,
+                "resource \"{name}\" belongs to another limiter; clone that limiter, or register \
+                 the resource with this one alone"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for InvalidLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InvalidLimiter({self})")
+    }
+}
+
+impl std::error::Error for InvalidLimiter {}
+
+/// A resource set that cannot be granted as it is written. The message names the cure.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InvalidSet(pub(super) Fault);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    Empty,
+    Unregistered {
+        name: Arc<str>,
+    },
+    Repeated {
+        name: Arc<str>,
+    },
+    ZeroUnits {
+        name: Arc<str>,
+    },
+    TooWide {
+        name: Arc<str>,
+        units: usize,
+        limit: usize,
+    },
+    OutOfOrder {
+        order: String,
+    },
+}
+
+impl InvalidSet {
+    /// Whether the set is empty.
+    pub fn is_empty_set(&self) -> bool {
+        matches!(self.0, Fault::Empty)
+    }
+
+    /// Whether it names a resource that this limiter does not have.
+    pub fn is_unregistered(&self) -> bool {
+        matches!(self.0, Fault::Unregistered { .. })
+    }
+
+    /// Whether it names a resource twice.
+    pub fn is_repeated(&self) -> bool {
+        matches!(self.0, Fault::Repeated { .. })
+    }
+
+    /// Whether it claims 0 units of a resource, or more than its limit.
+    pub fn is_units(&self) -> bool {
+        matches!(self.0, Fault::ZeroUnits { .. } | Fault::TooWide { .. })
+    }
+
+    /// Whether its resources are not in canonical order.
+    pub fn is_out_of_order(&self) -> bool {
+        matches!(self.0, Fault::OutOfOrder { .. })
+    }
+}
+
+impl fmt::Display for InvalidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Fault::Empty => f.write_str("an empty set limits nothing; name at least one resource"),
+            Fault::Unregistered { name } => write!(
+                f,
+                "resource \"{name}\" is not registered with this limiter; add it to \
+                 `Limiter::new(timeout, [..])`"
+            ),
+            Fault::Repeated { name } => write!(
+                f,
+                "resource \"{name}\" stands in the set twice; name it once, with `.units(n)` for \
+                 more than one"
+            ),
+            Fault::ZeroUnits { name } => write!(
+                f,
+                "a claim of 0 units of \"{name}\" limits nothing; claim 1 or more, or leave it out"
+            ),
+            Fault::TooWide { name, units, limit } => write!(
+                f,
+                "a claim of {units} units of \"{name}\" can never be granted, its limit is \
+                 {limit}; claim fewer or raise the limit"
+            ),
+            Fault::OutOfOrder { order } => write!(
+                f,
+                "the set is not in the order in which its resources were registered; pass them as \
+                 [{order}], or build the limiter with `.any_order()`"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for InvalidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InvalidSet({self})")
+    }
+}
+
+impl std::error::Error for InvalidSet {}

@@ -1,0 +1,241 @@
+//! The registry of resources, and the ways in for code that is not a service.
+
+mod acquire;
+mod builder;
+mod error;
+pub(crate) mod nested;
+mod request;
+mod set;
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+pub use acquire::Acquire;
+pub use builder::LimiterBuilder;
+pub use error::{InvalidLimiter, InvalidSet};
+pub use request::AcquireRequest;
+pub(crate) use set::{Arrived, ResourceSet};
+
+use crate::{
+    gate::{Gate, Refused, Why},
+    permit::Permit,
+    rejection::{Reason, Rejection, Responder},
+    resource::{Claim, Resource},
+};
+
+/// How long a request may be queued unless something else is said: 5 s.
+///
+/// Most clients give up between 5 and 30 s. A request that is answered after its client has left is
+/// work for nobody, so the default stays at the short end.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many requests may be queued at a resource unless something else is said: 1,024.
+///
+/// A queue only has to bridge bursts; what has not been served within the timeout is refused anyway.
+/// At 1,024 requests of some kilobytes each, a full queue costs a few megabytes.
+pub const DEFAULT_MAX_WAITING: usize = 1024;
+
+/// The resources that share one queue discipline, and the way to their permits.
+///
+/// A cheap handle; clones are the same limiter. Build one at start-up with every resource of the
+/// service: their order is the canonical one in which sets are written down.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_concurrency_limiter::{Limiter, Resource};
+///
+/// # async fn query() -> u32 { 3 }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_concurrency_limiter::Rejection> {
+/// let db = Resource::new("db", 5);
+/// let fs = Resource::new("fs", 10);
+/// let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
+///
+/// let permit = limiter.acquire([&db, &fs]).await?; // both or neither; waits up to 5 s
+/// assert_eq!((db.in_use(), fs.in_use()), (1, 1));
+/// drop(permit);
+///
+/// let rows = limiter.run([&db], || query()).await?; // closed around a future
+/// # assert_eq!(rows, 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A resource belongs to one limiter at a time, because all that can stand in one set share a lock.
+#[derive(Clone)]
+pub struct Limiter(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) timeout: Duration,
+    any_order: bool,
+    responder: Responder,
+}
+
+impl Limiter {
+    /// A limiter of these resources, in canonical order, whose requests wait for at most `timeout`.
+    /// A timeout of zero turns away at once whatever does not fit.
+    ///
+    /// # Panics
+    ///
+    /// If there is no resource, if two have the same name, or if one belongs to another limiter.
+    /// [`LimiterBuilder::try_build`] returns an error instead.
+    #[track_caller]
+    pub fn new<I>(timeout: Duration, resources: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: std::borrow::Borrow<Resource>,
+    {
+        Self::builder()
+            .timeout(timeout)
+            .resources(resources)
+            .build()
+    }
+
+    /// A limiter with more to say about it.
+    pub fn builder() -> LimiterBuilder {
+        LimiterBuilder::new()
+    }
+
+    /// Waits for the set, and holds it until the permit is dropped.
+    ///
+    /// # Ordering
+    ///
+    /// Requests for the same resources are served first come, first served. Nobody overtakes an
+    /// earlier request at a resource that it still lacks; where it lacks nothing, it stands in
+    /// nobody's way. The request arrives, and its deadline starts, when the future is first polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue, and returns the set if it was granted at
+    /// that moment. Nothing is lost, but a new future queues at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Timeout`] if the set did not become free before the deadline,
+    /// [`Reason::QueueFull`] if too many were waiting already.
+    ///
+    /// # Panics
+    ///
+    /// At the call, at the caller's line: if the set is empty, names a resource twice or one of
+    /// another limiter, claims 0 units or more than the limit, or is out of order (see
+    /// [`LimiterBuilder::any_order`]). When it has to wait: outside a tokio runtime with a time driver.
+    #[track_caller]
+    pub fn acquire<I>(&self, set: I) -> Acquire
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        self.request(set).acquire()
+    }
+
+    /// Takes the set if that can be done at once. Works outside any runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Timeout`] if the set is not free, or an earlier request waits for it.
+    ///
+    /// # Panics
+    ///
+    /// If the set is wrong, as [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn try_acquire<I>(&self, set: I) -> Result<Permit, Rejection>
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        self.request(set).try_acquire()
+    }
+
+    /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has
+    /// panicked.
+    ///
+    /// Ordering, cancel safety, errors and panics are those of [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn run<I, F, Fut>(
+        &self,
+        set: I,
+        work: F,
+    ) -> impl Future<Output = Result<Fut::Output, Rejection>> + use<I, F, Fut>
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+        F: FnOnce() -> Fut,
+        Fut: Future,
+    {
+        self.request(set).run(work)
+    }
+
+    /// A request that says more than its set.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Rejection, Resource};
+    /// # async fn job(limiter: &Limiter, db: &Resource) -> Result<(), Rejection> {
+    /// let permit = limiter.request([db]).timeout(Duration::from_secs(60)).acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the set is wrong, as [`acquire`](Self::acquire). [`try_request`](Self::try_request) returns
+    /// an error instead.
+    #[track_caller]
+    pub fn request<I>(&self, set: I) -> AcquireRequest
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        match self.try_request(set) {
+            Ok(request) => request,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A request for a set that is not known to be right, say from configuration.
+    ///
+    /// # Errors
+    ///
+    /// If the set is wrong, as [`acquire`](Self::acquire) describes.
+    pub fn try_request<I>(&self, set: I) -> Result<AcquireRequest, InvalidSet>
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        Ok(AcquireRequest::new(self.set(set)?))
+    }
+
+    /// The resources, in canonical order.
+    pub fn registered(&self) -> &[Resource] {
+        self.0.gate.resources()
+    }
+}
+
+impl Inner {
+    /// A refusal of the gate as the user sees it.
+    #[cold]
+    pub(crate) fn rejection(&self, refused: Refused) -> Rejection {
+        let (reason, resource) = match refused.why {
+            Why::Timeout { short } => (Reason::Timeout, short),
+            Why::Full { resource } => (Reason::QueueFull, resource),
+        };
+        let resource = self.gate.resources()[resource as usize].shared_name();
+        let rejection = Rejection::new(
+            reason,
+            Arc::clone(resource),
+            refused.waited,
+            self.responder.clone(),
+        );
+        crate::observe::rejected(&rejection);
+        rejection
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter")
+            .field("timeout", &self.0.timeout)
+            .field("resources", &self.registered())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! A request for a set, with more to say than the set.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    time::Duration,
+};
+
+use super::{Acquire, Arrived, ResourceSet, nested};
+use crate::{permit::Permit, rejection::Rejection};
+
+/// A request for a set of resources; see [`Limiter::request`](crate::Limiter::request).
+#[derive(Clone)]
+#[must_use = "a request does nothing until `.acquire()`, `.try_acquire()` or `.run(..)`"]
+pub struct AcquireRequest {
+    set: ResourceSet,
+    timeout: Option<Duration>,
+    max_waiting: Option<usize>,
+}
+
+impl AcquireRequest {
+    pub(super) fn new(set: ResourceSet) -> Self {
+        Self {
+            set,
+            timeout: None,
+            max_waiting: None,
+        }
+    }
+
+    /// How long this request may be queued, instead of what the limiter says. Zero: not at all.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Turns this request away if as many others are queued, instead of what the resources say.
+    pub fn max_waiting(mut self, requests: usize) -> Self {
+        self.max_waiting = Some(requests);
+        self
+    }
+
+    /// Waits for the set, as [`Limiter::acquire`](crate::Limiter::acquire) does.
+    pub fn acquire(self) -> Acquire {
+        let timeout = self.timeout.unwrap_or(self.set.limiter().timeout);
+        Acquire::new(self.set, timeout, self.max_waiting)
+    }
+
+    /// Takes the set if that can be done at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire).
+    pub fn try_acquire(self) -> Result<Permit, Rejection> {
+        if let Some(permit) = self.set.try_admit() {
+            return Ok(permit);
+        }
+        match self.set.arrive(Duration::ZERO, self.max_waiting) {
+            Arrived::Admitted(permit) => Ok(permit),
+            Arrived::Rejected(rejection) => Err(rejection),
+            Arrived::Queued(_) => unreachable!("a request without time is not queued"),
+        }
+    }
+
+    /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has
+    /// panicked, as [`Limiter::run`](crate::Limiter::run) does.
+    pub fn run<F, Fut>(self, work: F) -> impl Future<Output = Result<Fut::Output, Rejection>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future,
+    {
+        async move {
+            let permit = self.acquire().await?;
+            let mut future = pin!({
+                let _held = nested::held(&permit);
+                work()
+            });
+            let output = poll_fn(|cx| {
+                let _held = nested::held(&permit);
+                future.as_mut().poll(cx)
+            });
+            Ok(output.await)
+        }
+    }
+}
+
+impl std::fmt::Debug for AcquireRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AcquireRequest")
+            .field("resources", &self.set.names())
+            .field("timeout", &self.timeout)
+            .field("max_waiting", &self.max_waiting)
+            .finish()
+    }
+}

@@ -1,0 +1,182 @@
+//! Sets of claims, checked.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use super::{Inner, InvalidSet, Limiter, error::Fault, nested};
+use crate::{
+    admission::{Demand, Demands},
+    gate::{Entry, Gate, Waiter},
+    permit::Permit,
+    rejection::Rejection,
+    resource::Claim,
+};
+
+/// A set that a limiter can grant.
+#[derive(Clone)]
+pub(crate) struct ResourceSet {
+    limiter: Arc<Inner>,
+    demands: Demands,
+}
+
+/// What became of a request on arrival.
+pub(crate) enum Arrived {
+    Admitted(Permit),
+    Queued(Waiter),
+    Rejected(Rejection),
+}
+
+impl Limiter {
+    /// Checks a set.
+    pub(crate) fn set<I>(&self, set: I) -> Result<ResourceSet, InvalidSet>
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        let mut fault = None;
+        let demands =
+            Demands::collect(
+                set.into_iter()
+                    .map_while(|claim| match self.demand(&claim.into()) {
+                        Ok(demand) => Some(demand),
+                        Err(error) => {
+                            fault = Some(error);
+                            None
+                        }
+                    }),
+            );
+        if let Some(fault) = fault {
+            return Err(InvalidSet(fault));
+        }
+        Ok(ResourceSet {
+            demands: self.ordered(demands).map_err(InvalidSet)?,
+            limiter: Arc::clone(&self.0),
+        })
+    }
+
+    fn demand(&self, claim: &Claim) -> Result<Demand, Fault> {
+        let resource = claim.resource();
+        let name = || Arc::clone(resource.shared_name());
+        let index = resource
+            .usage()
+            .index()
+            .filter(|&index| {
+                let registered = self.0.gate.resources().get(index as usize);
+                registered.is_some_and(|r| r.is(resource))
+            })
+            .ok_or_else(|| Fault::Unregistered { name: name() })?;
+        match (claim.units(), resource.limit()) {
+            (0, _) => Err(Fault::ZeroUnits { name: name() }),
+            (units, limit) if units > limit => Err(Fault::TooWide {
+                name: name(),
+                units,
+                limit,
+            }),
+            (units, _) => Ok(Demand {
+                resource: index,
+                units: units as u32,
+            }),
+        }
+    }
+
+    fn ordered(&self, demands: Demands) -> Result<Demands, Fault> {
+        if demands.is_empty() {
+            return Err(Fault::Empty);
+        }
+        if demands
+            .windows(2)
+            .all(|pair| pair[0].resource < pair[1].resource)
+        {
+            return Ok(demands);
+        }
+        let sorted = demands.sorted();
+        let name =
+            |demand: &Demand| self.0.gate.resources()[demand.resource as usize].shared_name();
+        if let Some(pair) = sorted
+            .windows(2)
+            .find(|pair| pair[0].resource == pair[1].resource)
+        {
+            return Err(Fault::Repeated {
+                name: Arc::clone(name(&pair[0])),
+            });
+        }
+        if self.0.any_order {
+            return Ok(sorted);
+        }
+        let names: Vec<&str> = sorted.iter().map(|demand| &**name(demand)).collect();
+        Err(Fault::OutOfOrder {
+            order: names.join(", "),
+        })
+    }
+}
+
+impl ResourceSet {
+    pub(crate) fn limiter(&self) -> &Arc<Inner> {
+        &self.limiter
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.limiter.gate
+    }
+
+    /// Takes the set if it is free and nobody waits for it: all that an uncontended request does.
+    #[inline]
+    pub(crate) fn try_admit(&self) -> Option<Permit> {
+        let gate = self.gate();
+        gate.try_enter(&self.demands)
+            .then(|| Permit::new(Arc::clone(gate), self.demands.clone()))
+    }
+
+    /// Takes the set, or queues for it.
+    #[cold]
+    pub(crate) fn arrive(&self, timeout: Duration, max_waiting: Option<usize>) -> Arrived {
+        match self.gate().enter(&self.demands, timeout, max_waiting) {
+            Entry::Granted => {
+                Arrived::Admitted(Permit::new(Arc::clone(self.gate()), self.demands.clone()))
+            }
+            Entry::Queued(waiter) => {
+                nested::warn_if_held(self);
+                Arrived::Queued(waiter)
+            }
+            Entry::Refused(refused) => Arrived::Rejected(self.limiter.rejection(refused)),
+        }
+    }
+
+    /// The end of the wait that [`arrive`](Self::arrive) began.
+    pub(crate) fn poll(
+        &self,
+        waiter: &mut Waiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Permit, Rejection>> {
+        Poll::Ready(match ready!(waiter.poll(cx)) {
+            Ok(()) => {
+                let permit = Permit::new(Arc::clone(self.gate()), self.demands.clone());
+                crate::observe::admitted(|| self.names(), || waiter.waited());
+                Ok(permit)
+            }
+            Err(refused) => Err(self.limiter.rejection(refused)),
+        })
+    }
+
+    #[cfg_attr(
+        not(debug_assertions),
+        allow(dead_code, reason = "a debug-build check")
+    )]
+    pub(crate) fn demands(&self) -> &Demands {
+        &self.demands
+    }
+
+    /// The resources by name, as logs show them: `db+fs`.
+    pub(crate) fn names(&self) -> String {
+        let resources = self.gate().resources();
+        let names: Vec<&str> = self
+            .demands
+            .iter()
+            .map(|demand| resources[demand.resource as usize].name())
+            .collect();
+        names.join("+")
+    }
+}

@@ -1,0 +1,115 @@
+//! A response body that holds the permit.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::Held;
+
+pin_project! {
+    /// The body of a limited response: the inner service's body, which returns the permit when it
+    /// ends, fails or is dropped; or the few bytes of a rejection.
+    ///
+    /// The size hint is forwarded, so `content-length` stays what it was. A body that is empty from
+    /// the start returns the permit at once.
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<B> {
+        Inner {
+            // Dropped before the permit, with whatever it still uses of the resource.
+            #[pin]
+            body: B,
+            held: Option<Held>,
+        },
+        Refusal { bytes: Option<Bytes> },
+    }
+}
+
+impl<B: Body> ResponseBody<B> {
+    pub(super) fn holding(body: B, held: Held) -> Self {
+        let held = (!body.is_end_stream()).then_some(held);
+        Self {
+            kind: Kind::Inner { body, held },
+        }
+    }
+}
+
+impl<B> ResponseBody<B> {
+    /// A body of a rejection, made by a policy; it holds nothing.
+    pub(super) fn free(body: B) -> Self {
+        Self {
+            kind: Kind::Inner { body, held: None },
+        }
+    }
+
+    pub(super) fn refusal(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Refusal {
+                bytes: (!bytes.is_empty()).then_some(bytes),
+            },
+        }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data: From<Bytes>>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Poll::Ready(match self.project().kind.project() {
+            KindProj::Inner { mut body, held } => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                // Whoever took the last frame need not ask for another one.
+                if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+                    *held = None;
+                }
+                frame
+            }
+            KindProj::Refusal { bytes } => bytes.take().map(|b| Ok(Frame::data(b.into()))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.is_end_stream(),
+            Kind::Refusal { bytes } => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.size_hint(),
+            Kind::Refusal { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ResponseBody");
+        match &self.kind {
+            Kind::Inner { held, .. } => debug.field("held", held).finish_non_exhaustive(),
+            Kind::Refusal { bytes } => debug.field("refusal", bytes).finish(),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! How a limited call ends: when its permit is returned, and what a rejection becomes.
+//!
+//! The type parameter of the layer, chosen by its methods:
+//!
+//! | ending | chosen by | permit is returned | rejection becomes |
+//! |---|---|---|---|
+//! | [`UntilBodyEnd`] | default | when the response body has ended | the response of its policy |
+//! | [`AtHead`] | [`.release_at_head()`](super::ConcurrencyLimitLayer::release_at_head) | with the response head | the response of its policy; the body type stays the inner service's |
+//! | [`AnyService`] | [`.for_any_service()`](super::ConcurrencyLimitLayer::for_any_service) | with the response | an error, or a response value |
+
+use std::{error::Error, fmt};
+
+use http::{Extensions, Request, Response};
+use http_body::Body;
+
+use super::{Custom, Held, Reject, RequestHead, ResponseBody, ServerBusy};
+use crate::rejection::Rejection;
+
+/// How a call to a service with these requests, responses and errors ends.
+///
+/// Implemented by the types of this module alone. What you implement is [`Reject`].
+#[diagnostic::on_unimplemented(
+    message = "a concurrency limit that ends as `{Self}` does not fit a service that answers `{Req}` with `{Res}`",
+    note = "the limit speaks HTTP by default; around other services, use `limiter.resources([..]).for_any_service()`",
+    note = "where the response body cannot be made from `bytes::Bytes`, say what to answer: `.on_reject(|rejection| response)`",
+    note = "where the service's error cannot be made from a `Rejection`, use `.wrap_errors()`, `.on_reject(..)` or `.map_rejection(..)`"
+)]
+pub trait Ending<Req, Res, Err>: sealed::Sealed {
+    /// The response of the limited service.
+    type Response;
+    /// The error of the limited service.
+    type Error;
+
+    #[doc(hidden)]
+    fn respond(response: Res, held: Held) -> Self::Response;
+
+    #[doc(hidden)]
+    fn reject(&self, request: Req, rejection: Rejection) -> Result<Self::Response, Self::Error>;
+
+    #[doc(hidden)]
+    fn fail(error: Err) -> Self::Error;
+
+    #[doc(hidden)]
+    fn head(_: &Req) -> Option<RequestHead<'_>> {
+        None
+    }
+
+    #[doc(hidden)]
+    fn extensions(_: &mut Req) -> Option<&mut Extensions> {
+        None
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<R> Sealed for super::UntilBodyEnd<R> {}
+    impl<R> Sealed for super::AtHead<R> {}
+    impl<R> Sealed for super::AnyService<R> {}
+}
+
+/// The permit is held until the response body has ended, failed or been dropped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UntilBodyEnd<R = ServerBusy>(pub(super) R);
+
+impl<ReqB, B, Err> Ending<Request<ReqB>, Response<B>, Err> for UntilBodyEnd<ServerBusy>
+where
+    B: Body,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = Err;
+
+    #[inline]
+    fn respond(response: Response<B>, held: Held) -> Self::Response {
+        response.map(|body| ResponseBody::holding(body, held))
+    }
+
+    fn reject(&self, _: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+        Ok(rejection.response().map(ResponseBody::refusal))
+    }
+
+    #[inline]
+    fn fail(error: Err) -> Err {
+        error
+    }
+
+    fn head(request: &Request<ReqB>) -> Option<RequestHead<'_>> {
+        Some(request.into())
+    }
+
+    fn extensions(request: &mut Request<ReqB>) -> Option<&mut Extensions> {
+        Some(request.extensions_mut())
+    }
+}
+
+impl<ReqB, B, Err, P> Ending<Request<ReqB>, Response<B>, Err> for UntilBodyEnd<Custom<P>>
+where
+    B: Body,
+    P: Reject<Request<ReqB>, Response<B>>,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = Err;
+
+    #[inline]
+    fn respond(response: Response<B>, held: Held) -> Self::Response {
+        response.map(|body| ResponseBody::holding(body, held))
+    }
+
+    fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+        Ok(marked(&self.0, request, rejection).map(ResponseBody::free))
+    }
+
+    #[inline]
+    fn fail(error: Err) -> Err {
+        error
+    }
+
+    fn head(request: &Request<ReqB>) -> Option<RequestHead<'_>> {
+        Some(request.into())
+    }
+
+    fn extensions(request: &mut Request<ReqB>) -> Option<&mut Extensions> {
+        Some(request.extensions_mut())
+    }
+}
+
+/// The permit is returned when the response head is there; the body may still stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AtHead<R = ServerBusy>(pub(super) R);
+
+impl<ReqB, B, Err, R> Ending<Request<ReqB>, Response<B>, Err> for AtHead<R>
+where
+    R: Reject<Request<ReqB>, Response<B>>,
+{
+    type Response = Response<B>;
+    type Error = Err;
+
+    #[inline]
+    fn respond(response: Response<B>, _: Held) -> Self::Response {
+        response
+    }
+
+    fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+        Ok(marked(&self.0, request, rejection))
+    }
+
+    #[inline]
+    fn fail(error: Err) -> Err {
+        error
+    }
+
+    fn head(request: &Request<ReqB>) -> Option<RequestHead<'_>> {
+        Some(request.into())
+    }
+
+    fn extensions(request: &mut Request<ReqB>) -> Option<&mut Extensions> {
+        Some(request.extensions_mut())
+    }
+}
+
+/// The policy's response, with the rejection in its extensions.
+fn marked<Req, B>(
+    policy: &impl Reject<Req, Response<B>>,
+    request: Req,
+    rejection: Rejection,
+) -> Response<B> {
+    let mut response = policy.reject(request, rejection.clone());
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// Around any service: the permit is returned with the response, whatever that is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnyService<R = IntoError>(pub(super) R);
+
+/// A rejection becomes the inner service's error, by `From<Rejection>`. `tower::BoxError` has that.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IntoError;
+
+impl<Req, Res, Err: From<Rejection>> Ending<Req, Res, Err> for AnyService<IntoError> {
+    type Response = Res;
+    type Error = Err;
+
+    #[inline]
+    fn respond(response: Res, _: Held) -> Res {
+        response
+    }
+
+    fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
+        Err(rejection.into())
+    }
+
+    #[inline]
+    fn fail(error: Err) -> Err {
+        error
+    }
+}
+
+/// A rejection becomes an error of the inner service, by a closure.
+#[derive(Clone, Copy, Debug)]
+pub struct MapRejection<F>(pub(super) F);
+
+impl<Req, Res, Err, F> Ending<Req, Res, Err> for AnyService<MapRejection<F>>
+where
+    F: Fn(Rejection) -> Err,
+{
+    type Response = Res;
+    type Error = Err;
+
+    #[inline]
+    fn respond(response: Res, _: Held) -> Res {
+        response
+    }
+
+    fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
+        Err((self.0.0)(rejection))
+    }
+
+    #[inline]
+    fn fail(error: Err) -> Err {
+        error
+    }
+}
+
+/// A rejection becomes a response of the inner service, by a policy.
+impl<Req, Res, Err, P> Ending<Req, Res, Err> for AnyService<Custom<P>>
+where
+    P: Reject<Req, Res>,
+{
+    type Response = Res;
+    type Error = Err;
+
+    #[inline]
+    fn respond(response: Res, _: Held) -> Res {
+        response
+    }
+
+    fn reject(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
+        Ok(self.0.reject(request, rejection))
+    }
+
+    #[inline]
+    fn fail(error: Err) -> Err {
+        error
+    }
+}
+
+/// A rejection becomes [`LimitError::Rejected`], an error of the inner service
+/// [`LimitError::Inner`]: for services whose error type is somebody else's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WrapErrors;
+
+impl<Req, Res, Err> Ending<Req, Res, Err> for AnyService<WrapErrors> {
+    type Response = Res;
+    type Error = LimitError<Err>;
+
+    #[inline]
+    fn respond(response: Res, _: Held) -> Res {
+        response
+    }
+
+    fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, LimitError<Err>> {
+        Err(LimitError::Rejected(rejection))
+    }
+
+    #[inline]
+    fn fail(error: Err) -> LimitError<Err> {
+        LimitError::Inner(error)
+    }
+}
+
+/// The error of a limited service whose own error type has no room for a rejection.
+#[derive(Clone, Debug)]
+pub enum LimitError<E> {
+    /// The request was turned away; the service has not seen it.
+    Rejected(Rejection),
+    /// The service failed.
+    Inner(E),
+}
+
+impl<E: fmt::Display> fmt::Display for LimitError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Inner(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for LimitError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(_) => None,
+            Self::Inner(error) => error.source(),
+        }
+    }
+}

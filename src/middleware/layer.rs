@@ -1,0 +1,326 @@
+//! What a route claims, and how it waits.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{
+    ConcurrencyLimit, Custom, RequestHead,
+    ending::{AnyService, AtHead, IntoError, MapRejection, UntilBodyEnd, WrapErrors},
+};
+use crate::{
+    limiter::{InvalidSet, Limiter, ResourceSet},
+    rejection::Rejection,
+    resource::Claim,
+};
+
+/// Limits a service by a set of resources. Made by [`Limiter::resources`](crate::Limiter::resources).
+///
+/// Works in `Router::layer`, `Router::route_layer`, the same on a `MethodRouter`, `Handler::layer`,
+/// `ServiceBuilder`, and around a service for hyper. The limit is the resource's: it does not matter
+/// how often the layer is cloned or applied.
+///
+/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too.
+///
+/// # How this differs from its neighbours
+///
+/// * `tower::limit::ConcurrencyLimit` takes its slot in `poll_ready`, for a service that may never be
+///   called; as a layer it makes one limit per route and connection; its wait has no end.
+/// * `tower::load_shed` turns away whatever finds the service busy, so that a burst of two is an error.
+/// * `tower_http::limit` limits the size of request bodies.
+/// * `governor` and other rate limiters count requests over time, not work in flight: they let a slow
+///   database drown at the permitted rate.
+/// * A connection pool limits one resource for one process, queues without a bound on its length, and
+///   knows nothing of the response that still streams.
+#[must_use = "a layer does nothing until it is applied"]
+pub struct ConcurrencyLimitLayer<E = UntilBodyEnd> {
+    pub(super) route: Arc<Route>,
+    pub(super) ending: E,
+}
+
+/// What all services of one layer share.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) set: ResourceSet,
+    pub(super) timeout: Duration,
+    pub(super) max_waiting: Option<usize>,
+    pub(super) bypass: Option<Bypass>,
+    pub(super) expose: bool,
+}
+
+type Bypass = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+
+impl Limiter {
+    /// A layer whose requests each claim this set: all of it, or they wait.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use std::time::Duration;
+    /// use axum::{Router, routing::get};
+    /// use tower_concurrency_limiter::{Limiter, Resource};
+    ///
+    /// let db = Resource::new("db", 5);
+    /// let fs = Resource::new("fs", 10);
+    /// let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/messages", get(|| async { "rows" }).route_layer(limiter.resources([&db])))
+    ///     .route("/both", get(|| async { "both" }).route_layer(limiter.resources([&db, &fs])));
+    /// // the sixth concurrent request to /messages waits up to 5 s, then gets 503
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the set is empty, names a resource twice or one of another limiter, claims 0 units or more
+    /// than the limit, or is out of order (see
+    /// [`any_order`](crate::limiter::LimiterBuilder::any_order)).
+    #[track_caller]
+    pub fn resources<I>(&self, set: I) -> ConcurrencyLimitLayer
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        match self.try_resources(set) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same for a set that is not known to be right, say from configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where [`resources`](Self::resources) panics.
+    pub fn try_resources<I>(&self, set: I) -> Result<ConcurrencyLimitLayer, InvalidSet>
+    where
+        I: IntoIterator,
+        I::Item: Into<Claim>,
+    {
+        let set = self.set(set)?;
+        Ok(ConcurrencyLimitLayer {
+            route: Arc::new(Route {
+                timeout: set.limiter().timeout,
+                set,
+                max_waiting: None,
+                bypass: None,
+                expose: false,
+            }),
+            ending: UntilBodyEnd::default(),
+        })
+    }
+}
+
+impl<E> ConcurrencyLimitLayer<E> {
+    /// How long requests of this route may be queued, instead of what the limiter says. Zero turns
+    /// away at once whatever does not fit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.route_mut().timeout = timeout;
+        self
+    }
+
+    /// Turns requests of this route away when as many are queued at one of its resources, instead of
+    /// what the resources say.
+    pub fn max_waiting(mut self, requests: usize) -> Self {
+        self.route_mut().max_waiting = Some(requests);
+        self
+    }
+
+    fn route_mut(&mut self) -> &mut Route {
+        Arc::make_mut(&mut self.route)
+    }
+
+    fn bypass_if(
+        mut self,
+        bypass: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.route_mut().bypass = Some(Arc::new(bypass));
+        self
+    }
+
+    fn expose(mut self) -> Self {
+        self.route_mut().expose = true;
+        self
+    }
+
+    fn ending<T>(self, ending: impl FnOnce(E) -> T) -> ConcurrencyLimitLayer<T> {
+        ConcurrencyLimitLayer {
+            route: self.route,
+            ending: ending(self.ending),
+        }
+    }
+}
+
+/// For HTTP, with the permit held until the response body has ended.
+///
+/// A client that reads slowly holds a streamed response, and so its permit, for as long as it likes;
+/// where that matters, use [`release_at_head`](Self::release_at_head) or a timeout on the body.
+impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
+    /// Returns the permit with the response head instead of the end of its body: where the resource
+    /// has done its part once the handler returns.
+    ///
+    /// The response type stays the inner service's, and for a rejection its body has to be made from
+    /// `bytes::Bytes`; where that is impossible, say what to answer with
+    /// [`on_reject`](ConcurrencyLimitLayer::on_reject).
+    pub fn release_at_head(self) -> ConcurrencyLimitLayer<AtHead<R>> {
+        self.ending(|UntilBodyEnd(reject)| AtHead(reject))
+    }
+
+    /// What rejected requests of this route are told: a response of the inner service's type.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// # use std::time::Duration;
+    /// # use axum::response::IntoResponse;
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    /// # let db = Resource::new("db", 5);
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// let layer = limiter
+    ///     .resources([&db])
+    ///     .on_reject(|rejection| (http::StatusCode::TOO_MANY_REQUESTS, rejection.to_string()).into_response());
+    /// # }
+    /// ```
+    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<F>>>
+    where
+        F: Fn(Rejection) -> Res,
+    {
+        self.reject_with(respond)
+    }
+
+    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<P>>> {
+        self.ending(|_| UntilBodyEnd(Custom(policy)))
+    }
+
+    /// Lets requests past the limit: `bypass` says which. They wait for nothing and hold nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    /// # let db = Resource::new("db", 5);
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// let layer = limiter.resources([&db]).bypass(|request| request.uri().path() == "/health");
+    /// ```
+    pub fn bypass<F>(self, bypass: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.bypass_if(bypass)
+    }
+
+    /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the handler
+    /// can move the permit to work that outlives the request. Costs one allocation per request.
+    pub fn expose_permit(self) -> Self {
+        self.expose()
+    }
+
+    /// For services that do not speak HTTP: the permit is returned with the response, and a rejection
+    /// is an error of the service, where that is `From<Rejection>`.
+    ///
+    /// For other error types see [`on_reject`](ConcurrencyLimitLayer::on_reject),
+    /// [`map_rejection`](ConcurrencyLimitLayer::map_rejection) and
+    /// [`wrap_errors`](ConcurrencyLimitLayer::wrap_errors) on the result.
+    ///
+    /// # Panics
+    ///
+    /// After [`bypass`](Self::bypass) or [`expose_permit`](Self::expose_permit), which need HTTP
+    /// requests.
+    #[track_caller]
+    pub fn for_any_service(self) -> ConcurrencyLimitLayer<AnyService> {
+        assert!(
+            self.route.bypass.is_none() && !self.route.expose,
+            "`.bypass(..)` and `.expose_permit()` need HTTP requests; leave them out with \
+             `.for_any_service()`"
+        );
+        self.ending(|_| AnyService(IntoError))
+    }
+}
+
+/// For HTTP, with the permit returned with the response head.
+impl<R> ConcurrencyLimitLayer<AtHead<R>> {
+    /// What rejected requests of this route are told: a response of the inner service's type.
+    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<AtHead<Custom<F>>>
+    where
+        F: Fn(Rejection) -> Res,
+    {
+        self.reject_with(respond)
+    }
+
+    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<AtHead<Custom<P>>> {
+        self.ending(|_| AtHead(Custom(policy)))
+    }
+
+    /// Lets requests past the limit: `bypass` says which. They wait for nothing and hold nothing.
+    pub fn bypass<F>(self, bypass: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.bypass_if(bypass)
+    }
+
+    /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the handler
+    /// can move the permit to work that outlives the request. Costs one allocation per request.
+    pub fn expose_permit(self) -> Self {
+        self.expose()
+    }
+}
+
+/// For any service, with the permit returned with the response.
+impl<R> ConcurrencyLimitLayer<AnyService<R>> {
+    /// What rejected requests are told: a value of the service's response type.
+    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<AnyService<Custom<F>>>
+    where
+        F: Fn(Rejection) -> Res,
+    {
+        self.reject_with(respond)
+    }
+
+    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<AnyService<Custom<P>>> {
+        self.ending(|_| AnyService(Custom(policy)))
+    }
+
+    /// What error a rejection becomes.
+    pub fn map_rejection<F, Err>(
+        self,
+        into_error: F,
+    ) -> ConcurrencyLimitLayer<AnyService<MapRejection<F>>>
+    where
+        F: Fn(Rejection) -> Err,
+    {
+        self.ending(|_| AnyService(MapRejection(into_error)))
+    }
+
+    /// Makes the error a [`LimitError`](super::ending::LimitError), which is a rejection or the
+    /// service's own error: where that is somebody else's type.
+    pub fn wrap_errors(self) -> ConcurrencyLimitLayer<AnyService<WrapErrors>> {
+        self.ending(|_| AnyService(WrapErrors))
+    }
+}
+
+impl<S, E: Clone> Layer<S> for ConcurrencyLimitLayer<E> {
+    type Service = ConcurrencyLimit<S, E>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ConcurrencyLimit::new(inner, self)
+    }
+}
+
+impl<E: Clone> Clone for ConcurrencyLimitLayer<E> {
+    fn clone(&self) -> Self {
+        Self {
+            route: Arc::clone(&self.route),
+            ending: self.ending.clone(),
+        }
+    }
+}
+
+impl<E> fmt::Debug for ConcurrencyLimitLayer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConcurrencyLimitLayer")
+            .field("resources", &self.route.set.names())
+            .field("timeout", &self.route.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,28 @@
+//! The Tower skin: a layer, its service, the response future and the response body.
+//!
+//! * [`ConcurrencyLimitLayer`], made by [`Limiter::resources`](crate::Limiter::resources): what a route
+//!   claims, and how it waits.
+//! * [`ConcurrencyLimit`]: the service. `poll_ready` only forwards; waiting happens in the
+//!   [`ResponseFuture`], for one request, with its own deadline.
+//! * [`ending`]: how a call ends. When the permit is returned, and what a rejection becomes.
+//! * [`Reject`]: what a rejection becomes, as a policy of yours.
+//! * [`ResponseBody`]: carries the permit until the body ends.
+//!
+//! This is the only module that knows `http::Request`.
+
+mod body;
+pub mod ending;
+mod future;
+mod head;
+mod held;
+mod layer;
+mod reject;
+mod service;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use head::RequestHead;
+pub use held::Held;
+pub use layer::ConcurrencyLimitLayer;
+pub use reject::{Custom, Reject, ServerBusy};
+pub use service::ConcurrencyLimit;

@@ -1,0 +1,70 @@
+//! What a rejection becomes.
+
+use bytes::Bytes;
+use http::Response;
+
+use crate::rejection::Rejection;
+
+/// A policy for rejected requests.
+///
+/// It gets the request by value, for content negotiation or to answer in the protocol of the request.
+/// Closures from a [`Rejection`] to the response are policies. Set one with
+/// [`reject_with`](crate::ConcurrencyLimitLayer::reject_with).
+///
+/// ```
+/// use std::time::Duration;
+/// use http::{Request, Response, header::ACCEPT};
+/// use tower_concurrency_limiter::{Limiter, Rejection, Resource, middleware::Reject};
+///
+/// #[derive(Clone)]
+/// struct Negotiate;
+///
+/// impl<B> Reject<Request<B>, Response<String>> for Negotiate {
+///     fn reject(&self, request: Request<B>, rejection: Rejection) -> Response<String> {
+///         let html = request.headers().get(ACCEPT).is_some_and(|a| a == "text/html");
+///         Response::new(if html { "<h1>Busy</h1>".into() } else { rejection.to_string() })
+///     }
+/// }
+///
+/// let db = Resource::new("db", 5);
+/// let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+/// let layer = limiter.resources([&db]).reject_with(Negotiate);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot turn a rejection into `{Res}`",
+    note = "where the response body cannot be made from `bytes::Bytes`, pass the response to give: `.on_reject(|rejection| response)`"
+)]
+pub trait Reject<Req, Res> {
+    /// The response to a rejected request.
+    fn reject(&self, request: Req, rejection: Rejection) -> Res;
+}
+
+impl<F, Req, Res> Reject<Req, Res> for F
+where
+    F: Fn(Rejection) -> Res,
+{
+    fn reject(&self, _: Req, rejection: Rejection) -> Res {
+        self(rejection)
+    }
+}
+
+/// The default policy: [`Rejection::response`], which is the JSON 503 unless the limiter says
+/// otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServerBusy;
+
+impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
+    fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
+        rejection.response().map(B::from)
+    }
+}
+
+/// A policy of the layer's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Custom<P>(pub(super) P);
+
+impl<P: Reject<Req, Res>, Req, Res> Reject<Req, Res> for Custom<P> {
+    fn reject(&self, request: Req, rejection: Rejection) -> Res {
+        self.0.reject(request, rejection)
+    }
+}

@@ -1,0 +1,69 @@
+//! What the limiter says about itself, through `tracing`.
+//!
+//! All events have the target `tower_concurrency_limiter`:
+//!
+//! | level | message | fields |
+//! |---|---|---|
+//! | `DEBUG` | `request rejected` | `resource`, `waited` in seconds, `reason` |
+//! | `TRACE` | `request admitted after waiting` | `resource` (a set as `db+fs`), `waited` in seconds |
+//! | `WARN` | `waits for a resource that it holds` (debug builds) | `resource` |
+//!
+//! A request that waited or was rejected also records `resource`, `waited` and `reason` on the span it
+//! runs in, where that span has such fields: declare them as [`Empty`](tracing::field::Empty) on the
+//! request span. Rejections are at `DEBUG` because in an overload there are thousands of them; count
+//! them through the response's status or its [`Rejection`] extension.
+//!
+//! A request that is admitted at once says nothing. Nothing is formatted when nobody listens.
+
+use std::time::Duration;
+
+use tracing::{Span, debug, level_filters::LevelFilter, trace, warn};
+
+use crate::rejection::Rejection;
+
+/// The target of all events.
+pub const TARGET: &str = "tower_concurrency_limiter";
+
+pub(crate) fn rejected(rejection: &Rejection) {
+    if nobody_listens() {
+        return;
+    }
+    let (resource, waited) = (rejection.resource(), rejection.waited().as_secs_f64());
+    let reason = rejection.reason().as_str();
+    Span::current()
+        .record("resource", resource)
+        .record("waited", waited)
+        .record("reason", reason);
+    debug!(target: TARGET, resource, waited, reason, "request rejected");
+}
+
+pub(crate) fn admitted(resource: impl FnOnce() -> String, waited: impl FnOnce() -> Duration) {
+    if nobody_listens() {
+        return;
+    }
+    let (resource, waited) = (resource(), waited().as_secs_f64());
+    Span::current()
+        .record("resource", &*resource)
+        .record("waited", waited);
+    trace!(target: TARGET, resource, waited, "request admitted after waiting");
+}
+
+#[cfg_attr(
+    not(debug_assertions),
+    allow(dead_code, reason = "a debug-build check")
+)]
+pub(crate) fn waits_for_itself(resource: impl FnOnce() -> String) {
+    if nobody_listens() {
+        return;
+    }
+    warn!(
+        target: TARGET,
+        resource = resource(),
+        "waits for a resource that it holds: it may wait for itself until its deadline; pass the \
+         permit on, or claim all units at once"
+    );
+}
+
+fn nobody_listens() -> bool {
+    LevelFilter::current() == LevelFilter::OFF
+}

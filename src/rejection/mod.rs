@@ -1,0 +1,94 @@
+//! Why a request was turned away, and what it is told.
+
+mod reason;
+mod response;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use reason::Reason;
+pub(crate) use response::Responder;
+
+/// A request that was turned away: why, at which resource, after how long.
+///
+/// It becomes the HTTP response `503` with the JSON body
+/// `{"detail":"Server busy, please retry later"}`, unless
+/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; the
+/// layer puts it into the extensions of that response, for logs and metrics outside the limiter.
+///
+/// With the feature `axum` (on by default) it is an `IntoResponse`, so that a handler can write
+/// `limiter.acquire([&db]).await?` and answer the same 503.
+#[derive(Clone)]
+pub struct Rejection {
+    reason: Reason,
+    resource: Arc<str>,
+    waited: Duration,
+    retry_after: Option<Duration>,
+    responder: Responder,
+}
+
+impl Rejection {
+    pub(crate) fn new(
+        reason: Reason,
+        resource: Arc<str>,
+        waited: Duration,
+        responder: Responder,
+    ) -> Self {
+        Self {
+            reason,
+            resource,
+            waited,
+            retry_after: None,
+            responder,
+        }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The name of the resource that was short; of a set, the first one that was.
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// How long the request was queued; zero if it was turned away on arrival.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// When to come back, where that is known. The response says so in `retry-after`, in whole
+    /// seconds, rounded up.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The same rejection with a hint when to come back, for policies that know.
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} for resource \"{}\" after {:?}",
+            self.reason, self.resource, self.waited
+        )
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("reason", &self.reason)
+            .field("resource", &self.resource)
+            .field("waited", &self.waited)
+            .field("retry_after", &self.retry_after)
+            .finish()
+    }
+}
+
+impl std::error::Error for Rejection {}

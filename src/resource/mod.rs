@@ -1,0 +1,116 @@
+//! Named resources, and what a request takes of them.
+
+mod builder;
+mod claim;
+mod error;
+mod usage;
+
+use std::{fmt, sync::Arc};
+
+pub use builder::ResourceBuilder;
+pub use claim::Claim;
+pub use error::InvalidResource;
+pub(crate) use usage::SharedUsage;
+
+/// A named thing with a finite limit: a database, a disk, a paid API.
+///
+/// A cheap handle; clones are the same resource. Register it with one [`Limiter`](crate::Limiter),
+/// then share it among as many routes as use it.
+///
+/// ```
+/// use tower_concurrency_limiter::Resource;
+///
+/// let db = Resource::new("db", 5); // at most 5 units in use at once
+/// assert_eq!((db.name(), db.limit(), db.in_use(), db.waiting()), ("db", 5, 0, 0));
+/// ```
+#[derive(Clone)]
+pub struct Resource(Arc<Inner>);
+
+struct Inner {
+    name: Arc<str>,
+    max_waiting: Option<usize>,
+    usage: SharedUsage,
+}
+
+impl Resource {
+    /// The largest limit of a resource: 2,147,483,647 (2<sup>31</sup> - 1) units.
+    pub const MAX_LIMIT: usize = crate::admission::Usage::MAX_LIMIT as usize;
+
+    /// A resource of which at most `limit` units are in use at once, 1 to
+    /// [`MAX_LIMIT`](Self::MAX_LIMIT).
+    ///
+    /// # Panics
+    ///
+    /// If the name is empty or the limit out of range. [`ResourceBuilder::try_build`] returns an
+    /// error instead.
+    #[track_caller]
+    pub fn new(name: impl Into<Arc<str>>, limit: usize) -> Self {
+        Self::builder(name).concurrency(limit).build()
+    }
+
+    /// A resource with more to say about it than a limit.
+    pub fn builder(name: impl Into<Arc<str>>) -> ResourceBuilder {
+        ResourceBuilder::new(name.into())
+    }
+
+    /// The name, unique within its limiter.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How many units may be in use at once.
+    pub fn limit(&self) -> usize {
+        self.0.usage.load().limit() as usize
+    }
+
+    /// How many units are in use. A gauge: by the time you look, it may have changed.
+    pub fn in_use(&self) -> usize {
+        self.0.usage.load().in_use() as usize
+    }
+
+    /// How many requests are queued for this resource, alone or in a set. A gauge.
+    pub fn waiting(&self) -> usize {
+        self.0.usage.waiting()
+    }
+
+    /// A claim of `units` of this resource instead of one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    /// # let db = Resource::new("db", 5);
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// let layer = limiter.resources([db.units(3)]); // a report that runs three queries at once
+    /// ```
+    pub fn units(&self, units: usize) -> Claim {
+        Claim::new(self.clone(), units)
+    }
+
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    pub(crate) fn max_waiting(&self) -> Option<usize> {
+        self.0.max_waiting
+    }
+
+    #[inline]
+    pub(crate) fn usage(&self) -> &SharedUsage {
+        &self.0.usage
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource")
+            .field("name", &self.name())
+            .field("limit", &self.limit())
+            .field("in_use", &self.in_use())
+            .field("waiting", &self.waiting())
+            .finish()
+    }
+}

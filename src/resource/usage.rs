@@ -1,0 +1,110 @@
+//! The usage of a resource, shared by everybody who uses it.
+
+use crate::{
+    admission::Usage,
+    sync::{AtomicU64, AtomicUsize, Ordering},
+};
+
+/// A [`Usage`] that changes atomically, and the place of its resource in a limiter.
+///
+/// While nobody waits, units are taken and returned here, by one atomic operation each. While
+/// somebody does, the mark in the word sends takers to the queue and tells those who return units to
+/// look whom they can be granted to. As mark and count are one word, whoever returns units either
+/// sees the mark, or returned them before it was set, and then the one who set it sees the units.
+pub(crate) struct SharedUsage {
+    word: AtomicU64,
+    waiting: AtomicUsize,
+    /// The index in the limiter's canonical order, plus 1; 0 while unregistered.
+    registered: AtomicUsize,
+}
+
+impl SharedUsage {
+    pub(super) fn new(limit: u32) -> Self {
+        Self {
+            word: AtomicU64::new(Usage::new(limit).bits()),
+            waiting: AtomicUsize::new(0),
+            registered: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn load(&self) -> Usage {
+        Usage::from_bits(self.word.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Takes units if they fit and nobody waits.
+    #[inline]
+    pub(crate) fn try_take(&self, units: u32) -> bool {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let Some(taken) = Usage::from_bits(seen).barging(units) else {
+                return false;
+            };
+            match self.word.compare_exchange_weak(
+                seen,
+                taken.bits(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Returns units; `true` if somebody waits, who must then be looked after.
+    #[inline]
+    #[must_use]
+    pub(crate) fn give_back(&self, units: u32) -> bool {
+        let before = self.word.fetch_sub(u64::from(units), Ordering::Release);
+        debug_assert!(
+            Usage::from_bits(before).in_use() >= units,
+            "more returned than taken"
+        );
+        Usage::from_bits(before).is_contended()
+    }
+
+    /// Takes units that the queue has found to fit.
+    pub(crate) fn take(&self, units: u32) {
+        self.word.fetch_add(u64::from(units), Ordering::Acquire);
+    }
+
+    /// Sends takers to the queue.
+    pub(crate) fn contend(&self) {
+        if !self.load().is_contended() {
+            self.word.fetch_or(Usage::CONTENDED, Ordering::AcqRel);
+        }
+    }
+
+    /// Publishes the length of the queue; an empty one lifts the mark.
+    pub(crate) fn set_waiting(&self, waiters: usize) {
+        self.waiting.store(waiters, Ordering::Relaxed);
+        if waiters == 0 {
+            self.word.fetch_and(!Usage::CONTENDED, Ordering::Release);
+        }
+    }
+
+    /// The index in the limiter's canonical order.
+    #[inline]
+    pub(crate) fn index(&self) -> Option<u32> {
+        match self.registered.load(Ordering::Relaxed) {
+            0 => None,
+            index => Some(index as u32 - 1),
+        }
+    }
+
+    /// Gives the resource its place in a limiter; `false` if it has one.
+    pub(crate) fn register(&self, index: u32) -> bool {
+        let index = index as usize + 1;
+        self.registered
+            .compare_exchange(0, index, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(crate) fn unregister(&self) {
+        self.registered.store(0, Ordering::Relaxed);
+    }
+}
