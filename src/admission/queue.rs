@@ -84,7 +84,8 @@ struct Line {
     dirty: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Ordered by arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
     seq: u64,
     key: u32,
@@ -203,14 +204,28 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
-        while let Some(&resource) = self.dirty.last() {
-            if let Some(decided) = self.scan(resource, now, ledger) {
-                return Some(decided);
+        let mut first: Option<Head> = None;
+        let mut position = 0;
+        while let Some(&resource) = self.dirty.get(position) {
+            match self.candidate(resource, now, ledger) {
+                Some(head) => {
+                    first = Some(first.map_or(head, |first| first.min(head)));
+                    position += 1;
+                }
+                None => {
+                    self.dirty.swap_remove(position);
+                    self.lines[resource as usize].dirty = false;
+                }
             }
-            self.dirty.pop();
-            self.lines[resource as usize].dirty = false;
         }
-        None
+        let Head { seq, key } = first?;
+        let waiter = self.waiters.get(key);
+        if waiter.deadline < now {
+            return Some(self.time_out(key, ledger));
+        }
+        let demands = waiter.demands.clone();
+        self.take(seq, &demands, ledger);
+        Some((self.remove(key, ledger).payload, Verdict::Granted))
     }
 
     /// The next waiter whose deadline has come.
@@ -236,6 +251,11 @@ impl<T> Queue<T> {
         self.lines[resource as usize].waiting
     }
 
+    #[cfg(test)]
+    pub(super) fn deadlines_kept(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// What the waiters brought along, in no particular order.
     pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
         self.waiters.iter().map(|waiter| &waiter.payload)
@@ -243,37 +263,26 @@ impl<T> Queue<T> {
 
     /// The first contender at `resource` that fits or is out of time. Stops at one that is short
     /// there: nobody later can go.
-    fn scan(
-        &mut self,
-        resource: u32,
-        now: Nanos,
-        ledger: &mut impl Ledger,
-    ) -> Option<(T, Verdict)> {
-        let mut position = 0;
-        loop {
-            let head = *self.lines[resource as usize].heads.get(position)?;
-            let waiter = self.waiters.get(head.key);
-            if waiter.deadline < now {
-                return Some(self.time_out(head.key, ledger));
+    fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
+        for &head in &self.lines[resource as usize].heads {
+            let Waiter {
+                demands, deadline, ..
+            } = self.waiters.get(head.key);
+            if *deadline < now {
+                return Some(head);
             }
-            match self.short(head.seq, &waiter.demands, ledger) {
-                None => {
-                    let demands = waiter.demands.clone();
-                    self.take(head.seq, &demands, ledger);
-                    let waiter = self.remove(head.key, ledger);
-                    return Some((waiter.payload, Verdict::Granted));
+            match self.short(head.seq, demands, ledger) {
+                None => return Some(head),
+                Some(short) if short == resource => return None,
+                Some(_) => {
+                    let units = demands.units_of(resource);
+                    if !self.has_room(resource, head.seq, units, ledger) {
+                        return None;
+                    }
                 }
-                Some(short)
-                    if short == resource || {
-                        let units = waiter.demands.units_of(resource);
-                        !self.has_room(resource, head.seq, units, ledger)
-                    } =>
-                {
-                    return None;
-                }
-                Some(_) => position += 1,
             }
         }
+        None
     }
 
     /// The first resource at which a request that arrived as number `seq` lacks room.
