@@ -1,17 +1,14 @@
 //! The synchronisation primitives of the crate: the standard library's, or loom's when the shipped
-//! code is explored by loom (`--cfg tcl_loom`).
+//! code is explored by loom (`--cfg tcl_loom`). What is no part of the protocol between threads, such
+//! as a gauge, stays with the standard library, so that loom explores only what matters.
 
 #[cfg(not(tcl_loom))]
-pub(crate) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
-};
+pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
 #[cfg(tcl_loom)]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
-};
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+
+pub(crate) use std::sync::atomic::Ordering;
 
 /// Locks, ignoring poison: no state behind these locks is left half-changed by a panic, because
 /// nothing that is called under them can panic short of a bug.

@@ -251,7 +251,7 @@ impl<T> Queue<T> {
         self.lines[resource as usize].waiting
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(tcl_loom)))]
     pub(super) fn deadlines_kept(&self) -> usize {
         self.deadlines.len()
     }

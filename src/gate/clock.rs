@@ -42,8 +42,9 @@ mod tokio_clock {
 
 #[cfg(tcl_loom)]
 mod manual_clock {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::Nanos;
-    use crate::sync::{AtomicU64, Ordering};
 
     /// Time that stands still until a loom test moves it.
     pub(in crate::gate) struct Clock(AtomicU64);
@@ -55,6 +56,11 @@ mod manual_clock {
 
         pub(in crate::gate) fn now(&self) -> Nanos {
             self.0.load(Ordering::Acquire)
+        }
+
+        /// Never called: under loom the test is the timer.
+        pub(in crate::gate) fn instant(&self, _: Nanos) -> tokio::time::Instant {
+            tokio::time::Instant::now()
         }
 
         pub(in crate::gate) fn set(&self, time: Nanos) {

@@ -1,1 +1,267 @@
+//! Every interleaving of a few threads at the shipped gate.
+//!
+//! Run with: RUSTFLAGS="--cfg tcl_loom" cargo test --release --lib loom
 
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use loom::{future::block_on, thread};
+
+use super::{Entry, Gate, Waiter};
+use crate::{
+    admission::{Demand, Demands},
+    resource::Resource,
+};
+
+const A: u32 = 0;
+const B: u32 = 1;
+const TIMEOUT: Duration = Duration::from_nanos(10);
+
+/// A gate, and who is inside by another count than its own.
+struct Scene {
+    gate: Arc<Gate>,
+    inside: Vec<AtomicUsize>,
+}
+
+impl Scene {
+    fn new(limits: &[usize]) -> Arc<Self> {
+        let resources = limits
+            .iter()
+            .enumerate()
+            .map(|(index, &limit)| Resource::new(format!("r{index}"), limit))
+            .collect();
+        Arc::new(Self {
+            gate: Arc::new(Gate::new(resources, 16)),
+            inside: limits.iter().map(|_| AtomicUsize::new(0)).collect(),
+        })
+    }
+
+    /// What `Limiter::acquire` does on arrival.
+    fn arrive(&self, set: &Demands) -> Entry {
+        if self.gate.try_enter(set) {
+            return Entry::Granted;
+        }
+        self.gate.enter(set, TIMEOUT, None)
+    }
+
+    /// Waits for the set without end; a lost wake-up is a deadlock, which loom reports.
+    fn acquire(&self, set: &Demands) {
+        match self.arrive(set) {
+            Entry::Granted => {}
+            Entry::Queued(mut waiter) => assert!(wait(&mut waiter), "no time has passed"),
+            Entry::Refused(_) => panic!("there is room to wait"),
+        }
+    }
+
+    /// Holds a granted set for a moment, and returns it.
+    fn work(&self, set: &Demands) {
+        for demand in &**set {
+            let resource = &self.gate.resources()[demand.resource as usize];
+            let inside = &self.inside[demand.resource as usize];
+            let units = demand.units as usize;
+            let before = inside.fetch_add(units, SeqCst);
+            assert!(before + units <= resource.limit(), "over the limit"); // others may run here
+            inside.fetch_sub(units, SeqCst);
+        }
+        self.gate.leave(set);
+    }
+
+    fn acquire_and_work(&self, set: &Demands) {
+        self.acquire(set);
+        self.work(set);
+    }
+
+    /// As `acquire_and_work`, but the deadline may come first.
+    fn acquire_and_work_in_time(&self, set: &Demands) {
+        match self.arrive(set) {
+            Entry::Granted => self.work(set),
+            Entry::Queued(mut waiter) => {
+                if wait(&mut waiter) {
+                    self.work(set);
+                }
+            }
+            Entry::Refused(_) => panic!("there is room to wait"),
+        }
+    }
+
+    /// Leaves the queue without having looked.
+    fn arrive_and_drop(&self, set: &Demands) {
+        match self.arrive(set) {
+            Entry::Granted => self.work(set),
+            Entry::Queued(waiter) => drop(waiter),
+            Entry::Refused(_) => panic!("there is room to wait"),
+        }
+    }
+
+    /// The deadline of everybody who waits has come.
+    fn time_out(&self) {
+        self.gate.clock.set(TIMEOUT.as_nanos() as u64);
+        self.gate.expire(None);
+    }
+
+    fn assert_empty(&self) {
+        for resource in self.gate.resources() {
+            assert_eq!(resource.in_use(), 0, "all units are back");
+            assert_eq!(resource.waiting(), 0, "nobody waits");
+            let contended = resource.usage().load().is_contended();
+            assert!(!contended, "the fast path is open again");
+        }
+    }
+}
+
+/// Whether the waiter was granted its set.
+fn wait(waiter: &mut Waiter) -> bool {
+    block_on(poll_fn(|cx| waiter.poll(cx))).is_ok()
+}
+
+fn set<const N: usize>(demands: [(u32, u32); N]) -> Demands {
+    let demand = |(resource, units)| Demand { resource, units };
+    Demands::collect(demands.into_iter().map(demand))
+}
+
+/// Runs the bodies on threads of their own, the last one on this thread, after this thread has taken
+/// `held`, which the bodies have to return.
+fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: &'static [fn(&Scene)]) {
+    loom::model(move || {
+        let scene = Scene::new(limits);
+        for &demand in held {
+            assert!(scene.gate.try_enter(&set([demand])), "nobody is there yet");
+        }
+        let (here, elsewhere) = bodies.split_last().expect("at least one body");
+        let threads: Vec<_> = elsewhere
+            .iter()
+            .map(|body| {
+                let scene = Arc::clone(&scene);
+                thread::spawn(move || body(&scene))
+            })
+            .collect();
+        here(&scene);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        scene.assert_empty();
+    });
+}
+
+#[test]
+fn two_take_turns() {
+    explore(
+        &[1],
+        &[],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn two_wait_for_a_third() {
+    explore(
+        &[1],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn a_wide_claim_beside_a_narrow_one() {
+    explore(
+        &[2],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 2)])),
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+/// The set that fails half-way on the fast path makes others wait for what it gives back.
+#[test]
+fn a_set_against_one_of_its_resources() {
+    explore(
+        &[1, 1],
+        &[],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1), (B, 1)])),
+            |scene| scene.acquire_and_work(&set([(B, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn a_set_that_fails_half_way_against_its_first_resource() {
+    explore(
+        &[1, 1],
+        &[(B, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1), (B, 1)])),
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.work(&set([(B, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn a_waiter_is_dropped_while_its_grant_arrives() {
+    explore(
+        &[1],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.arrive_and_drop(&set([(A, 1)])),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn a_wide_waiter_is_dropped_in_front_of_a_narrow_one() {
+    explore(
+        &[2],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.arrive_and_drop(&set([(A, 2)])),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+/// Either the grant or the deadline comes first; nothing is lost in between.
+#[test]
+fn a_deadline_against_a_grant() {
+    explore(
+        &[1],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
+            |scene| scene.time_out(),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn a_deadline_against_a_drop() {
+    explore(
+        &[1],
+        &[],
+        &[
+            |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
+            |scene| scene.time_out(),
+            |scene| scene.arrive_and_drop(&set([(A, 1)])),
+        ],
+    );
+}

@@ -145,7 +145,7 @@ struct Timer {
 impl Timer {
     async fn run(mut self) {
         while let Some(gate) = self.gate.upgrade() {
-            match gate.expire(self.runtime) {
+            match gate.expire(Some(self.runtime)) {
                 Look::Again => {
                     drop(gate);
                     tokio::task::yield_now().await;

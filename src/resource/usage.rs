@@ -1,8 +1,10 @@
 //! The usage of a resource, shared by everybody who uses it.
 
+use std::sync::atomic::AtomicUsize;
+
 use crate::{
     admission::Usage,
-    sync::{AtomicU64, AtomicUsize, Ordering},
+    sync::{AtomicU64, Ordering},
 };
 
 /// A [`Usage`] that changes atomically, and the place of its resource in a limiter.
