@@ -1,0 +1,158 @@
+//! What a call allocates, exactly.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use allocation_counter::{AllocationInfo, measure};
+use axum::{Router, body::Body, routing::get};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceExt, layer::layer_fn};
+use tower_concurrency_limiter::{Limiter, Resource};
+
+/// Polls a future that has nothing to wait for.
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing to wait for"),
+    }
+}
+
+/// What the second run of `call` allocates: the first one pays for what is made once.
+fn allocations(mut call: impl FnMut()) -> AllocationInfo {
+    call();
+    measure(call)
+}
+
+#[derive(Clone)]
+struct Bare;
+
+impl Service<Request<()>> for Bare {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::new(Full::new(Bytes::from_static(b"rows")))))
+    }
+}
+
+/// One call, as axum and hyper make it.
+fn call<S>(service: &S)
+where
+    S: Service<Request<()>> + Clone,
+    S::Error: std::fmt::Debug,
+{
+    drop(now(service.clone().oneshot(Request::new(()))).expect("a response"));
+}
+
+fn limiter_of(names: &[&str]) -> (Limiter, Vec<Resource>) {
+    let resources: Vec<_> = names.iter().map(|&name| Resource::new(name, 1)).collect();
+    let limiter = Limiter::new(Duration::from_secs(5), &resources);
+    (limiter, resources)
+}
+
+#[test]
+fn an_uncontended_call_allocates_nothing() {
+    let (limiter, set) = limiter_of(&["db", "fs", "net", "gpu", "api"]);
+    assert_eq!(
+        allocations(|| call(&Bare)).count_total,
+        0,
+        "the bare service"
+    );
+    for set in [&set[..1], &set[..3], &set[..5]] {
+        let layer = limiter.resources(set);
+        let at_head = layer.clone().release_at_head().layer(Bare);
+        assert_eq!(
+            allocations(|| call(&at_head)).count_total,
+            0,
+            "at head, {}",
+            set.len()
+        );
+        let until_end = layer.layer(Bare);
+        assert_eq!(
+            allocations(|| call(&until_end)).count_total,
+            0,
+            "until end, {}",
+            set.len()
+        );
+    }
+}
+
+#[test]
+fn an_uncontended_acquire_allocates_nothing() {
+    let (limiter, set) = limiter_of(&["db", "fs", "net"]);
+    let acquire = || drop(now(limiter.acquire(&set)).expect("a permit"));
+    assert_eq!(allocations(acquire).count_total, 0, "acquire");
+    let try_acquire = || drop(limiter.try_acquire(&set).expect("a permit"));
+    assert_eq!(allocations(try_acquire).count_total, 0, "try_acquire");
+    let run = || now(limiter.run(&set, || ready(()))).expect("a permit");
+    assert_eq!(allocations(run).count_total, 0, "run");
+}
+
+#[tokio::test]
+async fn a_waiter_costs_one_allocation() {
+    let (limiter, set) = limiter_of(&["db"]);
+    let service = limiter.resources(&set).layer(Bare);
+    let _permit = limiter.try_acquire(&set).expect("nobody was there before");
+    let mut waiting = Vec::with_capacity(200);
+    // Past the growth of what all waiters share, which doubles and is kept.
+    for _ in 0..100 {
+        waiting.push(service.clone().call(Request::new(())));
+    }
+    let info = measure(|| waiting.push(service.clone().call(Request::new(()))));
+    assert_eq!(info.count_total, 1, "{info:?}");
+}
+
+/// A layer that does nothing, as the yardstick under axum.
+#[derive(Clone)]
+struct NoOp<S>(S);
+
+impl<S: Service<Req>, Req> Service<Req> for NoOp<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+#[test]
+fn under_axum_a_call_costs_what_a_layer_costs() {
+    let (limiter, set) = limiter_of(&["db"]);
+    let router = || Router::new().route("/", get(|| async { "rows" }));
+    let cost = |app: Router| {
+        // As `axum::serve` does for a connection; else every request would apply the layer anew.
+        let app: Router = app.with_state(());
+        let info = allocations(move || {
+            let request = Request::get("/").body(Body::empty()).expect("a request");
+            drop(now(app.clone().oneshot(request)).expect("a response"));
+        });
+        info.count_total
+    };
+    let no_op = cost(router().route_layer(layer_fn(NoOp)));
+    let layer = limiter.resources(&set);
+    let at_head = cost(router().route_layer(layer.clone().release_at_head()));
+    assert_eq!(at_head, no_op, "released at the head");
+    let until_end = cost(router().route_layer(layer));
+    assert_eq!(
+        until_end,
+        no_op + 1,
+        "the body that holds the permit is boxed by axum"
+    );
+}
