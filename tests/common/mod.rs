@@ -1,145 +1,40 @@
-//! What the integration tests share: a stage that holds handlers back, and clients that storm it.
+//! What the integration tests share.
 
-#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file is a crate of its own, and none uses all of it"
+)]
+
+mod net;
+mod stage;
 
 use std::{
-    future::Future,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    io,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use axum::Router;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::HOST};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::{JoinHandle, JoinSet},
-};
+use http::{Request, header::HOST};
+use http_body::Frame;
+use http_body_util::{Empty, StreamBody};
+use tokio::sync::mpsc;
+use tower_concurrency_limiter::{ConcurrencyLimitLayer, Limiter, Resource};
 
-/// Counts those who are on it at once, and lets them off only when told.
-#[derive(Clone)]
-pub(crate) struct Stage(Arc<Counts>);
+pub(crate) use net::{EACH, Server, Storm, Tally, collect, connect_http1, connect_http2};
+pub(crate) use stage::{Stage, until};
 
-struct Counts {
-    now: AtomicUsize,
-    most: AtomicUsize,
-    exit: Semaphore,
+/// One resource with limit 1, and a layer of it.
+pub(crate) fn limited() -> (Resource, Limiter, ConcurrencyLimitLayer) {
+    let db = Resource::new("db", 1);
+    let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    let layer = limiter.resources([&db]);
+    (db, limiter, layer)
 }
 
-impl Stage {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Counts {
-            now: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
-            exit: Semaphore::new(0),
-        }))
-    }
-
-    /// What a handler does.
-    pub(crate) async fn play(&self) {
-        let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
-        let _leave = Leave(&self.0.now);
-        self.0.most.fetch_max(now, Ordering::SeqCst);
-        self.0.exit.acquire().await.expect("never closed").forget();
-    }
-
-    /// How many are on it.
-    pub(crate) fn now(&self) -> usize {
-        self.0.now.load(Ordering::SeqCst)
-    }
-
-    /// How many were on it at once.
-    pub(crate) fn most(&self) -> usize {
-        self.0.most.load(Ordering::SeqCst)
-    }
-
-    /// Lets `actors` off, now or when they come.
-    pub(crate) fn let_off(&self, actors: usize) {
-        self.0.exit.add_permits(actors);
-    }
-}
-
-struct Leave<'a>(&'a AtomicUsize);
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Lets everything else run until `condition` holds. Gives up, loudly, after a time that no healthy
-/// machine needs.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let holds = async {
-        while !condition() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), holds)
-        .await
-        .unwrap_or_else(|_| panic!("expected, but it did not come: {what}"));
-}
-
-/// A server on a loopback port, gone with this handle.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    pub(crate) async fn start<Fut>(serve: impl FnOnce(TcpListener) -> Fut) -> Self
-    where
-        Fut: Future<Output = ()> + Send + 'static,
-    {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        Self {
-            address: listener.local_addr().expect("an address"),
-            task: tokio::spawn(serve(listener)),
-        }
-    }
-
-    pub(crate) async fn axum(app: Router) -> Self {
-        Self::start(|listener| async {
-            axum::serve(listener, app).await.expect("serves for ever");
-        })
-        .await
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-pub(crate) type Answer = Response<Bytes>;
-pub(crate) type Http1 = conn::http1::SendRequest<Empty<Bytes>>;
-pub(crate) type Http2 = conn::http2::SendRequest<Empty<Bytes>>;
-
-pub(crate) async fn connect_http1(address: SocketAddr) -> Http1 {
-    let stream = TcpStream::connect(address).await.expect("a connection");
-    let (sender, connection) = conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .expect("a handshake");
-    tokio::spawn(connection.with_upgrades());
-    sender
-}
-
-pub(crate) async fn connect_http2(address: SocketAddr) -> Http2 {
-    let stream = TcpStream::connect(address).await.expect("a connection");
-    let (sender, connection) = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-        .await
-        .expect("a handshake");
-    tokio::spawn(connection);
-    sender
+pub(crate) fn shared<T>(value: T) -> Arc<Mutex<T>> {
+    Arc::new(Mutex::new(value))
 }
 
 pub(crate) fn get(path: &str) -> Request<Empty<Bytes>> {
@@ -149,87 +44,19 @@ pub(crate) fn get(path: &str) -> Request<Empty<Bytes>> {
         .expect("a request")
 }
 
-/// The same for HTTP/2, which wants the whole URI.
-pub(crate) fn get_http2(path: &str) -> Request<Empty<Bytes>> {
-    Request::get(format!("http://localhost{path}"))
-        .body(Empty::new())
-        .expect("a request")
+/// Sends the frames of a streamed body.
+pub(crate) type Frames = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
+
+/// A body that says what it is sent.
+pub(crate) fn streamed() -> (
+    Frames,
+    impl http_body::Body<Data = Bytes, Error = io::Error>,
+) {
+    let (frames, mut rx) = mpsc::channel(8);
+    let stream = futures_util::stream::poll_fn(move |cx| rx.poll_recv(cx));
+    (frames, StreamBody::new(stream))
 }
 
-pub(crate) async fn collect<B>(response: Response<B>) -> Answer
-where
-    B: http_body::Body<Error: std::fmt::Debug>,
-{
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.expect("a whole body").to_bytes();
-    Response::from_parts(parts, bytes)
-}
-
-/// One HTTP/1 request on each of this many connections, and as many streams on one HTTP/2 connection.
-pub(crate) const EACH: usize = 50;
-
-/// Requests under way.
-pub(crate) struct Storm {
-    requests: JoinSet<Answer>,
-    answered: Arc<AtomicUsize>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) served: usize,
-    pub(crate) refused: usize,
-}
-
-impl Storm {
-    /// Sends all requests at once; they take the paths in turn.
-    pub(crate) async fn begin(address: SocketAddr, paths: &'static [&'static str]) -> Self {
-        let mut storm = Self {
-            requests: JoinSet::new(),
-            answered: Arc::default(),
-        };
-        for path in paths.iter().cycle().take(EACH) {
-            storm.send(async move {
-                let mut http1 = connect_http1(address).await;
-                let response = http1.send_request(get(path)).await;
-                collect(response.expect("an answer")).await
-            });
-        }
-        let http2 = connect_http2(address).await;
-        for path in paths.iter().cycle().take(EACH) {
-            let mut stream = http2.clone();
-            storm.send(async move {
-                stream.ready().await.expect("a stream");
-                let response = stream.send_request(get_http2(path)).await;
-                collect(response.expect("an answer")).await
-            });
-        }
-        storm
-    }
-
-    fn send(&mut self, request: impl Future<Output = Answer> + Send + 'static) {
-        let answered = Arc::clone(&self.answered);
-        self.requests.spawn(async move {
-            let answer = request.await;
-            answered.fetch_add(1, Ordering::SeqCst);
-            answer
-        });
-    }
-
-    /// How many requests have been answered.
-    pub(crate) fn answered(&self) -> usize {
-        self.answered.load(Ordering::SeqCst)
-    }
-
-    /// What the answers were.
-    pub(crate) async fn end(self) -> Tally {
-        let mut tally = Tally::default();
-        for answer in self.requests.join_all().await {
-            match answer.status() {
-                StatusCode::OK => tally.served += 1,
-                StatusCode::SERVICE_UNAVAILABLE => tally.refused += 1,
-                other => panic!("expected 200 or 503, got {other}"),
-            }
-        }
-        tally
-    }
+pub(crate) fn data(text: &'static str) -> Result<Frame<Bytes>, io::Error> {
+    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
