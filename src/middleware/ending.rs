@@ -157,14 +157,15 @@ where
     }
 }
 
-/// The policy's response, with the rejection in its extensions.
+/// The policy's response, with the rejection in its extensions: the one that the policy has put there,
+/// if it knew more.
 fn marked<Req, B>(
     policy: &impl Reject<Req, Response<B>>,
     request: Req,
     rejection: Rejection,
 ) -> Response<B> {
     let mut response = policy.reject(request, rejection.clone());
-    response.extensions_mut().insert(rejection);
+    response.extensions_mut().get_or_insert_with(|| rejection);
     response
 }
 

@@ -27,13 +27,26 @@ impl Rejection {
     /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) makes of it, or else
     /// `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and `retry-after` if
     /// that is known. The rejection itself is in the extensions.
+    ///
+    /// Within `on_reject` it is the default response, so that it can be the start of another one.
     pub fn response(&self) -> Response<Bytes> {
         let mut response = match &self.responder.0 {
-            Some(respond) => respond(self),
+            Some(respond) => respond(&self.answered_by(Responder::default())),
             None => self.server_busy(),
         };
-        response.extensions_mut().insert(self.clone());
+        let extensions = response.extensions_mut();
+        // What `on_reject` has put there may know more.
+        let known = extensions.remove();
+        let known: &Self = known.as_ref().unwrap_or(self);
+        extensions.insert(known.answered_by(self.responder.clone()));
         response
+    }
+
+    fn answered_by(&self, responder: Responder) -> Self {
+        Self {
+            responder,
+            ..self.clone()
+        }
     }
 
     fn server_busy(&self) -> Response<Bytes> {
@@ -43,7 +56,8 @@ impl Rejection {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            let rounded_up = u64::from(after.subsec_nanos() > 0);
+            let seconds = after.as_secs().saturating_add(rounded_up);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
