@@ -7,7 +7,6 @@ mod common;
 
 use std::{
     convert::Infallible,
-    future::Future,
     io,
     pin::{Pin, pin},
     task::{Context, Poll},
@@ -20,7 +19,7 @@ use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
-use tokio::{io::AsyncReadExt, sync::oneshot};
+use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_concurrency_limiter::{Reason, Rejection};
 
@@ -206,7 +205,7 @@ impl http_body::Body for Hinted {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.clone()
+        self.0
     }
 
     fn is_end_stream(&self) -> bool {
