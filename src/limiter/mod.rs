@@ -5,6 +5,7 @@ mod builder;
 mod error;
 pub(crate) mod nested;
 mod request;
+mod run;
 mod set;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ pub use acquire::Acquire;
 pub use builder::LimiterBuilder;
 pub use error::{InvalidLimiter, InvalidSet};
 pub use request::AcquireRequest;
+pub use run::Run;
 pub(crate) use set::{Arrived, ResourceSet};
 
 use crate::{
@@ -151,11 +153,7 @@ impl Limiter {
     ///
     /// Ordering, cancel safety, errors and panics are those of [`acquire`](Self::acquire).
     #[track_caller]
-    pub fn run<I, F, Fut>(
-        &self,
-        set: I,
-        work: F,
-    ) -> impl Future<Output = Result<Fut::Output, Rejection>> + use<I, F, Fut>
+    pub fn run<I, F, Fut>(&self, set: I, work: F) -> Run<F, Fut>
     where
         I: IntoIterator,
         I::Item: Into<Claim>,

@@ -1,12 +1,8 @@
 //! A request for a set, with more to say than the set.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
-use super::{Acquire, Arrived, ResourceSet, nested};
+use super::{Acquire, Arrived, ResourceSet, Run};
 use crate::{permit::Permit, rejection::Rejection};
 
 /// A request for a set of resources; see [`Limiter::request`](crate::Limiter::request).
@@ -63,23 +59,12 @@ impl AcquireRequest {
 
     /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has
     /// panicked, as [`Limiter::run`](crate::Limiter::run) does.
-    pub fn run<F, Fut>(self, work: F) -> impl Future<Output = Result<Fut::Output, Rejection>>
+    pub fn run<F, Fut>(self, work: F) -> Run<F, Fut>
     where
         F: FnOnce() -> Fut,
         Fut: Future,
     {
-        async move {
-            let permit = self.acquire().await?;
-            let mut future = pin!({
-                let _held = nested::held(&permit);
-                work()
-            });
-            let output = poll_fn(|cx| {
-                let _held = nested::held(&permit);
-                future.as_mut().poll(cx)
-            });
-            Ok(output.await)
-        }
+        Run::new(self.acquire(), work)
     }
 }
 
