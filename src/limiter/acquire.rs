@@ -37,9 +37,9 @@ impl Acquire {
     }
 
     fn arrive(&self) -> Arrived {
-        match self.set.try_admit() {
-            Some(permit) => Arrived::Admitted(permit),
-            None => self.set.arrive(self.timeout, self.max_waiting),
+        match self.set.try_enter() {
+            true => Arrived::Admitted,
+            false => self.set.arrive(self.timeout, self.max_waiting),
         }
     }
 }
@@ -52,9 +52,9 @@ impl Future for Acquire {
         if let State::New = this.state {
             match this.arrive() {
                 Arrived::Queued(waiter) => this.state = State::Queued(waiter),
-                Arrived::Admitted(permit) => {
+                Arrived::Admitted => {
                     this.state = State::Done;
-                    return Poll::Ready(Ok(permit));
+                    return Poll::Ready(Ok(this.set.permit()));
                 }
                 Arrived::Rejected(rejection) => {
                     this.state = State::Done;
@@ -66,7 +66,7 @@ impl Future for Acquire {
             State::Queued(waiter) => {
                 let outcome = ready!(this.set.poll(waiter, cx));
                 this.state = State::Done;
-                Poll::Ready(outcome)
+                Poll::Ready(outcome.map(|()| this.set.permit()))
             }
             _ => panic!("`Acquire` polled after it was ready"),
         }

@@ -7,7 +7,7 @@
 mod watch {
     use std::cell::RefCell;
 
-    use crate::{limiter::ResourceSet, permit::Permit};
+    use crate::{admission::Demands, gate::Gate, limiter::ResourceSet};
 
     thread_local! {
         /// The sets under whose permits this thread works at the moment, as numbers of their gates
@@ -15,21 +15,16 @@ mod watch {
         static HELD: RefCell<Vec<(usize, u32)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// While it lives, code on this thread runs under a permit.
+    /// While it lives, code on this thread runs under a permit of these demands.
     pub(crate) struct Held {
         outer: usize,
     }
 
-    pub(crate) fn held(permit: &Permit) -> Held {
-        let gate = permit.gate().id();
+    pub(crate) fn held(gate: &Gate, demands: &Demands) -> Held {
+        let gate = gate.id();
         HELD.with_borrow_mut(|held| {
             let outer = held.len();
-            held.extend(
-                permit
-                    .demands()
-                    .iter()
-                    .map(|demand| (gate, demand.resource)),
-            );
+            held.extend(demands.iter().map(|demand| (gate, demand.resource)));
             Held { outer }
         })
     }
@@ -55,12 +50,12 @@ mod watch {
 
 #[cfg(not(debug_assertions))]
 mod watch {
-    use crate::{limiter::ResourceSet, permit::Permit};
+    use crate::{admission::Demands, gate::Gate, limiter::ResourceSet};
 
     pub(crate) struct Held;
 
     #[inline]
-    pub(crate) fn held(_: &Permit) -> Held {
+    pub(crate) fn held(_: &Gate, _: &Demands) -> Held {
         Held
     }
 

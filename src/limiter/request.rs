@@ -47,11 +47,11 @@ impl AcquireRequest {
     ///
     /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire).
     pub fn try_acquire(self) -> Result<Permit, Rejection> {
-        if let Some(permit) = self.set.try_admit() {
-            return Ok(permit);
+        if self.set.try_enter() {
+            return Ok(self.set.permit());
         }
         match self.set.arrive(Duration::ZERO, self.max_waiting) {
-            Arrived::Admitted(permit) => Ok(permit),
+            Arrived::Admitted => Ok(self.set.permit()),
             Arrived::Rejected(rejection) => Err(rejection),
             Arrived::Queued(_) => unreachable!("a request without time is not queued"),
         }

@@ -59,7 +59,7 @@ where
                 StateProj::Waiting { acquire, work } => match ready!(Pin::new(acquire).poll(cx)) {
                     Ok(permit) => {
                         let work = work.take().expect("present until called");
-                        let held = nested::held(&permit);
+                        let held = nested::held(permit.gate(), permit.demands());
                         let future = work();
                         drop(held);
                         (State::Running { future, permit }, None)
@@ -67,7 +67,7 @@ where
                     Err(rejection) => (State::Done, Some(Err(rejection))),
                 },
                 StateProj::Running { future, permit } => {
-                    let held = nested::held(permit);
+                    let held = nested::held(permit.gate(), permit.demands());
                     let output = ready!(future.poll(cx));
                     drop(held);
                     (State::Done, Some(Ok(output)))

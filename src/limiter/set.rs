@@ -24,7 +24,7 @@ pub(crate) struct ResourceSet {
 
 /// What became of a request on arrival.
 pub(crate) enum Arrived {
-    Admitted(Permit),
+    Admitted,
     Queued(Waiter),
     Rejected(Rejection),
 }
@@ -122,21 +122,22 @@ impl ResourceSet {
         &self.limiter.gate
     }
 
+    pub(crate) fn demands(&self) -> &Demands {
+        &self.demands
+    }
+
     /// Takes the set if it is free and nobody waits for it: all that an uncontended request does.
+    /// Whoever is let in, here or later, sees to its [`leave`](Self::leave).
     #[inline]
-    pub(crate) fn try_admit(&self) -> Option<Permit> {
-        let gate = self.gate();
-        gate.try_enter(&self.demands)
-            .then(|| Permit::new(Arc::clone(gate), self.demands.clone()))
+    pub(crate) fn try_enter(&self) -> bool {
+        self.gate().try_enter(&self.demands)
     }
 
     /// Takes the set, or queues for it.
     #[cold]
     pub(crate) fn arrive(&self, timeout: Duration, max_waiting: Option<usize>) -> Arrived {
         match self.gate().enter(&self.demands, timeout, max_waiting) {
-            Entry::Granted => {
-                Arrived::Admitted(Permit::new(Arc::clone(self.gate()), self.demands.clone()))
-            }
+            Entry::Granted => Arrived::Admitted,
             Entry::Queued(waiter) => {
                 nested::warn_if_held(self);
                 Arrived::Queued(waiter)
@@ -150,23 +151,26 @@ impl ResourceSet {
         &self,
         waiter: &mut Waiter,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Permit, Rejection>> {
+    ) -> Poll<Result<(), Rejection>> {
         Poll::Ready(match ready!(waiter.poll(cx)) {
             Ok(()) => {
-                let permit = Permit::new(Arc::clone(self.gate()), self.demands.clone());
                 crate::observe::admitted(|| self.names(), || waiter.waited());
-                Ok(permit)
+                Ok(())
             }
             Err(refused) => Err(self.limiter.rejection(refused)),
         })
     }
 
-    #[cfg_attr(
-        not(debug_assertions),
-        allow(dead_code, reason = "a debug-build check")
-    )]
-    pub(crate) fn demands(&self) -> &Demands {
-        &self.demands
+    /// Returns the set.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        self.gate().leave(&self.demands);
+    }
+
+    /// Ownership of the set, for whoever was let in.
+    #[inline]
+    pub(crate) fn permit(&self) -> Permit {
+        Permit::new(Arc::clone(self.gate()), self.demands.clone())
     }
 
     /// The resources by name, as logs show them: `db+fs`.

@@ -38,8 +38,8 @@ pin_project! {
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn holding(body: B, held: Held) -> Self {
-        let held = (!body.is_end_stream()).then_some(held);
+    pub(super) fn holding(body: B, held: Option<Held>) -> Self {
+        let held = held.filter(|_| !body.is_end_stream());
         Self {
             kind: Kind::Inner { body, held },
         }

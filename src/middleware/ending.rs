@@ -8,7 +8,7 @@
 //! | [`AtHead`] | [`.release_at_head()`](super::ConcurrencyLimitLayer::release_at_head) | with the response head | the response of its policy; the body type stays the inner service's |
 //! | [`AnyService`] | [`.for_any_service()`](super::ConcurrencyLimitLayer::for_any_service) | with the response | an error, or a response value |
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, task::Poll};
 
 use http::{Extensions, Request, Response};
 use http_body::Body;
@@ -31,8 +31,12 @@ pub trait Ending<Req, Res, Err>: sealed::Sealed {
     /// The error of the limited service.
     type Error;
 
+    /// What the inner service says so far, and what the call holds until it has said it.
     #[doc(hidden)]
-    fn respond(response: Res, held: Held) -> Self::Response;
+    fn finish(
+        poll: Poll<Result<Res, Err>>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Self::Response, Self::Error>>;
 
     #[doc(hidden)]
     fn reject(&self, request: Req, rejection: Rejection) -> Result<Self::Response, Self::Error>;
@@ -49,6 +53,26 @@ pub trait Ending<Req, Res, Err>: sealed::Sealed {
     fn extensions(_: &mut Req) -> Option<&mut Extensions> {
         None
     }
+}
+
+/// Hands the response on as it is: no copy of it is made.
+#[inline]
+fn hold_until_ready<T>(poll: Poll<T>, held: &mut Option<Held>) -> Poll<T> {
+    if poll.is_ready() {
+        *held = None;
+    }
+    poll
+}
+
+#[inline]
+fn hold_until_body_end<B: Body, Err>(
+    poll: Poll<Result<Response<B>, Err>>,
+    held: &mut Option<Held>,
+) -> Poll<Result<Response<ResponseBody<B>>, Err>> {
+    poll.map(|result| {
+        let held = held.take();
+        result.map(|response| response.map(|body| ResponseBody::holding(body, held)))
+    })
 }
 
 mod sealed {
@@ -70,8 +94,11 @@ where
     type Error = Err;
 
     #[inline]
-    fn respond(response: Response<B>, held: Held) -> Self::Response {
-        response.map(|body| ResponseBody::holding(body, held))
+    fn finish(
+        poll: Poll<Result<Response<B>, Err>>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Self::Response, Err>> {
+        hold_until_body_end(poll, held)
     }
 
     fn reject(&self, _: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
@@ -101,8 +128,11 @@ where
     type Error = Err;
 
     #[inline]
-    fn respond(response: Response<B>, held: Held) -> Self::Response {
-        response.map(|body| ResponseBody::holding(body, held))
+    fn finish(
+        poll: Poll<Result<Response<B>, Err>>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Self::Response, Err>> {
+        hold_until_body_end(poll, held)
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
@@ -135,8 +165,11 @@ where
     type Error = Err;
 
     #[inline]
-    fn respond(response: Response<B>, _: Held) -> Self::Response {
-        response
+    fn finish(
+        poll: Poll<Result<Response<B>, Err>>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Response<B>, Err>> {
+        hold_until_ready(poll, held)
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
@@ -182,8 +215,8 @@ impl<Req, Res, Err: From<Rejection>> Ending<Req, Res, Err> for AnyService<IntoEr
     type Error = Err;
 
     #[inline]
-    fn respond(response: Res, _: Held) -> Res {
-        response
+    fn finish(poll: Poll<Result<Res, Err>>, held: &mut Option<Held>) -> Poll<Result<Res, Err>> {
+        hold_until_ready(poll, held)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -208,8 +241,8 @@ where
     type Error = Err;
 
     #[inline]
-    fn respond(response: Res, _: Held) -> Res {
-        response
+    fn finish(poll: Poll<Result<Res, Err>>, held: &mut Option<Held>) -> Poll<Result<Res, Err>> {
+        hold_until_ready(poll, held)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -231,8 +264,8 @@ where
     type Error = Err;
 
     #[inline]
-    fn respond(response: Res, _: Held) -> Res {
-        response
+    fn finish(poll: Poll<Result<Res, Err>>, held: &mut Option<Held>) -> Poll<Result<Res, Err>> {
+        hold_until_ready(poll, held)
     }
 
     fn reject(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -255,8 +288,11 @@ impl<Req, Res, Err> Ending<Req, Res, Err> for AnyService<WrapErrors> {
     type Error = LimitError<Err>;
 
     #[inline]
-    fn respond(response: Res, _: Held) -> Res {
-        response
+    fn finish(
+        poll: Poll<Result<Res, Err>>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Res, LimitError<Err>>> {
+        hold_until_ready(poll, held).map_err(LimitError::Inner)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, LimitError<Err>> {

@@ -4,15 +4,14 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Held, ending::Ending, layer::Route};
-use crate::gate::Waiter;
+use super::{ConcurrencyLimit, Held, ending::Ending};
+use crate::{gate::Waiter, rejection::Rejection};
 
 pin_project! {
     /// The response future of [`ConcurrencyLimit`](super::ConcurrencyLimit).
@@ -45,26 +44,16 @@ pin_project! {
         },
         Queued {
             waiter: Waiter,
-            // Gone with the step to the next state.
-            rest: Option<Queued<S, Req, E>>,
+            // Not ready yet: readiness is not hoarded while queued.
+            parked: Option<(ConcurrencyLimit<S, E>, Req)>,
         },
         Admitted {
             service: S,
             request: Option<Req>,
             held: Option<Held>,
-            route: Arc<Route>,
         },
         Rejected { response: Option<Result<E::Response, E::Error>> },
     }
-}
-
-/// What a queued request will need when its turn comes.
-struct Queued<S, Req, E> {
-    /// Not ready yet: readiness is not hoarded while queued.
-    service: S,
-    request: Req,
-    ending: E,
-    route: Arc<Route>,
 }
 
 impl<S, Req, E> ResponseFuture<S, Req, E>
@@ -72,29 +61,21 @@ where
     S: Service<Req>,
     E: Ending<Req, S::Response, S::Error>,
 {
-    /// Calls a service that is ready.
+    /// Runs a call that the inner service has begun.
     #[inline]
-    pub(super) fn run(route: &Route, service: &mut S, request: Req, held: Held) -> Self {
+    pub(super) fn running(future: S::Future, held: Held) -> Self {
+        let held = Some(held);
         Self {
-            state: State::run(route, service, request, held),
+            state: State::Running { future, held },
         }
     }
 
-    pub(super) fn queued(
-        service: S,
-        request: Req,
-        ending: E,
-        route: &Arc<Route>,
-        waiter: Waiter,
-    ) -> Self {
-        let rest = Some(Queued {
-            service,
-            request,
-            ending,
-            route: Arc::clone(route),
-        });
+    pub(super) fn queued(service: ConcurrencyLimit<S, E>, request: Req, waiter: Waiter) -> Self {
         Self {
-            state: State::Queued { waiter, rest },
+            state: State::Queued {
+                waiter,
+                parked: Some((service, request)),
+            },
         }
     }
 
@@ -112,19 +93,23 @@ where
     S: Service<Req>,
     E: Ending<Req, S::Response, S::Error>,
 {
-    #[inline]
-    fn run(route: &Route, service: &mut S, mut request: Req, mut held: Held) -> Self {
-        if route.expose {
-            if let Some(extensions) = E::extensions(&mut request) {
-                held = held.expose(extensions);
+    /// What becomes of a queued request.
+    fn decided(
+        (limit, mut request): (ConcurrencyLimit<S, E>, Req),
+        verdict: Result<(), Rejection>,
+    ) -> Self {
+        match verdict {
+            Ok(()) => {
+                let held = limit.admitted(&mut request);
+                Self::Admitted {
+                    service: limit.into_inner(),
+                    request: Some(request),
+                    held: Some(held),
+                }
             }
-        }
-        let watch = held.watch();
-        let future = service.call(request);
-        drop(watch);
-        Self::Running {
-            future,
-            held: Some(held),
+            Err(rejection) => Self::Rejected {
+                response: Some(limit.ending().reject(request, rejection)),
+            },
         }
     }
 }
@@ -139,54 +124,63 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
+        if !matches!(*state, State::Running { .. }) {
+            if let Some(response) = ready!(state.as_mut().poll_turn(cx)) {
+                return Poll::Ready(response);
+            }
+        }
+        match state.project() {
+            StateProj::Running { future, held } => {
+                let _watch = held.as_ref().and_then(Held::watch);
+                E::finish(future.poll(cx), held)
+            }
+            _ => unreachable!("running, after its turn has come"),
+        }
+    }
+}
+
+impl<S, Req, E> State<S, Req, E>
+where
+    S: Service<Req>,
+    E: Ending<Req, S::Response, S::Error>,
+{
+    /// Waits until the request is running, or until there is a response without that.
+    #[cold]
+    fn poll_turn(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<E::Response, E::Error>>> {
         loop {
-            let next = match state.as_mut().project() {
-                StateProj::Running { future, held } => {
-                    let watch = held.as_ref().and_then(Held::watch);
-                    let result = ready!(future.poll(cx));
-                    drop(watch);
-                    let held = held.take().expect("polled after it was ready");
-                    return Poll::Ready(match result {
-                        Ok(response) => Ok(E::respond(response, held)),
-                        Err(error) => Err(E::fail(error)),
-                    });
-                }
-                StateProj::Queued { waiter, rest } => {
-                    let route = &rest.as_ref().expect("present while queued").route;
-                    let outcome = ready!(route.set.poll(waiter, cx));
-                    let queued = rest.take().expect("present while queued");
-                    match outcome {
-                        Ok(permit) => State::Admitted {
-                            service: queued.service,
-                            request: Some(queued.request),
-                            held: Some(Held::permit(permit)),
-                            route: queued.route,
-                        },
-                        Err(rejection) => State::Rejected {
-                            response: Some(queued.ending.reject(queued.request, rejection)),
-                        },
-                    }
+            let next = match self.as_mut().project() {
+                StateProj::Running { .. } => return Poll::Ready(None),
+                StateProj::Queued { waiter, parked } => {
+                    let (limit, _) = parked.as_ref().expect("present while queued");
+                    let verdict = ready!(limit.poll_admission(waiter, cx));
+                    State::decided(parked.take().expect("present while queued"), verdict)
                 }
                 StateProj::Admitted {
                     service,
                     request,
                     held,
-                    route,
                 } => match ready!(service.poll_ready(cx)) {
                     Ok(()) => {
                         let request = request.take().expect("present until called");
-                        let held = held.take().expect("present until called");
-                        State::run(route, service, request, held)
+                        let watch = held.as_ref().and_then(Held::watch);
+                        let future = service.call(request);
+                        drop(watch);
+                        let held = held.take();
+                        State::Running { future, held }
                     }
                     Err(error) => State::Rejected {
                         response: Some(Err(E::fail(error))),
                     },
                 },
                 StateProj::Rejected { response } => {
-                    return Poll::Ready(response.take().expect("polled after it was ready"));
+                    let response = response.take().expect("polled after it was ready");
+                    return Poll::Ready(Some(response));
                 }
             };
-            state.set(next);
+            self.set(next);
         }
     }
 }

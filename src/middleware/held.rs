@@ -1,71 +1,72 @@
-//! The permit of a call, wherever it is.
+//! What a call holds while it runs.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::Extensions;
 
+use super::layer::Route;
 use crate::{
     limiter::nested,
     permit::{Permit, PermitHandle},
 };
 
-/// What a call holds while it runs. Dropping it returns the permit, unless the handler has taken it.
+/// What a call holds while it runs. Dropping it returns the set, unless the handler has taken the
+/// permit.
 pub struct Held(Kind);
 
 enum Kind {
-    Permit(Permit),
+    /// The set of the route. Not yet a permit, which most handlers never see.
+    Set(Admitted),
     /// The handler may take it.
-    Exposed(PermitHandle),
+    Exposed(Exposed),
     /// The request went past the limit.
     Bypassed,
 }
 
-impl Held {
+/// The set of a route, on behalf of a request that was let in.
+struct Admitted(Arc<Route>);
+
+impl Drop for Admitted {
     #[inline]
-    pub(super) fn permit(permit: Permit) -> Self {
-        Self(Kind::Permit(permit))
+    fn drop(&mut self) {
+        self.0.set.leave();
+    }
+}
+
+struct Exposed(PermitHandle);
+
+impl Drop for Exposed {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Held {
+    /// For a request that was let in.
+    #[inline]
+    pub(super) fn set(route: Arc<Route>) -> Self {
+        Self(Kind::Set(Admitted(route)))
     }
 
     pub(super) fn bypassed() -> Self {
         Self(Kind::Bypassed)
     }
 
-    /// Puts a handle to the permit into the request's extensions. A request that went past the limit
-    /// gets an empty one, so that its handler need not care.
-    pub(super) fn expose(self, extensions: &mut Extensions) -> Self {
-        let permit = match &self.0 {
-            Kind::Exposed(_) => return self,
-            Kind::Bypassed => None,
-            Kind::Permit(_) => self.into_permit(),
-        };
+    /// For a request that was let in, with a handle to the permit in its extensions; or for one that
+    /// went past the limit, with an empty handle, so that its handler need not care.
+    pub(super) fn exposed(permit: Option<Permit>, extensions: &mut Extensions) -> Self {
         let handle = PermitHandle::new(permit);
         extensions.insert(handle.clone());
-        Self(Kind::Exposed(handle))
+        Self(Kind::Exposed(Exposed(handle)))
     }
 
-    fn into_permit(mut self) -> Option<Permit> {
-        match std::mem::replace(&mut self.0, Kind::Bypassed) {
-            Kind::Permit(permit) => Some(permit),
-            _ => None,
-        }
-    }
-
-    /// Marks this thread as working under the permit. One that the handler may have taken and
+    /// Marks this thread as working under the set. A permit that the handler may have taken and
     /// returned proves nothing.
     #[inline]
     pub(super) fn watch(&self) -> Option<nested::Held> {
         match &self.0 {
-            Kind::Permit(permit) => Some(nested::held(permit)),
+            Kind::Set(Admitted(route)) => Some(nested::held(route.set.gate(), route.set.demands())),
             _ => None,
-        }
-    }
-}
-
-impl Drop for Held {
-    #[inline]
-    fn drop(&mut self) {
-        if let Kind::Exposed(handle) = &self.0 {
-            drop(handle.take());
         }
     }
 }
@@ -73,9 +74,9 @@ impl Drop for Held {
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Permit(permit) => permit.fmt(f),
-            Kind::Exposed(handle) => handle.fmt(f),
-            Kind::Bypassed => f.write_str("Bypassed"),
+            Kind::Set(Admitted(route)) => f.write_str(&route.set.names()),
+            Kind::Exposed(Exposed(handle)) => handle.fmt(f),
+            Kind::Bypassed => f.write_str("nothing"),
         }
     }
 }

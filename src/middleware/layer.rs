@@ -48,6 +48,14 @@ pub(super) struct Route {
     pub(super) expose: bool,
 }
 
+impl Route {
+    /// Whether all that a request does is to claim the set.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.bypass.is_none() && !self.expose
+    }
+}
+
 type Bypass = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
 impl Limiter {

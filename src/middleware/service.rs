@@ -9,7 +9,7 @@ use std::{
 use tower_service::Service;
 
 use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::Route};
-use crate::limiter::Arrived;
+use crate::{gate::Waiter, limiter::Arrived, rejection::Rejection};
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
 pub struct ConcurrencyLimit<S, E> {
@@ -62,49 +62,40 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if self.bypasses(&request) {
-            return self.run(request, Held::bypassed());
+        if self.route.is_plain() && self.route.set.try_enter() {
+            let held = Held::set(Arc::clone(&self.route));
+            let _watch = held.watch();
+            return ResponseFuture::running(self.inner.call(request), held);
         }
-        match self.route.set.try_admit() {
-            Some(permit) => self.run(request, Held::permit(permit)),
-            None => self.arrive(request),
-        }
+        self.arrive(request)
     }
 }
 
 impl<S, E> ConcurrencyLimit<S, E> {
-    #[inline]
-    fn bypasses<Req>(&self, request: &Req) -> bool
-    where
-        S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
-    {
-        match &self.route.bypass {
-            None => false,
-            Some(bypass) => E::head(request).is_some_and(|head| bypass(&head)),
-        }
-    }
-
-    /// Calls the inner service, which is ready.
-    #[inline]
-    fn run<Req>(&mut self, request: Req, held: Held) -> ResponseFuture<S, Req, E>
-    where
-        S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
-    {
-        ResponseFuture::run(&self.route, &mut self.inner, request, held)
-    }
-
-    /// The set was not free at first sight.
+    /// The way of a request that is not simply let in.
     #[cold]
-    fn arrive<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, E>
+    fn arrive<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, E>
     where
         S: Service<Req> + Clone,
         E: Ending<Req, S::Response, S::Error> + Clone,
     {
         let route = &self.route;
-        match route.set.arrive(route.timeout, route.max_waiting) {
-            Arrived::Admitted(permit) => self.run(request, Held::permit(permit)),
+        if let (Some(bypass), Some(head)) = (&route.bypass, E::head(&request)) {
+            if bypass(&head) {
+                let held = self.past_the_limit(&mut request);
+                return ResponseFuture::running(self.inner.call(request), held);
+            }
+        }
+        let arrived = match route.set.try_enter() {
+            true => Arrived::Admitted,
+            false => route.set.arrive(route.timeout, route.max_waiting),
+        };
+        match arrived {
+            Arrived::Admitted => {
+                let held = self.admitted(&mut request);
+                let _watch = held.watch();
+                ResponseFuture::running(self.inner.call(request), held)
+            }
             Arrived::Rejected(rejection) => {
                 ResponseFuture::rejected(self.ending.reject(request, rejection))
             }
@@ -112,10 +103,47 @@ impl<S, E> ConcurrencyLimit<S, E> {
                 // The readiness of the inner service may be a slot that others could use meanwhile.
                 let fresh = self.inner.clone();
                 drop(mem::replace(&mut self.inner, fresh));
-                let service = self.inner.clone();
-                ResponseFuture::queued(service, request, self.ending.clone(), route, waiter)
+                ResponseFuture::queued(self.clone(), request, waiter)
             }
         }
+    }
+
+    /// What a request holds that was let in.
+    pub(super) fn admitted<Req>(&self, request: &mut Req) -> Held
+    where
+        S: Service<Req>,
+        E: Ending<Req, S::Response, S::Error>,
+    {
+        match E::extensions(request) {
+            Some(extensions) if self.route.expose => {
+                Held::exposed(Some(self.route.set.permit()), extensions)
+            }
+            _ => Held::set(Arc::clone(&self.route)),
+        }
+    }
+
+    fn past_the_limit<Req>(&self, request: &mut Req) -> Held
+    where
+        S: Service<Req>,
+        E: Ending<Req, S::Response, S::Error>,
+    {
+        match E::extensions(request) {
+            Some(extensions) if self.route.expose => Held::exposed(None, extensions),
+            _ => Held::bypassed(),
+        }
+    }
+
+    /// The verdict on a request of this service.
+    pub(super) fn poll_admission(
+        &self,
+        waiter: &mut Waiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        self.route.set.poll(waiter, cx)
+    }
+
+    pub(super) fn ending(&self) -> &E {
+        &self.ending
     }
 }
 

@@ -33,18 +33,10 @@ impl Permit {
         Self { gate, demands }
     }
 
-    #[cfg_attr(
-        not(debug_assertions),
-        allow(dead_code, reason = "a debug-build check")
-    )]
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    #[cfg_attr(
-        not(debug_assertions),
-        allow(dead_code, reason = "a debug-build check")
-    )]
     pub(crate) fn demands(&self) -> &Demands {
         &self.demands
     }
