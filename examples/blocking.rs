@@ -54,12 +54,8 @@ async fn report(State(app): State<App>) -> Result<&'static str, Rejection> {
 }
 
 async fn usage(State(App { db, .. }): State<App>) -> String {
-    format!(
-        "{} of {} in use, {} waiting\n",
-        db.in_use(),
-        db.limit(),
-        db.waiting()
-    )
+    let (in_use, limit, waiting) = (db.in_use(), db.limit(), db.waiting());
+    format!("{in_use} of {limit} in use, {waiting} waiting\n")
 }
 
 #[tokio::main]

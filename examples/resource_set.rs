@@ -4,55 +4,41 @@
 
 use std::{io, time::Duration};
 
-use axum::{Router, extract::State, routing::get};
+use axum::{Router, routing::get};
 use tokio::{net::TcpListener, time::sleep};
 use tower_concurrency_limiter::{Limiter, Resource};
 
 /// How long an answer takes.
-type Work = Duration;
+const WORK: Duration = Duration::from_secs(2);
 
-fn app(work: Work) -> Router {
+fn app() -> Router {
     let db = Resource::new("db", 4);
     let fs = Resource::new("fs", 2);
     let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
 
-    let usage = {
-        let (db, fs) = (db.clone(), fs.clone());
-        move || async move {
-            format!(
-                "db {}/{} in use, {} waiting; fs {}/{} in use, {} waiting\n",
-                db.in_use(),
-                db.limit(),
-                db.waiting(),
-                fs.in_use(),
-                fs.limit(),
-                fs.waiting(),
-            )
-        }
-    };
+    let messages = limiter.resources([&db]);
+    let file = limiter.resources([&fs]);
+    // Waits until one unit of each is free; holds nothing of `db` while it waits for `fs`.
+    let export = limiter.resources([&db, &fs]);
+    // Three queries in parallel, so three units of the database.
+    let report = limiter.resources([db.units(3), fs.units(1)]);
     Router::new()
-        .route(
-            "/messages",
-            get(answer).route_layer(limiter.resources([&db])),
-        )
-        .route("/file", get(answer).route_layer(limiter.resources([&fs])))
-        // Waits until one unit of both is free; holds nothing of `db` while it waits for `fs`.
-        .route(
-            "/export",
-            get(answer).route_layer(limiter.resources([&db, &fs])),
-        )
-        // Three queries in parallel, so three units of the database.
-        .route(
-            "/report",
-            get(answer).route_layer(limiter.resources([db.units(3), fs.units(1)])),
-        )
-        .route("/usage", get(usage))
-        .with_state(work)
+        .route("/messages", get(answer).route_layer(messages))
+        .route("/file", get(answer).route_layer(file))
+        .route("/export", get(answer).route_layer(export))
+        .route("/report", get(answer).route_layer(report))
+        .route("/usage", get(async move || usage(&db) + &usage(&fs)))
 }
 
-async fn answer(State(work): State<Work>) -> &'static str {
-    sleep(work).await;
+async fn answer() -> &'static str {
+    sleep(WORK).await;
     "done\n"
+}
+
+fn usage(resource: &Resource) -> String {
+    let (in_use, limit) = (resource.in_use(), resource.limit());
+    let (name, waiting) = (resource.name(), resource.waiting());
+    format!("{name}: {in_use} of {limit} in use, {waiting} waiting\n")
 }
 
 #[tokio::main]
@@ -62,7 +48,7 @@ async fn main() -> io::Result<()> {
     println!("seq 4 | xargs -P 4 -I @ curl -s localhost:3000/file &");
     println!("sleep 0.5; curl -s localhost:3000/export &");
     println!("sleep 1; curl -s localhost:3000/usage; curl -s localhost:3000/messages; wait");
-    axum::serve(listener, app(Duration::from_secs(2))).await
+    axum::serve(listener, app()).await
 }
 
 #[cfg(test)]
@@ -84,11 +70,9 @@ mod tests {
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
-    const WORK: Work = Duration::from_secs(2);
-
     #[tokio::test(start_paused = true)]
     async fn a_set_that_waits_for_the_disk_holds_nothing_of_the_database() {
-        let app = app(WORK);
+        let app = app();
         let started = Instant::now();
         let files = join_all([get(&app, "/file"), get(&app, "/file")]);
         let export = async {
@@ -99,7 +83,7 @@ mod tests {
             let usage = get(&app, "/usage").await;
             assert_eq!(
                 usage,
-                "db 0/4 in use, 1 waiting; fs 2/2 in use, 1 waiting\n"
+                "db: 0 of 4 in use, 1 waiting\nfs: 2 of 2 in use, 1 waiting\n"
             );
         };
         let messages = async {
@@ -111,13 +95,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_report_takes_three_units_at_once() {
-        let app = app(WORK);
+        let app = app();
         let reports = join_all([get(&app, "/report"), get(&app, "/report")]);
         let usage = async {
             let usage = get(&app, "/usage").await;
             assert_eq!(
                 usage,
-                "db 3/4 in use, 1 waiting; fs 1/2 in use, 1 waiting\n"
+                "db: 3 of 4 in use, 1 waiting\nfs: 1 of 2 in use, 1 waiting\n"
             );
         };
         tokio::join!(reports, usage);
