@@ -12,6 +12,10 @@ use super::{Arrived, ResourceSet};
 use crate::{gate::Waiter, permit::Permit, rejection::Rejection};
 
 /// The future of a [`Permit`]; see [`Limiter::acquire`](crate::Limiter::acquire).
+///
+/// # Cancel safety
+///
+/// Dropping it gives up the place in the queue, and returns the set if it was granted at that moment.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire {
     set: ResourceSet,

@@ -104,7 +104,8 @@ impl Limiter {
     ///
     /// Requests for the same resources are served first come, first served. Nobody overtakes an
     /// earlier request at a resource that it still lacks; where it lacks nothing, it stands in
-    /// nobody's way. The request arrives, and its deadline starts, when the future is first polled.
+    /// nobody's way, within the [bounds](crate#who-goes-next) that the guide states. The request
+    /// arrives, and its deadline starts, when the future is first polled.
     ///
     /// # Cancel safety
     ///
@@ -134,7 +135,7 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// [`Reason::Timeout`] if the set is not free, or an earlier request waits for it.
+    /// [`Reason::Timeout`], with a [wait](Rejection::waited) of zero, if the set is not free, or an earlier request waits for it.
     ///
     /// # Panics
     ///

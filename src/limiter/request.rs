@@ -59,6 +59,10 @@ impl AcquireRequest {
 
     /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has
     /// panicked, as [`Limiter::run`](crate::Limiter::run) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Limiter::acquire`](crate::Limiter::acquire); `work` is not called then.
     pub fn run<F, Fut>(self, work: F) -> Run<F, Fut>
     where
         F: FnOnce() -> Fut,

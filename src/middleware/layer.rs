@@ -127,8 +127,8 @@ impl<E> ConcurrencyLimitLayer<E> {
         self
     }
 
-    /// Turns requests of this route away when as many are queued at one of its resources, instead of
-    /// what the resources say.
+    /// Turns requests of this route away when as many requests, of whatever route, are queued at one of
+    /// its resources; instead of what the resources say. 0 means that nobody waits.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.route_mut().max_waiting = Some(requests);
         self
@@ -161,8 +161,8 @@ impl<E> ConcurrencyLimitLayer<E> {
 
 /// For HTTP, with the permit held until the response body has ended.
 ///
-/// A client that reads slowly holds a streamed response, and so its permit, for as long as it likes;
-/// where that matters, use [`release_at_head`](Self::release_at_head) or a timeout on the body.
+/// A client that reads slowly holds a streamed response, and so its permit, for as long as it likes; the
+/// [guide](crate#slow-readers) says what to do where that matters.
 impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     /// Returns the permit with the response head instead of the end of its body: where the resource
     /// has done its part once the handler returns.
@@ -260,6 +260,7 @@ impl<R> ConcurrencyLimitLayer<AtHead<R>> {
     }
 
     /// Lets requests past the limit: `bypass` says which. They wait for nothing and hold nothing.
+    /// Setting another one replaces it.
     pub fn bypass<F>(self, bypass: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
