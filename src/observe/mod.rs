@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use tracing::{Span, debug, level_filters::LevelFilter, trace, warn};
+use tracing::{Level, Span, debug, event_enabled, level_filters::LevelFilter, trace, warn};
 
 use crate::rejection::Rejection;
 
@@ -41,10 +41,13 @@ pub(crate) fn admitted(resource: impl FnOnce() -> String, waited: impl FnOnce() 
     if nobody_listens() {
         return;
     }
+    let span = Span::current();
+    let span_asks = span.has_field("resource") || span.has_field("waited");
+    if !span_asks && !event_enabled!(target: TARGET, Level::TRACE, resource, waited) {
+        return;
+    }
     let (resource, waited) = (resource(), waited().as_secs_f64());
-    Span::current()
-        .record("resource", &*resource)
-        .record("waited", waited);
+    span.record("resource", &*resource).record("waited", waited);
     trace!(target: TARGET, resource, waited, "request admitted after waiting");
 }
 

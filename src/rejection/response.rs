@@ -1,6 +1,9 @@
 //! What a rejected HTTP request is told.
 
-use std::sync::Arc;
+use std::{
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{
@@ -12,7 +15,14 @@ use super::Rejection;
 
 /// Makes the response of a rejection: the limiter's own, or the default.
 #[derive(Clone, Default)]
-pub(crate) struct Responder(Option<Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>>);
+pub(crate) struct Responder(Option<Arc<Respond>>);
+
+type Respond = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
+
+// A closure that panicked half-way is called with the next rejection all the same, as in any layer, so
+// it has to cope; it should not keep limiters and rejections from passing `catch_unwind`.
+impl UnwindSafe for Responder {}
+impl RefUnwindSafe for Responder {}
 
 impl Responder {
     pub(crate) fn new(

@@ -1,0 +1,282 @@
+//! What the limiter says through `tracing`.
+
+#![cfg(not(tcl_loom))]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task::spawn};
+use tower::{BoxError, Layer as _, ServiceExt, service_fn};
+use tower_concurrency_limiter::{Limiter, Resource, observe};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Empty, Field, Visit},
+    info_span, span,
+    subscriber::{DefaultGuard, set_default},
+};
+use tracing_subscriber::{
+    Layer, filter::LevelFilter, layer::Context, prelude::*, registry::LookupSpan,
+};
+
+use common::limited;
+
+type Fields = BTreeMap<&'static str, String>;
+
+/// What a subscriber has heard; each test has its own, for its own thread.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    events: Vec<(Level, String, Fields)>,
+    recorded: Fields,
+}
+
+fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
+    let heard = Heard::default();
+    let listener = heard.clone().with_filter(level);
+    let guard = set_default(tracing_subscriber::registry().with(listener));
+    (heard, guard)
+}
+
+impl Heard {
+    fn events(&self) -> Vec<(Level, String, Fields)> {
+        self.0.lock().expect("no panics").events.clone()
+    }
+
+    fn recorded(&self) -> Fields {
+        self.0.lock().expect("no panics").recorded.clone()
+    }
+}
+
+/// Takes typed values as they are; none of them but the message asks to be formatted.
+struct Typed<'a>(&'a mut Fields);
+
+impl Visit for Typed<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name(), value.to_string());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        assert_eq!(field.name(), "message", "fields are typed values");
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Heard {
+    fn on_record(&self, _: &span::Id, values: &span::Record<'_>, _: Context<'_, S>) {
+        let mut inner = self.0.lock().expect("no panics");
+        values.record(&mut Typed(&mut inner.recorded));
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() != "tower_concurrency_limiter" {
+            return;
+        }
+        let mut fields = Fields::new();
+        event.record(&mut Typed(&mut fields));
+        let message = fields.remove("message").unwrap_or_default();
+        let mut inner = self.0.lock().expect("no panics");
+        inner
+            .events
+            .push((*event.metadata().level(), message, fields));
+    }
+}
+
+fn fields<const N: usize>(fields: [(&'static str, &str); N]) -> Fields {
+    fields.map(|(name, value)| (name, value.to_owned())).into()
+}
+
+#[test]
+fn the_target_is_the_documented_one() {
+    assert_eq!(observe::TARGET, "tower_concurrency_limiter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_says_where_how_long_and_why() {
+    let (heard, _guard) = listen(LevelFilter::DEBUG);
+    let (db, limiter, _layer) = limited();
+    let _permit = limiter.try_acquire([&db]).expect("idle");
+    assert!(limiter.acquire([&db]).await.is_err());
+    assert!(
+        limiter
+            .request([&db])
+            .max_waiting(0)
+            .acquire()
+            .await
+            .is_err()
+    );
+    let said = fields([("resource", "db"), ("waited", "5"), ("reason", "timeout")]);
+    let then = fields([
+        ("resource", "db"),
+        ("waited", "0"),
+        ("reason", "queue_full"),
+    ]);
+    assert_eq!(
+        heard.events(),
+        [
+            (Level::DEBUG, "request rejected".to_owned(), said),
+            (Level::DEBUG, "request rejected".to_owned(), then),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admission_after_a_wait_says_how_long() {
+    let (heard, _guard) = listen(LevelFilter::TRACE);
+    let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
+    let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
+    let permit = limiter.try_acquire([&db]).expect("idle");
+    let mut waiter = spawn(limiter.acquire([&db, &fs]));
+    assert_pending!(waiter.poll());
+    tokio::time::advance(Duration::from_millis(1_500)).await;
+    assert_eq!(heard.events(), [], "those who wait say nothing");
+    drop(permit);
+    let _permit = assert_ready_ok!(waiter.poll());
+    let said = fields([("resource", "db+fs"), ("waited", "1.5")]);
+    let message = "request admitted after waiting".to_owned();
+    assert_eq!(heard.events(), [(Level::TRACE, message, said)]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_admitted_at_once_says_nothing() {
+    let (heard, _guard) = listen(LevelFilter::TRACE);
+    let (db, limiter, layer) = limited();
+    drop(limiter.acquire([&db]).await.expect("idle"));
+    let service = service_fn(async |()| Ok::<_, BoxError>(()));
+    let service = layer.for_any_service().layer(service);
+    service.oneshot(()).await.expect("idle");
+    assert_eq!(heard.events(), []);
+    assert_eq!(heard.recorded(), Fields::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_span_of_a_request_records_its_wait() {
+    let (heard, _guard) = listen(LevelFilter::INFO);
+    let (db, limiter, _layer) = limited();
+    let permit = limiter.try_acquire([&db]).expect("idle");
+    let span = || info_span!("request", resource = Empty, waited = Empty, reason = Empty);
+
+    let mut waiter = spawn(limiter.acquire([&db]));
+    assert_pending!(waiter.poll());
+    tokio::time::advance(Duration::from_millis(250)).await;
+    drop(permit);
+    let _permit = span().in_scope(|| assert_ready_ok!(waiter.poll()));
+    let recorded = fields([("resource", "db"), ("waited", "0.25")]);
+    assert_eq!(heard.recorded(), recorded, "admitted after a wait");
+
+    let refused = span().in_scope(|| limiter.try_acquire([&db]).is_err());
+    assert!(refused);
+    let recorded = fields([("resource", "db"), ("waited", "0"), ("reason", "timeout")]);
+    assert_eq!(heard.recorded(), recorded, "rejected");
+    assert_eq!(heard.events(), [], "at INFO there are only spans");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_span_without_such_fields_is_left_alone() {
+    let (heard, _guard) = listen(LevelFilter::INFO);
+    let (db, limiter, _layer) = limited();
+    let _permit = limiter.try_acquire([&db]).expect("idle");
+    let refused = info_span!("request").in_scope(|| limiter.try_acquire([&db]).is_err());
+    assert!(refused);
+    assert_eq!(heard.recorded(), Fields::new());
+}
+
+#[cfg(debug_assertions)]
+mod waits_for_itself {
+    use super::*;
+
+    fn warnings(heard: &Heard) -> Vec<Fields> {
+        let warned = |(level, message, fields): (Level, String, Fields)| {
+            (level == Level::WARN).then(|| {
+                assert!(message.starts_with("waits for a resource that it holds"));
+                fields
+            })
+        };
+        heard.events().into_iter().filter_map(warned).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_calls_its_own_limited_route() {
+        let (heard, _guard) = listen(LevelFilter::WARN);
+        let (db, limiter, layer) = limited();
+        let layer = layer.for_any_service();
+        let route = layer.layer(service_fn(async |()| Ok::<_, BoxError>("inner")));
+        let handler = layer.layer(service_fn(move |()| route.clone().oneshot(())));
+        assert!(
+            handler.oneshot(()).await.is_err(),
+            "it waits until its deadline"
+        );
+        assert_eq!(warnings(&heard), [fields([("resource", "db")])]);
+        assert_eq!(db.in_use(), 0);
+        drop(limiter);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_acquires_what_it_holds() {
+        let (heard, _guard) = listen(LevelFilter::WARN);
+        let (db, limiter, layer) = limited();
+        let again = limiter.clone();
+        let service = service_fn(move |()| {
+            let (again, db) = (again.clone(), db.clone());
+            async move { Ok::<_, BoxError>(again.acquire([&db]).await.is_err()) }
+        });
+        let service = layer.for_any_service().layer(service);
+        assert!(service.oneshot(()).await.expect("served"), "refused inside");
+        assert_eq!(warnings(&heard).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_within_a_run() {
+        let (heard, _guard) = listen(LevelFilter::WARN);
+        let (db, limiter, _layer) = limited();
+        let nested = limiter.run([&db], || limiter.run([&db], || async {}));
+        assert!(nested.await.expect("served").is_err(), "refused inside");
+        assert_eq!(warnings(&heard).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_else_is_warned() {
+        let (heard, _guard) = listen(LevelFilter::WARN);
+        let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
+        let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
+        let busy = limiter.try_acquire([&fs]).expect("idle");
+        let other = limiter.run([&db], || limiter.run([&fs], || async {}));
+        assert!(other.await.expect("served").is_err(), "another resource");
+        drop(busy);
+
+        let _busy = limiter.try_acquire([&db]).expect("idle");
+        let mut waiter = spawn(limiter.acquire([&db]));
+        assert_pending!(waiter.poll());
+        drop(waiter);
+        let mut inside = spawn(limiter.run([&fs], || limiter.run([&db], || async {})));
+        assert_pending!(inside.poll().map(drop));
+        let mut after = spawn(limiter.acquire([&fs]));
+        assert_pending!(after.poll().map(drop), "not within the poll of the other");
+        assert_eq!(warnings(&heard), [] as [Fields; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_leaves_no_trace() {
+        let (heard, _guard) = listen(LevelFilter::WARN);
+        let (db, limiter, _layer) = limited();
+        let mut panics = spawn(limiter.run([&db], || async { panic!("the end") }));
+        let poll = std::panic::AssertUnwindSafe(|| drop(panics.poll()));
+        assert!(std::panic::catch_unwind(poll).is_err());
+        let mut waiter = spawn(limiter.acquire([&db]));
+        assert_pending!(waiter.poll());
+        assert_eq!(warnings(&heard), [] as [Fields; 0]);
+        drop(panics);
+        drop(assert_ready!(waiter.poll()).expect("granted"));
+    }
+}
