@@ -15,7 +15,8 @@ use support::figures::{Row, markdown};
 /// A measurement and its name.
 type Measurement = (&'static str, fn() -> Vec<Row>);
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 8] = [
+    ("allocations", rows::allocations::measure),
     ("call", rows::call::measure),
     ("instructions", rows::instructions::measure),
     ("contended", rows::contended::measure),
@@ -38,5 +39,6 @@ fn main() {
             rows.extend(measure());
         }
     }
-    println!("{}", markdown(&rows, &Candidate::ALL));
+    println!("{}\n", markdown(&rows, &Candidate::ALL));
+    println!("{}", rows::bars::markdown(&rows));
 }

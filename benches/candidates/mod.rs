@@ -71,6 +71,14 @@ impl Candidate {
         Self::ALL.into_iter().filter(|c| c.waits()).collect()
     }
 
+    /// The candidate that prints as this.
+    pub(crate) fn parse(name: &str) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|candidate| format!("{candidate:?}") == name)
+            .unwrap_or_else(|| panic!("there is no candidate {name}"))
+    }
+
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -29,6 +29,8 @@ use crate::{
     },
 };
 
+pub(crate) const RATE: &str = "contended (64 tasks, limit 16, 2 workers), admitted calls/s";
+
 const ROUNDS: usize = 15;
 const WINDOW: Duration = Duration::from_millis(150);
 const TASKS: usize = 64;
@@ -51,10 +53,7 @@ pub(crate) fn measure() -> Vec<Row> {
             Throughput,
         )]
     });
-    vec![Row::new(
-        "contended (64 tasks, limit 16, 2 workers), admitted calls/s",
-        throughput,
-    )]
+    vec![Row::new(RATE, throughput)]
 }
 
 struct Throughput;

@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+pub(crate) const CPU: &str = "100,000 waiters expiring, CPU ms beyond the bare service";
+pub(crate) const LATENESS: &str = "100,000 waiters expiring, p99 lateness ms";
+
 const ROUNDS: usize = 5;
 const WAITERS: usize = 100_000;
 const WAIT: Duration = Duration::from_millis(100);
@@ -46,15 +49,8 @@ pub(crate) fn measure() -> Vec<Row> {
     });
     let lateness = lateness.into_iter().filter(|(c, _)| *c != Candidate::Bare);
     vec![
-        Row::new(
-            "100,000 waiters expiring, CPU ms beyond the bare service",
-            beyond_bare(cpu),
-        ),
-        Row::new(
-            "100,000 waiters expiring, p99 lateness ms",
-            lateness.collect(),
-        )
-        .digits(1),
+        Row::new(CPU, beyond_bare(cpu)),
+        Row::new(LATENESS, lateness.collect()).digits(1),
     ]
 }
 

@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+pub(crate) const P50: &str = "release to next running, p50 ns";
+
 const ROUNDS: usize = 51;
 const WAITERS: usize = 1_000;
 
@@ -37,7 +39,7 @@ pub(crate) fn measure() -> Vec<Row> {
         [50, 99].map(|percent| percentile(samples.clone(), percent))
     });
     vec![
-        Row::new("release to next running, p50 ns", p50),
+        Row::new(P50, p50),
         Row::new("release to next running, p99 ns", p99),
     ]
 }

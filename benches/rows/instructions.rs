@@ -32,6 +32,10 @@ use crate::{
     },
 };
 
+pub(crate) const PER_CALL: &str = "uncontended call, instructions beyond the bare service";
+pub(crate) const PER_REQUEST: &str =
+    "through `axum::serve`, server instructions per request beyond a bare router";
+
 const FEW: usize = 500;
 const MANY: usize = 2_500;
 const LIMIT: Settings = Settings::limit(16);
@@ -44,14 +48,8 @@ pub(crate) fn measure() -> Vec<Row> {
         return Vec::new();
     }
     vec![
-        Row::new(
-            "uncontended call, instructions beyond the bare service",
-            beyond_bare(count("direct", &Candidate::direct())),
-        ),
-        Row::new(
-            "through `axum::serve`, server instructions per request beyond a bare router",
-            beyond_bare(count("served", &Candidate::ALL)),
-        ),
+        Row::new(PER_CALL, beyond_bare(count("direct", &Candidate::direct()))),
+        Row::new(PER_REQUEST, beyond_bare(count("served", &Candidate::ALL))),
     ]
 }
 
@@ -100,10 +98,7 @@ pub(crate) fn child(args: &[String]) {
     let [place, candidate, calls] = args else {
         panic!("--child <direct|served> <candidate> <calls>");
     };
-    let candidate = Candidate::ALL
-        .into_iter()
-        .find(|c| format!("{c:?}") == *candidate)
-        .expect("the candidate exists");
+    let candidate = Candidate::parse(candidate);
     let calls = calls.parse().expect("a number of calls");
     if place == "served" {
         Served::new(router(candidate, LIMIT)).requests(calls);

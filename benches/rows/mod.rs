@@ -1,5 +1,7 @@
 //! The measurements. Each returns rows of the table, and each checks its answer.
 
+pub(crate) mod allocations;
+pub(crate) mod bars;
 pub(crate) mod call;
 pub(crate) mod contended;
 pub(crate) mod dropped;

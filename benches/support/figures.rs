@@ -6,15 +6,15 @@ use crate::candidates::Candidate;
 
 /// One measured quantity of all candidates.
 pub(crate) struct Row {
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     pub(crate) digits: usize,
     pub(crate) values: Vec<(Candidate, f64)>,
 }
 
 impl Row {
-    pub(crate) fn new(title: &'static str, values: Vec<(Candidate, f64)>) -> Self {
+    pub(crate) fn new(title: &str, values: Vec<(Candidate, f64)>) -> Self {
         Self {
-            title,
+            title: title.to_owned(),
             digits: 0,
             values,
         }
@@ -53,6 +53,37 @@ fn grouped(value: f64, digits: usize) -> String {
         text.push(digit);
     }
     text + rest
+}
+
+/// The rows as lines of text, for another process.
+pub(crate) fn lines(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        for (candidate, value) in &row.values {
+            let _ = writeln!(text, "{}\t{candidate:?}\t{value}", row.title);
+        }
+    }
+    text
+}
+
+/// What [`lines`] has written.
+pub(crate) fn parse(text: &str) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for line in text.lines() {
+        let mut parts = line.split('\t');
+        let (Some(title), Some(candidate), Some(value)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        let candidate = Candidate::parse(candidate);
+        let value = value.parse().expect("a number");
+        match rows.iter_mut().find(|row| row.title == title) {
+            Some(row) => row.values.push((candidate, value)),
+            None => rows.push(Row::new(title, vec![(candidate, value)])),
+        }
+    }
+    rows
 }
 
 /// The rows as a table in Markdown.

@@ -7,6 +7,7 @@ pub(crate) mod figures;
 pub(crate) mod inner;
 pub(crate) mod rounds;
 pub(crate) mod served;
+pub(crate) mod titles;
 
 /// The requests of all measurements: what axum's layers see.
 pub(crate) type Request = http::Request<axum::body::Body>;
