@@ -26,7 +26,7 @@ mod tokio_clock {
 
         pub(in crate::gate) fn now(&self) -> Nanos {
             let elapsed = Instant::now().saturating_duration_since(self.0);
-            Nanos::try_from(elapsed.as_nanos()).unwrap_or(Nanos::MAX)
+            elapsed.as_secs() * 1_000_000_000 + Nanos::from(elapsed.subsec_nanos())
         }
 
         /// The instant that this clock calls `time`; about 30 years ahead if that is out of range.

@@ -194,7 +194,7 @@ impl Gate {
             return;
         }
         loop {
-            let mut wakes = Wakes::new();
+            let mut wakes = Wakes::default();
             let now = self.clock.now();
             while !wakes.is_full() {
                 match state.queue.next_verdict(now, &mut self.ledger()) {
@@ -217,7 +217,7 @@ impl Gate {
     fn expire(&self, runtime: Option<runtime::Id>) -> Look {
         for _ in 0..timer::BATCH {
             let mut state = lock(&self.state);
-            let mut wakes = Wakes::new();
+            let mut wakes = Wakes::default();
             let now = self.clock.now();
             while !wakes.is_full() {
                 match state.queue.next_expired(now, &mut self.ledger()) {

@@ -2,34 +2,37 @@
 
 use std::task::Waker;
 
-/// Enough to amortise the lock, few enough to live on the stack.
-const CAPACITY: usize = 16;
+/// Enough to amortise the lock, few enough to let others have it.
+const BATCH: usize = 32;
 
+/// Mostly one; more than one are rare enough to be worth an allocation.
+#[derive(Default)]
 pub(super) struct Wakes {
-    wakers: [Option<Waker>; CAPACITY],
-    len: usize,
+    verdicts: usize,
+    first: Option<Waker>,
+    more: Vec<Waker>,
 }
 
 impl Wakes {
-    pub(super) fn new() -> Self {
-        Self {
-            wakers: [const { None }; CAPACITY],
-            len: 0,
+    /// Whether it is time to release the lock.
+    pub(super) fn is_full(&self) -> bool {
+        self.verdicts == BATCH
+    }
+
+    /// Adds the waker of a waiter that has its verdict; one that was never polled has none.
+    pub(super) fn add(&mut self, waker: Option<Waker>) {
+        self.verdicts += 1;
+        match self.first {
+            None => self.first = waker,
+            Some(_) => self.more.extend(waker),
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.len == CAPACITY
-    }
-
-    /// Adds a waker; there must be room.
-    pub(super) fn add(&mut self, waker: Option<Waker>) {
-        self.wakers[self.len] = waker;
-        self.len += 1;
-    }
-
     pub(super) fn wake(self) {
-        for waker in self.wakers.into_iter().take(self.len).flatten() {
+        if let Some(waker) = self.first {
+            waker.wake();
+        }
+        for waker in self.more {
             waker.wake();
         }
     }

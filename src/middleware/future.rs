@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{ConcurrencyLimit, Held, ending::Ending};
-use crate::{gate::Waiter, rejection::Rejection};
+use crate::gate::Waiter;
 
 pin_project! {
     /// The response future of [`ConcurrencyLimit`](super::ConcurrencyLimit).
@@ -42,18 +42,21 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        Queued {
-            waiter: Waiter,
+        Pending {
+            turn: Turn,
             // Not ready yet: readiness is not hoarded while queued.
-            parked: Option<(ConcurrencyLimit<S, E>, Req)>,
-        },
-        Admitted {
-            service: S,
+            limit: ConcurrencyLimit<S, E>,
             request: Option<Req>,
-            held: Option<Held>,
         },
         Rejected { response: Option<Result<E::Response, E::Error>> },
     }
+}
+
+/// How far a request has come that had to wait.
+enum Turn {
+    Queued(Waiter),
+    /// Waiting for the inner service to be ready.
+    Admitted(Option<Held>),
 }
 
 impl<S, Req, E> ResponseFuture<S, Req, E>
@@ -70,46 +73,20 @@ where
         }
     }
 
-    pub(super) fn queued(service: ConcurrencyLimit<S, E>, request: Req, waiter: Waiter) -> Self {
+    pub(super) fn queued(limit: ConcurrencyLimit<S, E>, request: Req, waiter: Waiter) -> Self {
         Self {
-            state: State::Queued {
-                waiter,
-                parked: Some((service, request)),
+            state: State::Pending {
+                turn: Turn::Queued(waiter),
+                limit,
+                request: Some(request),
             },
         }
     }
 
     pub(super) fn rejected(response: Result<E::Response, E::Error>) -> Self {
+        let response = Some(response);
         Self {
-            state: State::Rejected {
-                response: Some(response),
-            },
-        }
-    }
-}
-
-impl<S, Req, E> State<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
-    /// What becomes of a queued request.
-    fn decided(
-        (limit, mut request): (ConcurrencyLimit<S, E>, Req),
-        verdict: Result<(), Rejection>,
-    ) -> Self {
-        match verdict {
-            Ok(()) => {
-                let held = limit.admitted(&mut request);
-                Self::Admitted {
-                    service: limit.into_inner(),
-                    request: Some(request),
-                    held: Some(held),
-                }
-            }
-            Err(rejection) => Self::Rejected {
-                response: Some(limit.ending().reject(request, rejection)),
-            },
+            state: State::Rejected { response },
         }
     }
 }
@@ -150,38 +127,44 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<E::Response, E::Error>>> {
-        loop {
-            let next = match self.as_mut().project() {
-                StateProj::Running { .. } => return Poll::Ready(None),
-                StateProj::Queued { waiter, parked } => {
-                    let (limit, _) = parked.as_ref().expect("present while queued");
-                    let verdict = ready!(limit.poll_admission(waiter, cx));
-                    State::decided(parked.take().expect("present while queued"), verdict)
-                }
-                StateProj::Admitted {
-                    service,
-                    request,
-                    held,
-                } => match ready!(service.poll_ready(cx)) {
-                    Ok(()) => {
-                        let request = request.take().expect("present until called");
-                        let watch = held.as_ref().and_then(Held::watch);
-                        let future = service.call(request);
-                        drop(watch);
-                        let held = held.take();
-                        State::Running { future, held }
+        const READY: &str = "polled after it was ready";
+        let (future, held) = match self.as_mut().project() {
+            StateProj::Running { .. } => return Poll::Ready(None),
+            StateProj::Rejected { response } => {
+                return Poll::Ready(Some(response.take().expect(READY)));
+            }
+            StateProj::Pending {
+                turn,
+                limit,
+                request,
+            } => {
+                if let Turn::Queued(waiter) = turn {
+                    match ready!(limit.route.set.poll(waiter, cx)) {
+                        Ok(()) => {
+                            let request = request.as_mut().expect(READY);
+                            *turn = Turn::Admitted(Some(limit.admitted(request)));
+                        }
+                        Err(rejection) => {
+                            let request = request.take().expect(READY);
+                            return Poll::Ready(Some(limit.ending.reject(request, rejection)));
+                        }
                     }
-                    Err(error) => State::Rejected {
-                        response: Some(Err(E::fail(error))),
-                    },
-                },
-                StateProj::Rejected { response } => {
-                    let response = response.take().expect("polled after it was ready");
-                    return Poll::Ready(Some(response));
                 }
-            };
-            self.set(next);
-        }
+                let Turn::Admitted(held) = turn else {
+                    unreachable!("queued, after the verdict");
+                };
+                if let Err(error) = ready!(limit.inner.poll_ready(cx)) {
+                    drop(held.take());
+                    return Poll::Ready(Some(Err(E::fail(error))));
+                }
+                let held = held.take().expect(READY);
+                let _watch = held.watch();
+                (limit.inner.call(request.take().expect(READY)), held)
+            }
+        };
+        let held = Some(held);
+        self.set(State::Running { future, held });
+        Poll::Ready(None)
     }
 }
 
@@ -193,8 +176,10 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",
-            State::Queued { .. } => "queued",
-            State::Admitted { .. } => "admitted",
+            State::Pending { turn, .. } => match turn {
+                Turn::Queued(_) => "queued",
+                Turn::Admitted(_) => "admitted",
+            },
             State::Rejected { .. } => "rejected",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()

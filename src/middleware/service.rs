@@ -9,13 +9,13 @@ use std::{
 use tower_service::Service;
 
 use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::Route};
-use crate::{gate::Waiter, limiter::Arrived, rejection::Rejection};
+use crate::limiter::Arrived;
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
 pub struct ConcurrencyLimit<S, E> {
-    inner: S,
-    route: Arc<Route>,
-    ending: E,
+    pub(super) inner: S,
+    pub(super) route: Arc<Route>,
+    pub(super) ending: E,
 }
 
 impl<S, E: Clone> ConcurrencyLimit<S, E> {
@@ -131,19 +131,6 @@ impl<S, E> ConcurrencyLimit<S, E> {
             Some(extensions) if self.route.expose => Held::exposed(None, extensions),
             _ => Held::bypassed(),
         }
-    }
-
-    /// The verdict on a request of this service.
-    pub(super) fn poll_admission(
-        &self,
-        waiter: &mut Waiter,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Rejection>> {
-        self.route.set.poll(waiter, cx)
-    }
-
-    pub(super) fn ending(&self) -> &E {
-        &self.ending
     }
 }
 
