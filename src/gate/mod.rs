@@ -15,7 +15,7 @@ mod wakes;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    admission::{Answer, Arrival, Demands, Ledger, Nanos, Queue, Ticket, Usage},
+    admission::{Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Ticket, Usage},
     resource::Resource,
     sync::{Mutex, MutexGuard, lock},
 };
@@ -86,6 +86,10 @@ impl Gate {
     /// Takes the whole set if it fits and nobody waits for any of it.
     #[inline]
     pub(crate) fn try_enter(&self, demands: &Demands) -> bool {
+        // What is short at one resource shall not keep others, for a moment, from the rest.
+        if demands.len() > 1 && !demands.iter().all(|demand| self.has_room(*demand)) {
+            return false;
+        }
         for (taken, demand) in demands.iter().enumerate() {
             if !self
                 .resource(demand.resource)
@@ -97,6 +101,12 @@ impl Gate {
             }
         }
         true
+    }
+
+    #[inline]
+    fn has_room(&self, demand: Demand) -> bool {
+        let usage = self.resource(demand.resource).usage().load();
+        usage.barging(demand.units).is_some()
     }
 
     /// Returns what was taken of a set that fits only in part. Somebody may have queued because of

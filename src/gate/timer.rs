@@ -130,6 +130,21 @@ impl Gate {
             self.start_timer(Handle::try_current().ok());
         }
     }
+
+    /// Sees to the deadline of a waiter that has moved to another task, and perhaps to this runtime:
+    /// the one it came from need not be driven any more.
+    #[cold]
+    pub(super) fn follow(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return self.adopt();
+        };
+        let rouse = lock(&self.state).alarms.rouse(Some(&runtime), 0);
+        match rouse {
+            Rouse::Nobody => {}
+            Rouse::Ring(bell) => bell.notify_one(),
+            Rouse::Start => self.start_timer(Some(runtime)),
+        }
+    }
 }
 
 /// Set while waiters may be there without any timer.

@@ -34,6 +34,13 @@ enum Slot {
     Decided(Verdict),
 }
 
+enum Polled {
+    Decided(Verdict),
+    Waiting,
+    /// Waiting, in another task than before.
+    Moved,
+}
+
 impl Node {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Slot::Waiting(None)))
@@ -55,15 +62,17 @@ impl Node {
         }
     }
 
-    fn poll(&self, waker: &Waker) -> Poll<Verdict> {
+    fn poll(&self, waker: &Waker) -> Polled {
         let replaced = match &mut *lock(&self.0) {
-            Slot::Decided(verdict) => return Poll::Ready(*verdict),
+            Slot::Decided(verdict) => return Polled::Decided(*verdict),
             Slot::Waiting(Some(current)) if current.will_wake(waker) => None,
             Slot::Waiting(current) => current.replace(waker.clone()),
         };
-        // Dropped here, after the lock: a waker's drop is somebody else's code.
-        drop(replaced);
-        Poll::Pending
+        // Dropped on return, after the lock: a waker's drop is somebody else's code.
+        match replaced {
+            None => Polled::Waiting,
+            Some(_) => Polled::Moved,
+        }
     }
 }
 
@@ -98,9 +107,16 @@ impl Waiter {
     /// Waits for the verdict. After `Ok` the set belongs to the caller, who has to see to its
     /// [`leave`](Gate::leave). Not to be polled after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        let Poll::Ready(verdict) = self.node.poll(cx.waker()) else {
-            self.gate.adopt();
-            return Poll::Pending;
+        let verdict = match self.node.poll(cx.waker()) {
+            Polled::Decided(verdict) => verdict,
+            Polled::Waiting => {
+                self.gate.adopt();
+                return Poll::Pending;
+            }
+            Polled::Moved => {
+                self.gate.follow();
+                return Poll::Pending;
+            }
         };
         self.collected = true;
         Poll::Ready(match verdict {

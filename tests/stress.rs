@@ -1,0 +1,252 @@
+//! Threads, runtimes and chance. Nothing asserts how long anything takes.
+
+#![cfg(not(tcl_loom))]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use futures_util::poll;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{JoinSet, yield_now},
+};
+use tower_concurrency_limiter::{Claim, Limiter, Permit, Reason, Resource};
+
+const DB: usize = 3;
+const FS: usize = 2;
+
+#[derive(Clone)]
+struct System {
+    db: Resource,
+    fs: Resource,
+    limiter: Limiter,
+    /// Counted by those who hold a permit, to be compared with the limits.
+    db_used: Arc<AtomicUsize>,
+    fs_used: Arc<AtomicUsize>,
+}
+
+impl System {
+    fn new() -> Self {
+        let (db, fs) = (Resource::new("db", DB), Resource::new("fs", FS));
+        Self {
+            limiter: Limiter::new(Duration::from_secs(600), [&db, &fs]),
+            db,
+            fs,
+            db_used: Arc::default(),
+            fs_used: Arc::default(),
+        }
+    }
+
+    fn set(&self, dice: &mut Dice) -> Vec<Claim> {
+        match dice.roll(6) {
+            0 => vec![self.db.units(1)],
+            1 => vec![self.fs.units(1)],
+            2 => vec![self.db.units(1), self.fs.units(1)],
+            3 => vec![self.db.units(2)],
+            4 => vec![self.db.units(2), self.fs.units(2)],
+            _ => vec![self.db.units(DB), self.fs.units(FS)],
+        }
+    }
+
+    /// Uses what was granted for a while.
+    async fn work(&self, permit: Permit, rounds: usize) {
+        let used = |resource: &Resource| match resource.name() {
+            "db" => (&self.db_used, DB),
+            _ => (&self.fs_used, FS),
+        };
+        for (resource, units) in permit.claims() {
+            let (used, limit) = used(resource);
+            let before = used.fetch_add(units, Ordering::SeqCst);
+            assert!(before + units <= limit, "more than {limit} of {resource:?}");
+        }
+        for _ in 0..rounds {
+            yield_now().await;
+        }
+        for (resource, units) in permit.claims() {
+            used(resource).0.fetch_sub(units, Ordering::SeqCst);
+        }
+    }
+
+    /// A client of chance: waits, gives up, drops a grant unseen, works.
+    async fn client(self, seed: u64) -> usize {
+        let mut dice = Dice(seed * 2 + 1);
+        let mut served = 0;
+        for _ in 0..200 {
+            let set = self.set(&mut dice);
+            match dice.roll(8) {
+                0 => {
+                    if let Ok(permit) = self.limiter.try_acquire(set) {
+                        self.work(permit, dice.roll(3)).await;
+                        served += 1;
+                    }
+                }
+                1 => {
+                    let mut acquire = self.limiter.acquire(set);
+                    drop(poll!(&mut acquire));
+                    for _ in 0..dice.roll(4) {
+                        yield_now().await;
+                    }
+                }
+                2 => {
+                    let request = self.limiter.request(set);
+                    let brief = Duration::from_micros(dice.roll(500) as u64);
+                    match request.timeout(brief).acquire().await {
+                        Ok(permit) => self.work(permit, dice.roll(3)).await,
+                        Err(rejection) => assert_eq!(rejection.reason(), Reason::Timeout),
+                    }
+                }
+                3 => {
+                    let request = self.limiter.request(set).max_waiting(dice.roll(4));
+                    match request.acquire().await {
+                        Ok(permit) => self.work(permit, dice.roll(3)).await,
+                        Err(rejection) => assert_eq!(rejection.reason(), Reason::QueueFull),
+                    }
+                }
+                _ => {
+                    let permit = self.limiter.acquire(set).await;
+                    self.work(permit.expect("served"), dice.roll(4)).await;
+                    served += 1;
+                }
+            }
+        }
+        served
+    }
+
+    fn assert_idle(&self) {
+        for resource in [&self.db, &self.fs] {
+            assert_eq!(resource.in_use(), 0, "all is returned: {resource:?}");
+            assert_eq!(resource.waiting(), 0, "nobody is left: {resource:?}");
+        }
+        let all = [self.db.units(DB), self.fs.units(FS)];
+        assert!(self.limiter.try_acquire(all).is_ok(), "whole capacity");
+    }
+}
+
+/// xorshift64: the same seed, the same choices.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) as usize % sides
+    }
+}
+
+fn multi_thread() -> Runtime {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime")
+}
+
+async fn clients(system: System, seeds: std::ops::Range<u64>) -> usize {
+    let mut clients = JoinSet::new();
+    for seed in seeds {
+        clients.spawn(system.clone().client(seed));
+    }
+    clients.join_all().await.into_iter().sum()
+}
+
+#[test]
+fn clients_of_chance_in_one_runtime() {
+    let system = System::new();
+    let served = multi_thread().block_on(clients(system.clone(), 0..64));
+    assert!(served > 0);
+    system.assert_idle();
+}
+
+/// One of them current-thread, and a third one that comes and goes with those who wait in it.
+#[test]
+fn clients_of_chance_in_several_runtimes() {
+    let system = System::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (system, done) = (&system, &done);
+        let others = [
+            scope.spawn(|| multi_thread().block_on(clients(system.clone(), 0..32))),
+            scope.spawn(|| {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                runtime
+                    .expect("a runtime")
+                    .block_on(clients(system.clone(), 32..64))
+            }),
+        ];
+        scope.spawn(move || {
+            let mut seed = 64;
+            while !done.load(Ordering::SeqCst) {
+                let passing = multi_thread();
+                for _ in 0..8 {
+                    passing.spawn(waits_and_is_shut_down(system.clone(), seed));
+                    seed += 1;
+                }
+                drop(passing);
+            }
+        });
+        for other in others {
+            assert!(other.join().expect("no panics") > 0, "some are served");
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    system.assert_idle();
+}
+
+/// Its permits and places in the queue go down with its runtime.
+async fn waits_and_is_shut_down(system: System, seed: u64) {
+    let mut dice = Dice(seed * 2 + 1);
+    loop {
+        let set = system.set(&mut dice);
+        let permit = system.limiter.acquire(set).await.expect("served");
+        yield_now().await;
+        drop(permit);
+    }
+}
+
+/// Aborted tasks of a runtime that lives on.
+#[test]
+fn aborted_clients_leave_nothing_behind() {
+    let system = System::new();
+    multi_thread().block_on(async {
+        for round in 0..50 {
+            let mut clients = JoinSet::new();
+            for seed in 0..16 {
+                clients.spawn(waits_and_is_shut_down(system.clone(), 16 * round + seed));
+            }
+            for _ in 0..round {
+                yield_now().await;
+            }
+            clients.shutdown().await;
+        }
+    });
+    system.assert_idle();
+}
+
+/// A set takes all or nothing: whoever is refused at one resource has never been seen at the others.
+#[test]
+fn a_refused_set_does_not_take_an_idle_resource_even_for_a_moment() {
+    let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
+    let limiter = Limiter::new(Duration::ZERO, [&db, &fs]);
+    let _fs_is_busy = limiter.try_acquire([&fs]).expect("idle");
+    let done = AtomicBool::new(false);
+    let refused = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                assert!(limiter.try_acquire([&db, &fs]).is_err(), "fs is busy");
+            }
+        });
+        let refused = (0..200_000)
+            .filter(|_| limiter.try_acquire([&db]).is_err())
+            .count();
+        done.store(true, Ordering::SeqCst);
+        refused
+    });
+    assert_eq!(refused, 0, "db was idle all along");
+}
