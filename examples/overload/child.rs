@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use anyhow::{Context, Result, bail};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 
 use crate::run::Run;
@@ -13,6 +13,7 @@ use crate::run::Run;
 /// Killed when dropped; should the benchmark itself be killed, the server sees its standard input end.
 pub(crate) struct Server {
     child: Child,
+    _stdin: Option<ChildStdin>,
     url: String,
 }
 
@@ -54,6 +55,8 @@ impl Server {
         };
         Ok(Self {
             url: url.into(),
+            // Waiting for the child would close it.
+            _stdin: child.stdin.take(),
             child,
         })
     }
