@@ -3,10 +3,11 @@
 use std::{io::ErrorKind, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use axum::{Json, Router, body::Body, extract::State, http::StatusCode, routing::get};
+use axum::{Extension, Json, Router, body::Body, extract::State, http::StatusCode, routing::get};
 use clap::ValueEnum;
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
+use tower_concurrency_limiter::{Limiter, PermitHandle, Resource};
 
 use crate::data::{Data, Message, random_messages};
 
@@ -32,20 +33,39 @@ pub(crate) struct Limits {
 }
 
 pub(crate) fn app(data: Data, limit: Limit, limits: &Limits) -> Router {
+    let db = Resource::new("db", limits.db);
+    let fs = Resource::new("fs", limits.fs);
+    let limiter = Limiter::new(Duration::from_secs_f64(limits.wait), [&db, &fs]);
+
     let (messages, file) = (get(messages), get(file));
-    let _ = (limit, Duration::from_secs_f64(limits.wait));
+    let (messages, file) = match limit {
+        Limit::Off => (messages, file),
+        Limit::On => (
+            messages.route_layer(limiter.resources([&db]).expose_permit()),
+            file.route_layer(limiter.resources([&fs])),
+        ),
+        Limit::Leaking => (
+            messages.route_layer(limiter.resources([&db])),
+            file.route_layer(limiter.resources([&fs])),
+        ),
+    };
     Router::new()
         .route("/messages", messages)
         .route("/file", file)
         .with_state(data)
 }
 
-async fn messages(State(data): State<Data>) -> Result<Json<Vec<Message>>, StatusCode> {
-    tokio::task::spawn_blocking(move || random_messages(&data.database))
-        .await
-        .map_err(failed)?
-        .map(Json)
-        .map_err(failed)
+/// With a limiter alone, `PermitHandle` is the extractor; here, one handler serves with and without.
+async fn messages(
+    State(data): State<Data>,
+    permit: Option<Extension<PermitHandle>>,
+) -> Result<Json<Vec<Message>>, StatusCode> {
+    let permit = permit.and_then(|Extension(handle)| handle.take());
+    let query = tokio::task::spawn_blocking(move || {
+        let _permit = permit; // a client that leaves does not stop the query
+        random_messages(&data.database)
+    });
+    query.await.map_err(failed)?.map(Json).map_err(failed)
 }
 
 async fn file(State(data): State<Data>) -> Result<Body, StatusCode> {
