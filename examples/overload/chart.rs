@@ -38,7 +38,7 @@ impl Scales {
                 })
             });
             series.fold(1.0, |top: f64, series| {
-                series.smoothed().fold(top, |top, (_, rate)| top.max(rate))
+                series.curve().fold(top, |top, (_, rate)| top.max(rate))
             })
         };
         Self {
@@ -173,7 +173,7 @@ fn draw_panel<'a>(
     // What matters most is drawn last, on top.
     for (outcome, _, color) in OUTCOMES.into_iter().rev() {
         let series = Series::count(samples, route, outcome, load);
-        chart.draw_series(LineSeries::new(series.smoothed(), color.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(series.curve(), color.stroke_width(2)))?;
     }
     Ok(())
 }

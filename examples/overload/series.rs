@@ -35,19 +35,27 @@ impl Series {
         self.0[window].iter().sum::<f64>() / seconds
     }
 
-    /// Requests per second, each over the last few seconds that ended at that time.
-    pub(crate) fn smoothed(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
-        (SMOOTHING..=self.0.len()).map(|end| (end as f64, self.mean(end - SMOOTHING..end)))
+    /// Requests per second over the few seconds that begin at each second.
+    fn smoothed(&self) -> impl Iterator<Item = f64> {
+        (0..=self.0.len() - SMOOTHING).map(|begin| self.mean(begin..begin + SMOOTHING))
     }
 
-    /// Seconds from the drop of the users until the smoothed rate is back at 0.9 of its mean before the ramp.
+    /// The smoothed rates, each at the middle of its seconds.
+    pub(crate) fn curve(&self) -> impl Iterator<Item = (f64, f64)> {
+        let middle = SMOOTHING as f64 / 2.0;
+        (self.smoothed().enumerate()).map(move |(begin, rate)| (begin as f64 + middle, rate))
+    }
+
+    /// Seconds from the drop of the users until the smoothed rate is back at 0.9 of its mean before
+    /// the ramp. The mean looks ahead: looking back, it would add its own seconds to every recovery.
     /// 0: it was never below. `None`: not within the run.
     pub(crate) fn recovery(&self, load: &Load) -> Option<f64> {
         let before = self.mean(load.window(Phase::Before));
-        let drop = f64::from(load.drop_at());
+        let enough = RECOVERED * before;
         self.smoothed()
-            .find(|&(at, rate)| at >= drop && rate >= RECOVERED * before)
-            .map(|(at, _)| at - drop)
+            .skip(load.drop_at() as usize)
+            .position(|rate| rate >= enough && before > 0.0)
+            .map(|seconds| seconds as f64)
     }
 }
 
@@ -111,15 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn recovery_ends_with_three_good_seconds() {
-        assert_eq!(
-            series(10.0, 0.0, 5).recovery(&QUICK.load),
-            Some(5.0 + SMOOTHING as f64)
-        );
+    fn recovery_ends_where_three_good_seconds_begin() {
+        assert_eq!(series(10.0, 0.0, 5).recovery(&QUICK.load), Some(5.0));
+        let at_most = "(8.5 + 8.5 + 10) / 3 is 9";
         assert_eq!(
             series(10.0, 8.5, 5).recovery(&QUICK.load),
-            Some(6.0),
-            "(8.5 + 8.5 + 10) / 3 is 9"
+            Some(3.0),
+            "{at_most}"
         );
     }
 
