@@ -42,12 +42,14 @@ use crate::{args::Args, data::Data, k6::K6, summary::Summary};
 async fn main() -> ExitCode {
     let args = Args::parse();
     let done = tokio::select! {
-        done = start(&args) => done,
-        // The runs are dropped by then, and their processes with them.
+        // Ctrl-C reaches the other processes too, whose end is then not the news.
+        biased;
+        // The runs are dropped before this is said, and their processes with them.
         () = stopped() => {
             eprintln!("stopped");
             std::process::exit(130);
         }
+        done = start(&args) => done,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::{
     child::Server,
@@ -61,7 +61,6 @@ impl Run {
             never = usage.watch(process) => match never {},
         };
         server.stop().await?;
-        bar.finish_and_clear();
         Ok(Measured {
             samples,
             usage,
@@ -74,6 +73,7 @@ impl Run {
             .expect("the template is well formed");
         let bar = ProgressBar::new(self.load.seconds().into())
             .with_style(style)
+            .with_finish(ProgressFinish::AndClear)
             .with_message(label.to_owned());
         if bar.is_hidden() {
             eprintln!("{label}: {} s", self.load.seconds());
