@@ -15,7 +15,7 @@ use crate::{
 ///
 /// Times are in seconds. Every number that is not given comes from the full benchmark, or from --quick.
 #[derive(Debug, Parser)]
-#[command(name = "overload")]
+#[command(name = "overload", after_help = presets())]
 pub(crate) struct Args {
     /// A version of at most 80 seconds: a smaller table, a steeper ramp, less patience
     #[arg(long)]
@@ -99,7 +99,7 @@ pub(crate) struct Preset {
     rows: u32,
     limits: Limits,
     pub(crate) load: Load,
-    promise: Promise,
+    pub(crate) promise: Promise,
 }
 
 pub(crate) const FULL: Preset = Preset {
@@ -148,6 +148,23 @@ pub(crate) const QUICK: Preset = Preset {
         file_kept: 0.8,
     },
 };
+
+/// The numbers of both presets, as they would be given.
+fn presets() -> String {
+    let numbers = |preset: &Preset| {
+        let Limits { db, fs, wait } = preset.limits;
+        let server = format!(
+            "--rows {} --db-limit {db} --fs-limit {fs} --wait {wait}",
+            preset.rows
+        );
+        let load = preset
+            .load
+            .env()
+            .map(|(name, value)| format!(" --{} {value}", name.to_lowercase().replace('_', "-")));
+        server + &load.concat()
+    };
+    format!("Full:  {}\nQuick: {}", numbers(&FULL), numbers(&QUICK))
+}
 
 impl Args {
     fn preset(&self) -> &'static Preset {
@@ -241,6 +258,18 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_presets_are_shown_as_they_would_be_given() {
+        let presets = presets();
+        let full = presets
+            .lines()
+            .next()
+            .expect("the first line is the full benchmark");
+        let words = full.split_whitespace().skip(1);
+        let args = Args::parse_from(["overload", "--quick"].into_iter().chain(words));
+        assert_eq!((args.rows(), args.load()), (FULL.rows, FULL.load));
     }
 
     #[test]

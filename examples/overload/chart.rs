@@ -173,7 +173,10 @@ fn draw_panel<'a>(
     // What matters most is drawn last, on top.
     for (outcome, _, color) in OUTCOMES.into_iter().rev() {
         let series = Series::count(samples, route, outcome, load);
-        chart.draw_series(LineSeries::new(series.curve(), color.stroke_width(2)))?;
+        // A line along zero would only hide that of the answers, should they come to that.
+        if outcome == Outcome::Ok || series.curve().any(|(_, rate)| rate > 0.0) {
+            chart.draw_series(LineSeries::new(series.curve(), color.stroke_width(2)))?;
+        }
     }
     Ok(())
 }

@@ -40,19 +40,17 @@ impl Server {
 
         let stdout = child.stdout.take().expect("standard output is piped");
         let line = BufReader::new(stdout).lines().next_line().await?;
+        let mut stderr = child.stderr.take().expect("standard error is piped");
         let Some(url) = line
             .as_deref()
             .and_then(|line| line.strip_prefix("listening on "))
         else {
             let mut reason = String::new();
-            child
-                .stderr
-                .take()
-                .expect("standard error is piped")
-                .read_to_string(&mut reason)
-                .await?;
+            stderr.read_to_string(&mut reason).await?;
             bail!("{}", reason.trim().trim_start_matches("error: "));
         };
+        // What the server says of single requests, k6 counts; left unread, it would fill the pipe.
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
         Ok(Self {
             url: url.into(),
             // Waiting for the child would close it.

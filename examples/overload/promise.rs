@@ -1,93 +1,161 @@
-//! What the limiter promises, as bars that a run is held against.
+//! What the limiter promises, as bars that a benchmark is held against.
 
-use crate::summary::{RouteFigures, Summary};
+use crate::summary::{RouteFigures, RunFigures, Summary};
 
-/// Shares of the answers before the ramp that are still given at the peak.
+/// Shares of the answers before the ramp that a limited server still gives at the peak.
 #[derive(Debug)]
 pub(crate) struct Promise {
     pub(crate) messages_kept: f64,
     pub(crate) file_kept: f64,
 }
 
-/// Without a limit, less than this share of the answers is left at the peak.
+/// A server has collapsed when less than this share is left.
 const COLLAPSED: f64 = 0.2;
-/// Without a limit, the server is down for longer than this after the drop.
+/// An unlimited server stays down for longer than this.
 const SLOW_RECOVERY_S: f64 = 10.0;
-/// With the limiter, it is back within this.
+/// A limited one is back within this.
 const FAST_RECOVERY_S: f64 = 2.0;
 
+/// Whether something is as promised, and what to say if it is not.
+type Check = (bool, String);
+
 impl Promise {
-    /// What was not as promised, one line each.
+    /// What was not as promised.
     pub(crate) fn broken(&self, summary: &Summary) -> Vec<String> {
-        let mut broken = Vec::new();
-        let mut expect = |kept: bool, line: String| {
-            if !kept {
-                broken.push(line);
-            }
+        let checks = |name| match (name, summary.run(name)) {
+            ("unlimited", Some(run)) => vec![collapses(run), recovers_slowly(run)],
+            ("limited", Some(run)) => self.stays_well(run),
+            ("leaking", Some(run)) => vec![collapses(run)],
+            _ => vec![],
         };
-        if let Some(run) = summary.run("unlimited") {
-            let kept = kept(&run.messages);
-            expect(
-                kept < COLLAPSED,
-                format!(
-                    "unlimited: /messages kept {kept:.2} at the peak, below {COLLAPSED} expected"
-                ),
-            );
-            let slow = run
-                .recovery_s
-                .is_none_or(|seconds| seconds > SLOW_RECOVERY_S);
-            expect(
-                !run.thresholds_passed,
-                "unlimited: k6's thresholds passed, but should fail".into(),
-            );
-            expect(
-                slow,
-                format!(
-                    "unlimited: recovered in {:?} s, over {SLOW_RECOVERY_S} expected",
-                    run.recovery_s.unwrap_or(0.0)
-                ),
-            );
+        ["unlimited", "limited", "leaking"]
+            .into_iter()
+            .flat_map(|name| checks(name).into_iter().map(move |check| (name, check)))
+            .filter(|(_, (kept, _))| !kept)
+            .map(|(name, (_, complaint))| format!("{name}: {complaint}"))
+            .collect()
+    }
+
+    fn stays_well(&self, run: &RunFigures) -> Vec<Check> {
+        let messages = ("/messages", &run.messages, self.messages_kept);
+        let file = ("/file", &run.file, self.file_kept);
+        let mut checks = Vec::new();
+        for (route, figures, bar) in [messages, file] {
+            let share = share_kept(figures);
+            checks.push((
+                share >= bar,
+                format!("{route} kept {share:.2} at the peak, not {bar}"),
+            ));
+            let failed = figures.peak.timeouts_per_s + figures.peak.errors_per_s;
+            checks.push((
+                failed == 0.0,
+                format!("{failed:.1} timeouts and errors/s on {route} at the peak, not 0"),
+            ));
         }
-        if let Some(run) = summary.run("limited") {
-            for (route, figures, bar) in [
-                ("/messages", &run.messages, self.messages_kept),
-                ("/file", &run.file, self.file_kept),
-            ] {
-                let kept = kept(figures);
-                expect(
-                    kept >= bar,
-                    format!("limited: {route} kept {kept:.2} at the peak, at least {bar} expected"),
-                );
-                let failed = figures.peak.timeouts_per_s + figures.peak.errors_per_s;
-                expect(
-                    failed == 0.0,
-                    format!(
-                        "limited: {failed:.2} timeouts and errors/s on {route} at the peak, none expected"
-                    ),
-                );
-            }
-            expect(
-                run.thresholds_passed,
-                "limited: k6's thresholds failed, but should pass".into(),
-            );
-            let fast = run
-                .recovery_s
-                .is_some_and(|seconds| seconds <= FAST_RECOVERY_S);
-            let took = run
-                .recovery_s
-                .map_or("not within the run".into(), |seconds| {
-                    format!("in {seconds} s")
-                });
-            expect(
-                fast,
-                format!("limited: recovered {took}, at most {FAST_RECOVERY_S} s expected"),
-            );
-        }
-        broken
+        checks.push(match run.recovery_s {
+            Some(seconds) => (
+                seconds <= FAST_RECOVERY_S,
+                format!("recovered in {seconds} s, not within {FAST_RECOVERY_S} s"),
+            ),
+            None => (false, "did not recover within the run".into()),
+        });
+        checks.push((run.thresholds_passed, "k6's thresholds failed".into()));
+        checks
     }
 }
 
+fn collapses(run: &RunFigures) -> Check {
+    let share = share_kept(&run.messages);
+    (
+        share < COLLAPSED && !run.thresholds_passed,
+        format!("/messages kept {share:.2} at the peak: no collapse to show"),
+    )
+}
+
+fn recovers_slowly(run: &RunFigures) -> Check {
+    let seconds = run.recovery_s.unwrap_or(f64::INFINITY);
+    (
+        seconds > SLOW_RECOVERY_S,
+        format!("recovered in {seconds} s: no standstill to show"),
+    )
+}
+
 /// The share of the answers before the ramp that is still given at the peak.
-fn kept(route: &RouteFigures) -> f64 {
+fn share_kept(route: &RouteFigures) -> f64 {
     route.peak.ok_per_s / route.before.ok_per_s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{args::FULL, summary::Figures};
+
+    fn figures(ok_per_s: f64, timeouts_per_s: f64) -> Figures {
+        Figures {
+            ok_per_s,
+            refused_503_per_s: 0.0,
+            timeouts_per_s,
+            errors_per_s: 0.0,
+            p50_ms: None,
+            p95_ms: None,
+            p99_ms: None,
+        }
+    }
+
+    /// Both routes served 10/s, and serve `ok` at the peak.
+    fn run(ok: f64, timeouts: f64, recovery_s: Option<f64>) -> RunFigures {
+        let route = RouteFigures {
+            before: figures(10.0, 0.0),
+            peak: figures(ok, timeouts),
+            after: figures(10.0, 0.0),
+        };
+        RunFigures {
+            messages: route.clone(),
+            file: route,
+            recovery_s,
+            threads: None,
+            peak_rss_mb: None,
+            thresholds_passed: timeouts == 0.0,
+        }
+    }
+
+    fn broken(unlimited: RunFigures, limited: RunFigures) -> Vec<String> {
+        let runs = [("unlimited", unlimited), ("limited", limited)];
+        FULL.promise.broken(&Summary::of(&FULL.load, 1, runs))
+    }
+
+    #[test]
+    fn collapse_and_health_are_as_promised() {
+        let none: [&str; 0] = [];
+        assert_eq!(broken(run(0.0, 9.0, None), run(9.5, 0.0, Some(0.0))), none);
+        assert_eq!(
+            broken(run(1.0, 9.0, Some(30.0)), run(9.5, 0.0, Some(2.0))),
+            none
+        );
+    }
+
+    #[test]
+    fn each_broken_promise_is_named() {
+        let broken = broken(run(10.0, 0.0, Some(0.0)), run(5.0, 1.0, None));
+        assert_eq!(
+            broken,
+            [
+                "unlimited: /messages kept 1.00 at the peak: no collapse to show",
+                "unlimited: recovered in 0 s: no standstill to show",
+                "limited: /messages kept 0.50 at the peak, not 0.9",
+                "limited: 1.0 timeouts and errors/s on /messages at the peak, not 0",
+                "limited: /file kept 0.50 at the peak, not 0.8",
+                "limited: 1.0 timeouts and errors/s on /file at the peak, not 0",
+                "limited: did not recover within the run",
+                "limited: k6's thresholds failed",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_served_is_nothing_promised() {
+        let mut idle = run(0.0, 0.0, Some(0.0));
+        idle.messages.before = figures(0.0, 0.0);
+        assert!(!broken(idle.clone(), idle).is_empty());
+    }
 }

@@ -3,7 +3,10 @@
 use std::{io::ErrorKind, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use axum::{Extension, Json, Router, body::Body, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Extension, Json, Router, body::Body, extract::State, http::StatusCode, routing::get,
+    serve::ListenerExt as _,
+};
 use clap::ValueEnum;
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
@@ -90,6 +93,11 @@ pub(crate) async fn serve(port: u16, data: Data, limit: Limit, limits: &Limits) 
             _ => anyhow!(error).context(format!("cannot listen on port {port}")),
         })?;
     println!("listening on http://{}", listener.local_addr()?);
+    // Sent at once: Nagle's algorithm would hold each chunk of the file back until the client, 40 ms
+    // later, acknowledges the one before.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     axum::serve(listener, app(data, limit, limits))
         .await
         .context("the server failed")

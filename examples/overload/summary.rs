@@ -54,20 +54,26 @@ pub(crate) struct Figures {
 
 impl Summary {
     pub(crate) fn new(load: &Load, repetitions: &[Vec<(Run, Measured)>]) -> Self {
-        let mut figures: BTreeMap<&'static str, Vec<RunFigures>> = BTreeMap::new();
+        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (run, measured) in repetitions.iter().flatten() {
-            figures
-                .entry(run.name)
-                .or_default()
-                .push(RunFigures::new(&run.load, measured));
+            let figures = RunFigures::new(&run.load, measured);
+            all.entry(run.name).or_default().push(figures);
         }
+        let medians = all
+            .into_iter()
+            .map(|(name, all)| (name, RunFigures::median(&all)));
+        Self::of(load, repetitions.len() as u32, medians)
+    }
+
+    pub(crate) fn of(
+        load: &Load,
+        repetitions: u32,
+        runs: impl IntoIterator<Item = (&'static str, RunFigures)>,
+    ) -> Self {
         Self {
-            repetitions: repetitions.len() as u32,
+            repetitions,
             load: load.clone(),
-            runs: figures
-                .into_iter()
-                .map(|(name, all)| (name, RunFigures::median(&all)))
-                .collect(),
+            runs: runs.into_iter().collect(),
         }
     }
 
