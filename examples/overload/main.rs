@@ -1,0 +1,148 @@
+//! Run with: `cargo run --release --example overload`
+//!
+//! Puts the same overload on the same server, first without and then with a limit on its database, and shows both:
+//! a table, `target/overload/report.html`, the charts as SVG, and `target/overload/summary.json`.
+//! It takes about five minutes; `--quick` takes 80 seconds, `--help` lists everything that can be set.
+//!
+//! By hand, against one server:
+//!
+//! ```sh
+//! cargo run --release --example overload -- --prepare
+//! cargo run --release --example overload -- --serve --limit off
+//! k6 run --no-usage-report examples/overload/overload.js
+//! ```
+
+mod args;
+mod chart;
+mod child;
+mod data;
+mod k6;
+mod load;
+mod promise;
+mod report;
+mod run;
+mod samples;
+mod series;
+mod server;
+mod summary;
+mod table;
+mod usage;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Result, bail};
+use clap::Parser as _;
+
+use crate::{args::Args, data::Data, k6::K6, summary::Summary};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = tokio::select! {
+        // Ctrl-C reaches the other processes too, whose end is then not the news.
+        biased;
+        // The runs are dropped before this is said, and their processes with them.
+        () = stopped() => {
+            eprintln!("stopped");
+            std::process::exit(130);
+        }
+        done = start(&args) => done,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(args: &Args) -> Result<()> {
+    let folder = target_folder().join("overload");
+    let data = Data::in_folder(&folder.join("data"), args.rows());
+    if args.until_stdin_ends {
+        std::thread::spawn(|| {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(0);
+        });
+    }
+    if args.serve {
+        return server::serve(args.port(), data, args.limit(), &args.limits()).await;
+    }
+    eprintln!("data: {} rows in {}", args.rows(), data.database.display());
+    tokio::task::spawn_blocking(move || data.prepare()).await??;
+    if args.prepare {
+        return Ok(());
+    }
+    benchmark(args, &folder).await
+}
+
+async fn benchmark(args: &Args, folder: &Path) -> Result<()> {
+    let k6 = K6::find(args.k6.as_deref(), &folder.join("k6")).await?;
+    let plan = args.plan();
+    let mut repetitions = Vec::new();
+    for repetition in 1..=args.runs {
+        let mut measured = Vec::new();
+        for run in &plan {
+            let label = match args.runs {
+                1 => run.name.to_owned(),
+                runs => format!("{} {repetition}/{runs}", run.name),
+            };
+            measured.push((
+                run.clone(),
+                run.measure(&k6, args.port(), args.rows(), &label).await?,
+            ));
+        }
+        repetitions.push(measured);
+    }
+
+    let summary = Summary::new(&args.load(), &repetitions);
+    let out = args.out.as_deref().unwrap_or(folder);
+    report::write(
+        out,
+        &plan,
+        &summary,
+        repetitions.last().expect("there is at least one"),
+    )?;
+    println!(
+        "{}\n\n{}",
+        table::answers(&plan, &summary),
+        table::server(&plan, &summary)
+    );
+    println!("\n{}", out.join("report.html").display());
+    if args.assert {
+        let broken = args.promise().broken(&summary);
+        if !broken.is_empty() {
+            bail!("not as promised: {}", broken.join("; "));
+        }
+    }
+    Ok(())
+}
+
+/// Where cargo builds: what is made here goes away with `cargo clean`.
+fn target_folder() -> PathBuf {
+    let manifest =
+        || std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => folder.into(),
+        None => PathBuf::from(manifest()).join("target"),
+    }
+}
+
+/// Ctrl-C, or being asked to end.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut asked = signal(SignalKind::terminate()).expect("signals can be watched");
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => (),
+            _ = asked.recv() => (),
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}

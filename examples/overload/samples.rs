@@ -1,0 +1,142 @@
+//! What k6 saw: one sample per request.
+
+use std::io::Read;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Messages,
+    File,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Ok,
+    /// A 503.
+    Refused,
+    /// The client gave up.
+    Timeout,
+    /// Anything else: another status, a refused or broken connection.
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// When the request ended, in seconds since the first one began.
+    pub(crate) at: f64,
+    pub(crate) route: Route,
+    pub(crate) outcome: Outcome,
+    pub(crate) latency_ms: f64,
+}
+
+/// k6's code for a request that took longer than its timeout.
+const REQUEST_TIMEOUT: &str = "1050";
+
+/// A line of k6's CSV output, with times in milliseconds.
+#[derive(Deserialize)]
+struct Line<'a> {
+    metric_name: &'a str,
+    timestamp: f64,
+    metric_value: f64,
+    error_code: &'a str,
+    scenario: &'a str,
+    status: &'a str,
+}
+
+impl Line<'_> {
+    fn route(&self) -> Option<Route> {
+        match (self.metric_name, self.scenario) {
+            ("http_req_duration", "messages") => Some(Route::Messages),
+            ("http_req_duration", "file") => Some(Route::File),
+            _ => None,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match (self.status, self.error_code) {
+            ("200", "") => Outcome::Ok,
+            ("503", _) => Outcome::Refused,
+            (_, REQUEST_TIMEOUT) => Outcome::Timeout,
+            _ => Outcome::Error,
+        }
+    }
+}
+
+/// Reads k6's CSV output until it ends, and shows each sample as it comes.
+pub(crate) fn read(csv: impl Read, mut show: impl FnMut(&Sample)) -> Result<Vec<Sample>> {
+    let mut reader = csv::Reader::from_reader(csv);
+    let names = reader.headers().context("k6 gave no samples")?.clone();
+    let mut record = csv::StringRecord::new();
+    let mut samples = Vec::new();
+    let mut start = None;
+    while reader
+        .read_record(&mut record)
+        .context("cannot read k6's samples")?
+    {
+        let line: Line<'_> = record
+            .deserialize(Some(&names))
+            .context("cannot read k6's samples")?;
+        let Some(route) = line.route() else { continue };
+        let start = *start.get_or_insert(line.timestamp - line.metric_value);
+        let sample = Sample {
+            at: ((line.timestamp - start) / 1000.0).max(0.0),
+            route,
+            outcome: line.outcome(),
+            latency_ms: line.metric_value,
+        };
+        show(&sample);
+        samples.push(sample);
+    }
+    ensure!(!samples.is_empty(), "k6 made no request");
+    Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CSV: &str = "\
+metric_name,timestamp,metric_value,error_code,scenario,status,extra_tags,metadata
+http_req_duration,900,1.0,,,200,,
+http_reqs,1010,1.0,,file,200,,
+http_req_duration,1010,10.0,,file,200,,
+http_req_duration,1500,300.5,1503,messages,503,,
+http_req_duration,7500,6000.0,1050,messages,0,,
+http_req_duration,7600,0.0,1212,messages,0,,
+http_req_duration,7700,2.0,,messages,200,a=b,
+";
+
+    #[test]
+    fn requests_of_the_two_routes_are_kept_and_named() {
+        let samples = read(CSV.as_bytes(), |_| ()).unwrap();
+        let outcomes: Vec<_> = samples.iter().map(|sample| sample.outcome).collect();
+        use Outcome::{Error, Ok, Refused, Timeout};
+        assert_eq!(outcomes, [Ok, Refused, Timeout, Error, Ok]);
+        assert_eq!(samples[0].route, Route::File);
+        assert_eq!(
+            (samples[1].route, samples[1].latency_ms),
+            (Route::Messages, 300.5)
+        );
+    }
+
+    #[test]
+    fn time_begins_with_the_first_request() {
+        let samples = read(CSV.as_bytes(), |_| ()).unwrap();
+        assert_eq!(
+            samples[0].at, 0.01,
+            "it began at 1000 ms and ended at 1010 ms"
+        );
+        assert_eq!(samples[2].at, 6.5);
+    }
+
+    #[test]
+    fn no_requests_are_an_error() {
+        let header = CSV.lines().next().unwrap();
+        assert_eq!(
+            read(header.as_bytes(), |_| ()).unwrap_err().to_string(),
+            "k6 made no request"
+        );
+    }
+}
