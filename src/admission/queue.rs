@@ -44,9 +44,9 @@ pub(crate) enum Answer {
     },
 }
 
-/// How often later requests may be granted a resource that a waiter wants but cannot use yet, before
-/// its units are set aside there.
-pub(crate) const PATIENCE: u32 = 32;
+/// How often a waiter may be overtaken at one resource and then at another, before its units are set
+/// aside.
+pub(crate) const PATIENCE: u32 = 16;
 
 /// Waiters for sets of resources, and who of them goes next.
 ///
@@ -57,9 +57,10 @@ pub(crate) const PATIENCE: u32 = 32;
 ///    at that resource. So narrow claims do not starve a wide one.
 /// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a request
 ///    by one that waits for something else.
-/// 5. That alone could overtake a set for ever. A contender that was overtaken [`PATIENCE`] times has
-///    its units set aside: later ones get only what is left beside them, unless nothing at all of the
-///    resource is in use (rule 4 again).
+/// 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` while others use
+///    `db`. Whoever is short of one resource for long is overtaken at the others only. A contender that
+///    was overtaken by turns, [`PATIENCE`] times at another resource than the time before, therefore
+///    has its units set aside: later requests get only what is left beside them.
 ///
 /// A verdict costs O(c) in the number of classes at the resource, which is the number of different
 /// resource sets that now wait there, and does not depend on the number of waiters.
@@ -82,6 +83,23 @@ struct Line {
     waiting: usize,
     max_waiting: usize,
     dirty: bool,
+}
+
+impl Line {
+    /// Puts the next of its class, which arrived later, in the place of a head.
+    fn succeed(&mut self, key: u32, successor: Option<Head>) {
+        let gone = self.heads.iter().position(|head| head.key == key);
+        let gone = gone.expect("the head stands in every line of its class");
+        match successor {
+            None => drop(self.heads.remove(gone)),
+            Some(successor) => {
+                let later = &self.heads[gone + 1..];
+                let earlier = later.partition_point(|head| *head < successor);
+                self.heads[gone] = successor;
+                self.heads[gone..=gone + earlier].rotate_left(1);
+            }
+        }
+    }
 }
 
 /// Ordered by arrival.
@@ -139,7 +157,9 @@ impl<T> Queue<T> {
         } = arrival;
         let seq = self.next_seq;
         let class = self.class_of(&demands);
+        // Behind others of its class it waits in any case; the reason is looked up where it matters.
         let short = match class {
+            Some(_) if deadline > now => Some(demands[0].resource),
             Some(_) => self
                 .short(seq, &demands, ledger)
                 .or(Some(demands[0].resource)),
@@ -256,14 +276,12 @@ impl<T> Queue<T> {
         self.deadlines.len()
     }
 
-    /// What the waiters brought along, in no particular order.
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
-        self.waiters.iter().map(|waiter| &waiter.payload)
-    }
-
-    /// The first contender at `resource` that fits or is out of time. Stops at one that is short
-    /// there: nobody later can go.
+    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one that
+    /// is short there: nobody later can go.
     fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
+        if !ledger.usage(resource).fits(1) {
+            return None;
+        }
         for &head in &self.lines[resource as usize].heads {
             let Waiter {
                 demands, deadline, ..
@@ -304,7 +322,7 @@ impl<T> Queue<T> {
             if taken + wanted > limit {
                 return false;
             }
-            if earlier.overtaken >= PATIENCE && usage.in_use() > 0 {
+            if earlier.turns >= PATIENCE {
                 taken += wanted;
             }
         }
@@ -328,8 +346,7 @@ impl<T> Queue<T> {
                 if head.seq >= seq {
                     break;
                 }
-                let overtaken = &mut self.waiters.get_mut(head.key).overtaken;
-                *overtaken = overtaken.saturating_add(1);
+                self.waiters.get_mut(head.key).overtake(demand.resource);
             }
         }
     }
@@ -370,34 +387,29 @@ impl<T> Queue<T> {
         let was_head = list.head() == Some(key);
         let waiter = self.waiters.remove(list, key);
         if was_head {
-            let successor = list.head();
-            for demand in &*waiter.demands {
-                self.lines[demand.resource as usize]
-                    .heads
-                    .retain(|head| head.key != key);
-            }
-            match successor {
-                Some(successor) => self.enter_heads(successor),
-                None => drop(self.classes.remove(class as usize)),
+            let successor = list.head().map(|key| Head {
+                seq: self.waiters.get(key).seq,
+                key,
+            });
+            if successor.is_none() {
+                self.classes.remove(class as usize);
             }
             for demand in &*waiter.demands {
+                self.lines[demand.resource as usize].succeed(key, successor);
                 self.freed(demand.resource);
             }
         }
         waiter
     }
 
-    /// The waiter has become the first of its class.
+    /// The waiter is the first of a new class.
     fn enter_heads(&mut self, key: u32) {
         let waiter = self.waiters.get(key);
-        let head = Head {
-            seq: waiter.seq,
-            key,
-        };
+        let seq = waiter.seq;
         for demand in &*waiter.demands {
-            let heads = &mut self.lines[demand.resource as usize].heads;
-            let position = heads.partition_point(|other| other.seq < head.seq);
-            heads.insert(position, head);
+            // The last to arrive.
+            let line = &mut self.lines[demand.resource as usize];
+            line.heads.push(Head { seq, key });
         }
     }
 

@@ -61,13 +61,21 @@ struct ModelWaiter {
     id: Id,
     demands: Vec<Demand>,
     deadline: Nanos,
-    overtaken: u32,
+    /// The resources at which it was overtaken, in order.
+    overtaken: Vec<u32>,
 }
 
 impl ModelWaiter {
     fn units(&self, resource: u32) -> u32 {
         let demand = self.demands.iter().find(|d| d.resource == resource);
         demand.map_or(0, |d| d.units)
+    }
+
+    /// Whether it was overtaken by turns, here and there, once too often.
+    fn is_starved(&self) -> bool {
+        let mut turns = self.overtaken.clone();
+        turns.dedup();
+        turns.len() >= PATIENCE as usize
     }
 
     fn resources(&self) -> Vec<u32> {
@@ -114,7 +122,7 @@ impl Model {
                 if taken + wanted > self.limits[r] {
                     return false;
                 }
-                if waiter.overtaken >= PATIENCE && self.in_use[r] > 0 {
+                if waiter.is_starved() {
                     taken += wanted;
                 }
             }
@@ -127,7 +135,7 @@ impl Model {
             self.in_use[demand.resource as usize] += demand.units;
             for index in 0..earlier {
                 if self.waiting[index].units(demand.resource) > 0 && self.contends(index) {
-                    self.waiting[index].overtaken += 1;
+                    self.waiting[index].overtaken.push(demand.resource);
                 }
             }
         }
@@ -267,7 +275,7 @@ impl Pair {
             id,
             demands: demands.clone(),
             deadline,
-            overtaken: 0,
+            overtaken: Vec::new(),
         };
         let expected = self.model.arrive(self.now, waiter);
         let answer = self.queue.arrive(self.now, arrival, &mut self.ledger);
@@ -505,26 +513,42 @@ fn a_cancelled_wide_waiter_lets_those_behind_it_go() {
     assert_eq!(scene.granted(), ["a", "b"]);
 }
 
-/// Two streams of requests keep `db` and `fs` busy in turn, so that both are never free at once.
-#[test]
-fn a_set_is_overtaken_only_so_often() {
-    let mut scene = Scene::new(&[2, 2]);
-    for (name, resource) in [("db", DB), ("db", DB), ("fs", FS), ("fs", FS)] {
-        assert_eq!(scene.arrive(name, &[demand(resource, 1)]), Answer::Granted);
-    }
-    scene.queue_up("both", &[demand(DB, 1), demand(FS, 1)]);
-    let mut rounds = 0;
-    loop {
-        scene.queue_up("db", &[demand(DB, 1)]);
-        scene.queue_up("fs", &[demand(FS, 1)]);
-        let mut granted = scene.release(&[demand(DB, 1)]);
-        granted.extend(scene.release(&[demand(FS, 1)]));
-        if granted.contains(&"both") {
-            break;
+/// Two streams of requests keep `db` and `fs` busy, so that both are never free at once.
+fn a_set_gets_in_between_two_streams(limit: u32, units: u32) {
+    let mut scene = Scene::new(&[limit, limit]);
+    let mut in_use = [0; 2];
+    let mut both_queued = false;
+    for round in 0.. {
+        assert!(round <= 20 * PATIENCE, "starved by those who need less");
+        // Somebody always waits at both, before anybody leaves.
+        for (resource, name) in [(DB, "db"), (FS, "fs")] {
+            while scene.arrive(name, &[demand(resource, 1)]) == Answer::Granted {
+                in_use[resource as usize] += 1;
+            }
         }
-        rounds += 1;
-        assert!(rounds <= 2 * PATIENCE, "starved by those who need less");
+        if !both_queued {
+            scene.queue_up("both", &[demand(DB, units), demand(FS, units)]);
+            both_queued = true;
+        }
+        let resource = [DB, FS][round as usize % 2];
+        if in_use[resource as usize] > 0 {
+            in_use[resource as usize] -= 1;
+            for name in scene.release(&[demand(resource, 1)]) {
+                match name {
+                    "both" => return,
+                    "db" => in_use[0] += 1,
+                    _ => in_use[1] += 1,
+                }
+            }
+        }
     }
+}
+
+#[test]
+fn a_set_is_not_starved_by_turns() {
+    a_set_gets_in_between_two_streams(1, 1);
+    a_set_gets_in_between_two_streams(2, 1);
+    a_set_gets_in_between_two_streams(4, 4);
 }
 
 #[test]

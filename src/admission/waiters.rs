@@ -21,13 +21,25 @@ pub(super) struct Waiter<T> {
     pub(super) deadline: Nanos,
     /// The class it queues in: those with the same resources.
     pub(super) class: u32,
-    /// How often a later request was granted a resource that this one waits for.
-    pub(super) overtaken: u32,
+    /// How often it was overtaken at another resource than the last time.
+    pub(super) turns: u32,
+    /// The resource at which it was last overtaken.
+    overtaken_at: u32,
     prev: u32,
     next: u32,
 }
 
 const NONE: u32 = u32::MAX;
+
+impl<T> Waiter<T> {
+    /// A later request was granted a resource that this one waits for.
+    pub(super) fn overtake(&mut self, resource: u32) {
+        if self.overtaken_at != resource {
+            self.overtaken_at = resource;
+            self.turns = self.turns.saturating_add(1);
+        }
+    }
+}
 
 /// Arrival-ordered waiters; removal from anywhere in O(1). The links are indices into [`Waiters`].
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +86,6 @@ impl<T> Waiters<T> {
         &mut self.0[key as usize]
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter<T>> {
-        self.0.iter().map(|(_, waiter)| waiter)
-    }
-
     pub(super) fn push_back(
         &mut self,
         list: &mut List,
@@ -93,7 +101,8 @@ impl<T> Waiters<T> {
             seq,
             deadline,
             class,
-            overtaken: 0,
+            turns: 0,
+            overtaken_at: NONE,
             prev: list.tail,
             next: NONE,
         }) as u32;

@@ -8,12 +8,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::Waker,
     time::Duration,
 };
 
 use loom::{future::block_on, thread};
 
-use super::{Entry, Gate, Waiter};
+use super::{Claimant, Entry, Gate, Wait, Waiter};
 use crate::{
     admission::{Demand, Demands},
     resource::Resource,
@@ -22,6 +23,22 @@ use crate::{
 const A: u32 = 0;
 const B: u32 = 1;
 const TIMEOUT: Duration = Duration::from_nanos(10);
+
+/// A set and its gate.
+struct Claim {
+    gate: Arc<Gate>,
+    demands: Demands,
+}
+
+impl Claimant for Claim {
+    fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    fn demands(&self) -> &Demands {
+        &self.demands
+    }
+}
 
 /// A gate, and who is inside by another count than its own.
 struct Scene {
@@ -42,21 +59,32 @@ impl Scene {
         })
     }
 
-    /// What `Limiter::acquire` does on arrival.
-    fn arrive(&self, set: &Demands) -> Entry {
+    /// What `Limiter::acquire` does on arrival: `None` if the set was granted at once.
+    fn arrive(&self, set: &Demands) -> Option<Waiter<Claim>> {
         if self.gate.try_enter(set) {
-            return Entry::Granted;
+            return None;
         }
-        self.gate.enter(set, TIMEOUT, None)
+        let claim = Claim {
+            gate: Arc::clone(&self.gate),
+            demands: set.clone(),
+        };
+        let wait = Wait {
+            arrived: 0,
+            timeout: TIMEOUT,
+            max_waiting: None,
+            waker: Waker::noop(),
+        };
+        match Gate::enter(claim, wait) {
+            Entry::Granted(_) => None,
+            Entry::Queued(waiter) => Some(waiter),
+            Entry::Refused(..) => panic!("there is room to wait"),
+        }
     }
 
     /// Waits for the set without end; a lost wake-up is a deadlock, which loom reports.
     fn acquire(&self, set: &Demands) {
-        match self.arrive(set) {
-            Entry::Granted => {}
-            Entry::Queued(mut waiter) => assert!(wait(&mut waiter), "no time has passed"),
-            Entry::Refused(_) => panic!("there is room to wait"),
-        }
+        let granted = self.arrive(set).is_none_or(wait);
+        assert!(granted, "no time has passed");
     }
 
     /// Holds a granted set for a moment, and returns it.
@@ -79,23 +107,16 @@ impl Scene {
 
     /// As `acquire_and_work`, but the deadline may come first.
     fn acquire_and_work_in_time(&self, set: &Demands) {
-        match self.arrive(set) {
-            Entry::Granted => self.work(set),
-            Entry::Queued(mut waiter) => {
-                if wait(&mut waiter) {
-                    self.work(set);
-                }
-            }
-            Entry::Refused(_) => panic!("there is room to wait"),
+        if self.arrive(set).is_none_or(wait) {
+            self.work(set);
         }
     }
 
     /// Leaves the queue without having looked.
     fn arrive_and_drop(&self, set: &Demands) {
         match self.arrive(set) {
-            Entry::Granted => self.work(set),
-            Entry::Queued(waiter) => drop(waiter),
-            Entry::Refused(_) => panic!("there is room to wait"),
+            None => self.work(set),
+            Some(waiter) => drop(waiter),
         }
     }
 
@@ -116,7 +137,7 @@ impl Scene {
 }
 
 /// Whether the waiter was granted its set.
-fn wait(waiter: &mut Waiter) -> bool {
+fn wait(mut waiter: Waiter<Claim>) -> bool {
     block_on(poll_fn(|cx| waiter.poll(cx))).is_ok()
 }
 

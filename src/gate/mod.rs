@@ -12,19 +12,20 @@ mod timer;
 mod waiter;
 mod wakes;
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    admission::{Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Ticket, Usage},
+    admission::{Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Ticket, Usage, Verdict},
     resource::Resource,
     sync::{Mutex, MutexGuard, lock},
 };
 use tokio::runtime;
 
 use clock::Clock;
+use slab::Slab;
 use timer::{Alarms, Look, Orphaned, Rouse};
-use waiter::Node;
-pub(crate) use waiter::{Refused, Waiter, Why};
+use waiter::Place;
+pub(crate) use waiter::{Claimant, Refused, Waiter, Why};
 use wakes::Wakes;
 
 /// The resources of one limiter and those who wait for them: one lock domain.
@@ -37,15 +38,27 @@ pub(crate) struct Gate {
 
 /// What the lock protects.
 struct State {
-    queue: Queue<Arc<Node>>,
+    /// The waiters, by the keys of their places.
+    queue: Queue<u32>,
+    places: Slab<Place>,
     alarms: Alarms,
 }
 
 /// What [`Gate::enter`] says.
-pub(crate) enum Entry {
-    Granted,
-    Queued(Waiter),
-    Refused(Refused),
+pub(crate) enum Entry<C: Claimant> {
+    /// The set is the claimant's, who has to see to its [`leave`](Gate::leave).
+    Granted(C),
+    Queued(Waiter<C>),
+    Refused(C, Refused),
+}
+
+/// A request that was not let in at first sight.
+pub(crate) struct Wait<'a> {
+    /// When it arrived, on the gate's clock.
+    pub(crate) arrived: Nanos,
+    pub(crate) timeout: Duration,
+    pub(crate) max_waiting: Option<usize>,
+    pub(crate) waker: &'a Waker,
 }
 
 impl Gate {
@@ -57,6 +70,7 @@ impl Gate {
         Self {
             state: Mutex::new(State {
                 queue: Queue::new(bounds),
+                places: Slab::new(),
                 alarms: Alarms::new(),
             }),
             resources: resources.into(),
@@ -135,80 +149,91 @@ impl Gate {
 
     #[cold]
     fn hand_over(&self, demands: &Demands) {
+        let now = self.clock.now();
         let mut state = lock(&self.state);
         for demand in &**demands {
             state.queue.freed(demand.resource);
         }
-        self.settle(state);
+        self.settle(state, now);
     }
 
     /// Asks the queue: grants, queues or refuses.
     #[cold]
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        demands: &Demands,
-        timeout: Duration,
-        max_waiting: Option<usize>,
-    ) -> Entry {
-        let arrived = self.clock.now();
-        let deadline = arrived.saturating_add(nanos(timeout));
-        let node = Arc::new(Node::new());
-        let runtime = runtime::Handle::try_current().ok();
+    pub(crate) fn enter<C: Claimant>(claimant: C, wait: Wait<'_>) -> Entry<C> {
+        let gate = claimant.gate();
+        let deadline = wait.arrived.saturating_add(nanos(wait.timeout));
+        let mut guard = lock(&gate.state);
+        let state = &mut *guard;
+        let place = state.places.vacant_entry();
+        let key = place.key() as u32;
         let arrival = Arrival {
-            payload: Arc::clone(&node),
-            demands: demands.clone(),
+            payload: key,
+            demands: claimant.demands().clone(),
             deadline,
-            max_waiting,
+            max_waiting: wait.max_waiting,
         };
-        let mut state = lock(&self.state);
-        let answer = state.queue.arrive(arrived, arrival, &mut self.ledger());
+        let answer = state
+            .queue
+            .arrive(wait.arrived, arrival, &mut gate.ledger());
         let rouse = match answer {
-            Answer::Queued(_) => state.alarms.rouse(runtime.as_ref(), deadline),
+            Answer::Queued(_) => {
+                place.insert(Place::Waiting(wait.waker.clone()));
+                state.alarms.rouse(deadline)
+            }
             _ => Rouse::Nobody,
         };
-        drop(state);
+        drop(guard);
         let why = match answer {
-            Answer::Granted => return Entry::Granted,
+            Answer::Granted => return Entry::Granted(claimant),
             Answer::Queued(ticket) => {
-                let waiter = Waiter::new(self, node, ticket, demands.clone(), arrived);
-                match rouse {
-                    Rouse::Nobody => {}
-                    Rouse::Ring(bell) => bell.notify_one(),
-                    Rouse::Start => self.start_timer(runtime),
-                }
+                let gate = Arc::clone(gate);
+                let waiter = Waiter::new(claimant, key, ticket, wait.arrived);
+                gate.carry_out(rouse);
                 return Entry::Queued(waiter);
             }
             Answer::NoTime { short } => Why::Timeout { short },
             Answer::Full { resource } => Why::Full { resource },
         };
-        Entry::Refused(Refused {
-            why,
-            waited: Duration::ZERO,
-        })
+        let waited = gate.since(wait.arrived);
+        Entry::Refused(claimant, Refused { why, waited })
     }
 
-    /// A waiter gives up its place; `false` if it has had its verdict already.
-    fn cancel(&self, ticket: Ticket) -> bool {
+    /// The time, on the gate's clock.
+    pub(crate) fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    pub(crate) fn since(&self, time: Nanos) -> Duration {
+        Duration::from_nanos(self.clock.now().saturating_sub(time))
+    }
+
+    /// A waiter leaves its place; the verdict if it has had one.
+    fn give_up(&self, place: u32, ticket: Ticket) -> Option<Verdict> {
         let mut state = lock(&self.state);
-        let node = state.queue.cancel(ticket, &mut self.ledger());
-        let cancelled = node.is_some();
-        if cancelled {
-            self.settle(state);
+        let place = state.places.remove(place as usize);
+        if let Place::Decided(verdict) = place {
+            return Some(verdict);
         }
-        cancelled
+        state.queue.cancel(ticket, &mut self.ledger());
+        if state.queue.is_dirty() {
+            self.settle(state, self.clock.now());
+        } else {
+            drop(state);
+        }
+        drop(place); // after the lock: dropping a waker is somebody else's code
+        None
     }
 
     /// Carries out every verdict that has become possible.
-    fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+    fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, mut now: Nanos) {
         if !state.queue.is_dirty() {
             return;
         }
         loop {
             let mut wakes = Wakes::default();
-            let now = self.clock.now();
             while !wakes.is_full() {
                 match state.queue.next_verdict(now, &mut self.ledger()) {
-                    Some((node, verdict)) => wakes.add(node.resolve(verdict)),
+                    Some((place, verdict)) => wakes.add(state.decide(place, verdict)),
                     None => break,
                 }
             }
@@ -218,6 +243,7 @@ impl Gate {
             if !more {
                 return;
             }
+            now = self.clock.now();
             state = lock(&self.state);
         }
     }
@@ -226,24 +252,24 @@ impl Gate {
     /// `runtime` (a loom test has none) should look again.
     fn expire(&self, runtime: Option<runtime::Id>) -> Look {
         for _ in 0..timer::BATCH {
+            let now = self.clock.now();
             let mut state = lock(&self.state);
             let mut wakes = Wakes::default();
-            let now = self.clock.now();
             while !wakes.is_full() {
                 match state.queue.next_expired(now, &mut self.ledger()) {
-                    Some((node, verdict)) => wakes.add(node.resolve(verdict)),
+                    Some((place, verdict)) => wakes.add(state.decide(place, verdict)),
                     None => {
                         let next = state.queue.next_deadline();
                         if let Some(runtime) = runtime {
                             state.alarms.set(runtime, next);
                         }
-                        self.settle(state);
+                        self.settle(state, now);
                         wakes.wake();
                         return next.map_or(Look::Never, Look::At);
                     }
                 }
             }
-            self.settle(state);
+            self.settle(state, now);
             wakes.wake();
         }
         Look::Again
@@ -258,6 +284,16 @@ impl Drop for Gate {
     fn drop(&mut self) {
         for resource in &self.resources {
             resource.usage().unregister();
+        }
+    }
+}
+
+impl State {
+    /// Leaves the verdict at its place, and returns whom to wake.
+    fn decide(&mut self, place: u32, verdict: Verdict) -> Waker {
+        match mem::replace(&mut self.places[place as usize], Place::Decided(verdict)) {
+            Place::Waiting(waker) => waker,
+            Place::Decided(_) => unreachable!("one verdict for each waiter"),
         }
     }
 }

@@ -5,8 +5,9 @@
 //! when it wakes up and finds nobody waiting. Where every request has the same timeout, a new deadline
 //! is never the earliest, and waiting does not touch the timer at all.
 //!
-//! There is one such task per runtime that waits here, because a current-thread runtime runs its tasks
-//! only while somebody blocks on it: nobody may depend on the timer of another runtime.
+//! The tasks of a current-thread runtime run only while somebody blocks on it, so nobody elsewhere may
+//! depend on a timer there: each such runtime that waits here has its own. The timer of a
+//! multi-thread runtime, which drives itself, serves everybody.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Handle, Id},
+    runtime::{Handle, Id, RuntimeFlavor},
     sync::Notify,
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Alarms(Vec<Alarm>);
 
 struct Alarm {
     runtime: Id,
+    /// Whether its runtime drives itself.
+    for_all: bool,
     /// When it will look again.
     at: Nanos,
     /// Makes it look now.
@@ -50,13 +53,14 @@ impl Alarms {
         Self(Vec::new())
     }
 
-    /// Sees to it that the timer of `runtime` looks at `deadline` or before.
-    pub(super) fn rouse(&mut self, runtime: Option<&Handle>, deadline: Nanos) -> Rouse {
-        let alarm = runtime.and_then(|runtime| {
-            let id = runtime.id();
-            self.0.iter_mut().find(|alarm| alarm.runtime == id)
+    /// Sees to it that a timer that the caller can depend on looks at `deadline` or before.
+    pub(super) fn rouse(&mut self, deadline: Nanos) -> Rouse {
+        let for_all = self.0.iter().position(|alarm| alarm.for_all);
+        let alarm = for_all.or_else(|| {
+            let runtime = Handle::try_current().ok()?.id();
+            self.0.iter().position(|alarm| alarm.runtime == runtime)
         });
-        match alarm {
+        match alarm.map(|position| &mut self.0[position]) {
             None => Rouse::Start,
             Some(alarm) if alarm.at <= deadline => Rouse::Nobody,
             Some(alarm) => {
@@ -87,17 +91,23 @@ pub(super) enum Look {
 }
 
 impl Gate {
-    /// Starts the timer of this runtime, if it does not run.
-    ///
     /// # Panics
     ///
-    /// Outside a tokio runtime, or in one without a time driver.
+    /// If a timer is to start outside a tokio runtime, or in one without a time driver.
+    pub(super) fn carry_out(self: &Arc<Self>, rouse: Rouse) {
+        match rouse {
+            Rouse::Nobody => {}
+            Rouse::Ring(bell) => bell.notify_one(),
+            Rouse::Start => self.start_timer(),
+        }
+    }
+
     #[cold]
-    pub(super) fn start_timer(self: &Arc<Self>, runtime: Option<Handle>) {
+    fn start_timer(self: &Arc<Self>) {
         if cfg!(tcl_loom) {
             return; // Under loom the test is the timer.
         }
-        let Some(runtime) = runtime else {
+        let Ok(runtime) = Handle::try_current() else {
             panic!(
                 "waiting for a resource needs a tokio runtime, for its deadline; wait inside one, \
                  or use `try_acquire`, which does not wait"
@@ -107,9 +117,10 @@ impl Gate {
         drop(tokio::time::sleep(Duration::ZERO));
         let bell = Arc::new(Notify::new());
         let mut state = lock(&self.state);
-        if matches!(state.alarms.rouse(Some(&runtime), Nanos::MAX), Rouse::Start) {
+        if matches!(state.alarms.rouse(Nanos::MAX), Rouse::Start) {
             state.alarms.0.push(Alarm {
                 runtime: runtime.id(),
+                for_all: runtime.runtime_flavor() != RuntimeFlavor::CurrentThread,
                 at: 0,
                 bell: Arc::clone(&bell),
             });
@@ -127,7 +138,7 @@ impl Gate {
     /// Starts a timer for a waiter whose own was shut down with its runtime.
     pub(super) fn adopt(self: &Arc<Self>) {
         if self.orphaned.load(Ordering::Acquire) {
-            self.start_timer(Handle::try_current().ok());
+            self.start_timer();
         }
     }
 
@@ -135,14 +146,9 @@ impl Gate {
     /// the one it came from need not be driven any more.
     #[cold]
     pub(super) fn follow(self: &Arc<Self>) {
-        let Ok(runtime) = Handle::try_current() else {
-            return self.adopt();
-        };
-        let rouse = lock(&self.state).alarms.rouse(Some(&runtime), 0);
-        match rouse {
-            Rouse::Nobody => {}
-            Rouse::Ring(bell) => bell.notify_one(),
-            Rouse::Start => self.start_timer(Some(runtime)),
+        if Handle::try_current().is_ok() {
+            let rouse = lock(&self.state).alarms.rouse(0);
+            self.carry_out(rouse);
         }
     }
 }
@@ -192,7 +198,8 @@ impl Drop for Timer {
         for alarm in &state.alarms.0 {
             alarm.bell.notify_one();
         }
-        let orphans: Vec<_> = state.queue.payloads().filter_map(|n| n.waker()).collect();
+        let wakers = state.places.iter().filter_map(|(_, place)| place.waker());
+        let orphans: Vec<_> = wakers.cloned().collect();
         drop(state);
         for waker in orphans {
             waker.wake();

@@ -9,7 +9,7 @@ use std::{
 use super::Gate;
 use crate::{
     admission::{Demands, Nanos, Ticket, Verdict},
-    sync::{Mutex, lock},
+    sync::lock,
 };
 
 /// Why a request was not let in. The resources are indices in canonical order.
@@ -26,121 +26,127 @@ pub(crate) struct Refused {
     pub(crate) waited: Duration,
 }
 
-/// Where the queue leaves its verdict for the waiter.
-pub(super) struct Node(Mutex<Slot>);
+/// On whose behalf a set is claimed.
+pub(crate) trait Claimant {
+    fn gate(&self) -> &Arc<Gate>;
+    fn demands(&self) -> &Demands;
+}
 
-enum Slot {
-    Waiting(Option<Waker>),
+/// Where a waiter waits for the verdict, and finds it.
+pub(super) enum Place {
+    Waiting(Waker),
     Decided(Verdict),
 }
 
-enum Polled {
-    Decided(Verdict),
-    Waiting,
-    /// Waiting, in another task than before.
+impl Place {
+    /// Whom to wake, while there is no verdict.
+    pub(super) fn waker(&self) -> Option<&Waker> {
+        match self {
+            Self::Waiting(waker) => Some(waker),
+            Self::Decided(_) => None,
+        }
+    }
+}
+
+/// What a waiter finds.
+enum Found {
+    Verdict(Verdict),
+    Nothing,
+    /// No verdict, and it was another task that looked the last time.
     Moved,
 }
 
-impl Node {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Slot::Waiting(None)))
-    }
-
-    /// Leaves the verdict and returns whom to wake.
-    pub(super) fn resolve(&self, verdict: Verdict) -> Option<Waker> {
-        match std::mem::replace(&mut *lock(&self.0), Slot::Decided(verdict)) {
-            Slot::Waiting(waker) => waker,
-            Slot::Decided(_) => None,
-        }
-    }
-
-    /// The waker of a waiter without a verdict.
-    pub(super) fn waker(&self) -> Option<Waker> {
-        match &*lock(&self.0) {
-            Slot::Waiting(waker) => waker.clone(),
-            Slot::Decided(_) => None,
-        }
-    }
-
-    fn poll(&self, waker: &Waker) -> Polled {
-        let replaced = match &mut *lock(&self.0) {
-            Slot::Decided(verdict) => return Polled::Decided(*verdict),
-            Slot::Waiting(Some(current)) if current.will_wake(waker) => None,
-            Slot::Waiting(current) => current.replace(waker.clone()),
-        };
-        // Dropped on return, after the lock: a waker's drop is somebody else's code.
-        match replaced {
-            None => Polled::Waiting,
-            Some(_) => Polled::Moved,
-        }
-    }
-}
-
 /// A place in the queue. Dropping it gives the place up, and returns a grant that was not collected.
-pub(crate) struct Waiter {
-    gate: Arc<Gate>,
-    node: Arc<Node>,
-    demands: Demands,
+pub(crate) struct Waiter<C: Claimant> {
+    /// `None` once the verdict is collected.
+    claimant: Option<C>,
+    place: u32,
     ticket: Ticket,
     arrived: Nanos,
-    collected: bool,
 }
 
-impl Waiter {
-    pub(super) fn new(
-        gate: &Arc<Gate>,
-        node: Arc<Node>,
-        ticket: Ticket,
-        demands: Demands,
-        arrived: Nanos,
-    ) -> Self {
+impl<C: Claimant> Waiter<C> {
+    pub(super) fn new(claimant: C, place: u32, ticket: Ticket, arrived: Nanos) -> Self {
         Self {
-            gate: Arc::clone(gate),
-            node,
-            demands,
+            claimant: Some(claimant),
+            place,
             ticket,
             arrived,
-            collected: false,
         }
     }
 
-    /// Waits for the verdict. After `Ok` the set belongs to the caller, who has to see to its
-    /// [`leave`](Gate::leave). Not to be polled after it was ready.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        let verdict = match self.node.poll(cx.waker()) {
-            Polled::Decided(verdict) => verdict,
-            Polled::Waiting => {
-                self.gate.adopt();
+    /// Waits for the verdict, and gives the claimant back with it. After `Ok` the set is the
+    /// caller's, who has to see to its [`leave`](Gate::leave).
+    ///
+    /// # Panics
+    ///
+    /// If polled after it was ready.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<C, (C, Refused)>> {
+        let gate = self.claimant().gate();
+        let verdict = match self.look(gate, cx.waker()) {
+            Found::Verdict(verdict) => verdict,
+            Found::Nothing => {
+                gate.adopt();
                 return Poll::Pending;
             }
-            Polled::Moved => {
-                self.gate.follow();
+            Found::Moved => {
+                gate.follow();
                 return Poll::Pending;
             }
         };
-        self.collected = true;
-        Poll::Ready(match verdict {
-            Verdict::Granted => Ok(()),
-            Verdict::TimedOut { short } => Err(Refused {
+        let refused = match verdict {
+            Verdict::Granted => None,
+            Verdict::TimedOut { short } => Some(Refused {
                 why: Why::Timeout { short },
-                waited: self.waited(),
+                waited: gate.since(self.arrived),
             }),
+        };
+        let claimant = self.claimant.take().expect("present until now");
+        Poll::Ready(match refused {
+            None => Ok(claimant),
+            Some(refused) => Err((claimant, refused)),
         })
     }
 
-    /// How long ago the request arrived.
-    pub(crate) fn waited(&self) -> Duration {
-        Duration::from_nanos(self.gate.clock.now().saturating_sub(self.arrived))
+    fn look(&self, gate: &Gate, waker: &Waker) -> Found {
+        let mut state = lock(&gate.state);
+        let place = &mut state.places[self.place as usize];
+        let outdated = match place {
+            Place::Decided(verdict) => {
+                let verdict = *verdict;
+                state.places.remove(self.place as usize);
+                return Found::Verdict(verdict);
+            }
+            Place::Waiting(current) if current.will_wake(waker) => return Found::Nothing,
+            Place::Waiting(_) => std::mem::replace(place, Place::Waiting(waker.clone())),
+        };
+        drop(state);
+        drop(outdated); // after the lock: dropping a waker is somebody else's code
+        Found::Moved
+    }
+
+    /// On whose behalf it waits.
+    ///
+    /// # Panics
+    ///
+    /// Once the verdict is collected.
+    pub(crate) fn claimant(&self) -> &C {
+        self.claimant.as_ref().expect("present until collected")
+    }
+
+    /// When the request arrived, on the gate's clock.
+    pub(crate) fn arrived(&self) -> Nanos {
+        self.arrived
     }
 }
 
-impl Drop for Waiter {
+impl<C: Claimant> Drop for Waiter<C> {
     fn drop(&mut self) {
-        if self.collected || self.gate.cancel(self.ticket) {
-            return;
-        }
-        if matches!(&*lock(&self.node.0), Slot::Decided(Verdict::Granted)) {
-            self.gate.leave(&self.demands);
+        if let Some(claimant) = &self.claimant {
+            let verdict = claimant.gate().give_up(self.place, self.ticket);
+            if verdict == Some(Verdict::Granted) {
+                claimant.gate().leave(claimant.demands());
+            }
         }
     }
 }

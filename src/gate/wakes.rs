@@ -8,7 +8,6 @@ const BATCH: usize = 32;
 /// Mostly one; more than one are rare enough to be worth an allocation.
 #[derive(Default)]
 pub(super) struct Wakes {
-    verdicts: usize,
     first: Option<Waker>,
     more: Vec<Waker>,
 }
@@ -16,15 +15,13 @@ pub(super) struct Wakes {
 impl Wakes {
     /// Whether it is time to release the lock.
     pub(super) fn is_full(&self) -> bool {
-        self.verdicts == BATCH
+        self.more.len() == BATCH
     }
 
-    /// Adds the waker of a waiter that has its verdict; one that was never polled has none.
-    pub(super) fn add(&mut self, waker: Option<Waker>) {
-        self.verdicts += 1;
+    pub(super) fn add(&mut self, waker: Waker) {
         match self.first {
-            None => self.first = waker,
-            Some(_) => self.more.extend(waker),
+            None => self.first = Some(waker),
+            Some(_) => self.more.push(waker),
         }
     }
 

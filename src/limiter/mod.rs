@@ -7,6 +7,7 @@ pub(crate) mod nested;
 mod request;
 mod run;
 mod set;
+mod turn;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -15,7 +16,8 @@ pub use builder::LimiterBuilder;
 pub use error::{InvalidLimiter, InvalidSet};
 pub use request::AcquireRequest;
 pub use run::Run;
-pub(crate) use set::{Arrived, ResourceSet};
+pub(crate) use set::{HasSet, ResourceSet};
+pub(crate) use turn::{Terms, Turn};
 
 use crate::{
     gate::{Gate, Refused, Why},

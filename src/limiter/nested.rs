@@ -7,7 +7,11 @@
 mod watch {
     use std::cell::RefCell;
 
-    use crate::{admission::Demands, gate::Gate, limiter::ResourceSet};
+    use crate::{
+        admission::Demands,
+        gate::{Claimant, Gate},
+        limiter::ResourceSet,
+    };
 
     thread_local! {
         /// The sets under whose permits this thread works at the moment, as numbers of their gates

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{Acquire, Arrived, ResourceSet, Run};
+use super::{Acquire, ResourceSet, Run, Terms, turn};
 use crate::{permit::Permit, rejection::Rejection};
 
 /// A request for a set of resources; see [`Limiter::request`](crate::Limiter::request).
@@ -38,7 +38,12 @@ impl AcquireRequest {
     /// Waits for the set, as [`Limiter::acquire`](crate::Limiter::acquire) does.
     pub fn acquire(self) -> Acquire {
         let timeout = self.timeout.unwrap_or(self.set.limiter().timeout);
-        Acquire::new(self.set, timeout, self.max_waiting)
+        let terms = Terms {
+            timeout,
+            max_waiting: self.max_waiting,
+            arrived: None,
+        };
+        Acquire::new(self.set, terms)
     }
 
     /// Takes the set if that can be done at once.
@@ -47,14 +52,7 @@ impl AcquireRequest {
     ///
     /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire).
     pub fn try_acquire(self) -> Result<Permit, Rejection> {
-        if self.set.try_enter() {
-            return Ok(self.set.permit());
-        }
-        match self.set.arrive(Duration::ZERO, self.max_waiting) {
-            Arrived::Admitted => Ok(self.set.permit()),
-            Arrived::Rejected(rejection) => Err(rejection),
-            Arrived::Queued(_) => unreachable!("a request without time is not queued"),
-        }
+        turn::try_enter(self.set, self.max_waiting).map(|set| set.permit())
     }
 
     /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has

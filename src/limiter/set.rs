@@ -1,17 +1,12 @@
 //! Sets of claims, checked.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use super::{Inner, InvalidSet, Limiter, error::Fault, nested};
+use super::{Inner, InvalidSet, Limiter, error::Fault};
 use crate::{
     admission::{Demand, Demands},
-    gate::{Entry, Gate, Waiter},
+    gate::{Claimant, Gate},
     permit::Permit,
-    rejection::Rejection,
     resource::Claim,
 };
 
@@ -20,13 +15,6 @@ use crate::{
 pub(crate) struct ResourceSet {
     limiter: Arc<Inner>,
     demands: Demands,
-}
-
-/// What became of a request on arrival.
-pub(crate) enum Arrived {
-    Admitted,
-    Queued(Waiter),
-    Rejected(Rejection),
 }
 
 impl Limiter {
@@ -118,47 +106,11 @@ impl ResourceSet {
         &self.limiter
     }
 
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.limiter.gate
-    }
-
-    pub(crate) fn demands(&self) -> &Demands {
-        &self.demands
-    }
-
     /// Takes the set if it is free and nobody waits for it: all that an uncontended request does.
     /// Whoever is let in, here or later, sees to its [`leave`](Self::leave).
     #[inline]
     pub(crate) fn try_enter(&self) -> bool {
         self.gate().try_enter(&self.demands)
-    }
-
-    /// Takes the set, or queues for it.
-    #[cold]
-    pub(crate) fn arrive(&self, timeout: Duration, max_waiting: Option<usize>) -> Arrived {
-        match self.gate().enter(&self.demands, timeout, max_waiting) {
-            Entry::Granted => Arrived::Admitted,
-            Entry::Queued(waiter) => {
-                nested::warn_if_held(self);
-                Arrived::Queued(waiter)
-            }
-            Entry::Refused(refused) => Arrived::Rejected(self.limiter.rejection(refused)),
-        }
-    }
-
-    /// The end of the wait that [`arrive`](Self::arrive) began.
-    pub(crate) fn poll(
-        &self,
-        waiter: &mut Waiter,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Rejection>> {
-        Poll::Ready(match ready!(waiter.poll(cx)) {
-            Ok(()) => {
-                crate::observe::admitted(|| self.names(), || waiter.waited());
-                Ok(())
-            }
-            Err(refused) => Err(self.limiter.rejection(refused)),
-        })
     }
 
     /// Returns the set.
@@ -182,5 +134,28 @@ impl ResourceSet {
             .map(|demand| resources[demand.resource as usize].name())
             .collect();
         names.join("+")
+    }
+}
+
+/// Somebody with a set, on whose behalf it can be claimed.
+pub(crate) trait HasSet {
+    fn set(&self) -> &ResourceSet;
+}
+
+impl HasSet for ResourceSet {
+    fn set(&self) -> &ResourceSet {
+        self
+    }
+}
+
+impl<T: HasSet> Claimant for T {
+    #[inline]
+    fn gate(&self) -> &Arc<Gate> {
+        &self.set().limiter.gate
+    }
+
+    #[inline]
+    fn demands(&self) -> &Demands {
+        &self.set().demands
     }
 }

@@ -4,14 +4,15 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ConcurrencyLimit, Held, ending::Ending};
-use crate::gate::Waiter;
+use super::{Held, ending::Ending, layer::Route};
+use crate::limiter::Turn;
 
 pin_project! {
     /// The response future of [`ConcurrencyLimit`](super::ConcurrencyLimit).
@@ -42,21 +43,20 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        Pending {
-            turn: Turn,
-            // Not ready yet: readiness is not hoarded while queued.
-            limit: ConcurrencyLimit<S, E>,
-            request: Option<Req>,
-        },
-        Rejected { response: Option<Result<E::Response, E::Error>> },
+        // Boxed, so that a request that need not wait is not moved about in a large future.
+        Pending { pending: Box<Pending<S, Req, E>> },
     }
 }
 
-/// How far a request has come that had to wait.
-enum Turn {
-    Queued(Waiter),
-    /// Waiting for the inner service to be ready.
-    Admitted(Option<Held>),
+/// A request that has to wait.
+struct Pending<S, Req, E> {
+    turn: Turn<Arc<Route>>,
+    /// Once admitted, while the inner service gets ready.
+    held: Option<Held>,
+    /// Not ready yet: readiness is not hoarded while queued.
+    service: S,
+    request: Option<Req>,
+    ending: E,
 }
 
 impl<S, Req, E> ResponseFuture<S, Req, E>
@@ -73,20 +73,16 @@ where
         }
     }
 
-    pub(super) fn queued(limit: ConcurrencyLimit<S, E>, request: Req, waiter: Waiter) -> Self {
+    pub(super) fn waiting(turn: Turn<Arc<Route>>, service: S, request: Req, ending: E) -> Self {
+        let pending = Box::new(Pending {
+            turn,
+            held: None,
+            service,
+            request: Some(request),
+            ending,
+        });
         Self {
-            state: State::Pending {
-                turn: Turn::Queued(waiter),
-                limit,
-                request: Some(request),
-            },
-        }
-    }
-
-    pub(super) fn rejected(response: Result<E::Response, E::Error>) -> Self {
-        let response = Some(response);
-        Self {
-            state: State::Rejected { response },
+            state: State::Pending { pending },
         }
     }
 }
@@ -128,41 +124,36 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<E::Response, E::Error>>> {
         const READY: &str = "polled after it was ready";
-        let (future, held) = match self.as_mut().project() {
-            StateProj::Running { .. } => return Poll::Ready(None),
-            StateProj::Rejected { response } => {
-                return Poll::Ready(Some(response.take().expect(READY)));
-            }
-            StateProj::Pending {
-                turn,
-                limit,
-                request,
-            } => {
-                if let Turn::Queued(waiter) = turn {
-                    match ready!(limit.route.set.poll(waiter, cx)) {
-                        Ok(()) => {
-                            let request = request.as_mut().expect(READY);
-                            *turn = Turn::Admitted(Some(limit.admitted(request)));
-                        }
-                        Err(rejection) => {
-                            let request = request.take().expect(READY);
-                            return Poll::Ready(Some(limit.ending.reject(request, rejection)));
-                        }
-                    }
-                }
-                let Turn::Admitted(held) = turn else {
-                    unreachable!("queued, after the verdict");
-                };
-                if let Err(error) = ready!(limit.inner.poll_ready(cx)) {
-                    drop(held.take());
-                    return Poll::Ready(Some(Err(E::fail(error))));
-                }
-                let held = held.take().expect(READY);
-                let _watch = held.watch();
-                (limit.inner.call(request.take().expect(READY)), held)
-            }
+        let StateProj::Pending { pending } = self.as_mut().project() else {
+            return Poll::Ready(None);
         };
-        let held = Some(held);
+        let Pending {
+            turn,
+            held,
+            service,
+            request,
+            ending,
+        } = &mut **pending;
+        if held.is_none() {
+            match ready!(turn.poll(cx)) {
+                Ok(route) => {
+                    let extensions = request.as_mut().and_then(E::extensions);
+                    *held = Some(Held::expose_if(route.expose, Some(route), extensions));
+                }
+                Err((_, rejection)) => {
+                    let request = request.take().expect(READY);
+                    return Poll::Ready(Some(ending.reject(request, rejection)));
+                }
+            }
+        }
+        if let Err(error) = ready!(service.poll_ready(cx)) {
+            *held = None;
+            return Poll::Ready(Some(Err(E::fail(error))));
+        }
+        let held = held.take();
+        let watch = held.as_ref().and_then(Held::watch);
+        let future = service.call(request.take().expect(READY));
+        drop(watch);
         self.set(State::Running { future, held });
         Poll::Ready(None)
     }
@@ -176,11 +167,8 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",
-            State::Pending { turn, .. } => match turn {
-                Turn::Queued(_) => "queued",
-                Turn::Admitted(_) => "admitted",
-            },
-            State::Rejected { .. } => "rejected",
+            State::Pending { pending } if pending.turn.is_queued() => "queued",
+            State::Pending { .. } => "getting ready",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
     }

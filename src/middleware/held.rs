@@ -5,10 +5,7 @@ use std::{fmt, sync::Arc};
 use http::Extensions;
 
 use super::layer::Route;
-use crate::{
-    limiter::nested,
-    permit::{Permit, PermitHandle},
-};
+use crate::{gate::Claimant, limiter::nested, permit::PermitHandle};
 
 /// What a call holds while it runs. Dropping it returns the set, unless the handler has taken the
 /// permit.
@@ -48,16 +45,23 @@ impl Held {
         Self(Kind::Set(Admitted(route)))
     }
 
-    pub(super) fn bypassed() -> Self {
-        Self(Kind::Bypassed)
-    }
-
-    /// For a request that was let in, with a handle to the permit in its extensions; or for one that
-    /// went past the limit, with an empty handle, so that its handler need not care.
-    pub(super) fn exposed(permit: Option<Permit>, extensions: &mut Extensions) -> Self {
-        let handle = PermitHandle::new(permit);
-        extensions.insert(handle.clone());
-        Self(Kind::Exposed(Exposed(handle)))
+    /// For a request that was let in to the set of `route`, or that went past the limit. If it is to
+    /// be exposed, a handle to the permit is in the request's extensions; the handle of a request that
+    /// went past the limit is empty, so that its handler need not care.
+    pub(super) fn expose_if(
+        expose: bool,
+        route: Option<Arc<Route>>,
+        extensions: Option<&mut Extensions>,
+    ) -> Self {
+        match (extensions, route) {
+            (Some(extensions), route) if expose => {
+                let handle = PermitHandle::new(route.map(|route| route.set.permit()));
+                extensions.insert(handle.clone());
+                Self(Kind::Exposed(Exposed(handle)))
+            }
+            (_, Some(route)) => Self::set(route),
+            (_, None) => Self(Kind::Bypassed),
+        }
     }
 
     /// Marks this thread as working under the set. A permit that the handler may have taken and

@@ -9,7 +9,7 @@ use super::{
     ending::{AnyService, AtHead, IntoError, MapRejection, UntilBodyEnd, WrapErrors},
 };
 use crate::{
-    limiter::{InvalidSet, Limiter, ResourceSet},
+    limiter::{HasSet, InvalidSet, Limiter, ResourceSet},
     rejection::Rejection,
     resource::Claim,
 };
@@ -53,6 +53,13 @@ impl Route {
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.bypass.is_none() && !self.expose
+    }
+}
+
+impl HasSet for Arc<Route> {
+    #[inline]
+    fn set(&self) -> &ResourceSet {
+        &self.set
     }
 }
 

@@ -9,13 +9,16 @@ use std::{
 use tower_service::Service;
 
 use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::Route};
-use crate::limiter::Arrived;
+use crate::{
+    gate::Claimant,
+    limiter::{Terms, Turn},
+};
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
 pub struct ConcurrencyLimit<S, E> {
-    pub(super) inner: S,
-    pub(super) route: Arc<Route>,
-    pub(super) ending: E,
+    inner: S,
+    route: Arc<Route>,
+    ending: E,
 }
 
 impl<S, E: Clone> ConcurrencyLimit<S, E> {
@@ -67,70 +70,39 @@ where
             let _watch = held.watch();
             return ResponseFuture::running(self.inner.call(request), held);
         }
-        self.arrive(request)
+        self.call_with_care(request)
     }
 }
 
 impl<S, E> ConcurrencyLimit<S, E> {
     /// The way of a request that is not simply let in.
     #[cold]
-    fn arrive<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, E>
+    fn call_with_care<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, E>
     where
         S: Service<Req> + Clone,
         E: Ending<Req, S::Response, S::Error> + Clone,
     {
         let route = &self.route;
-        if let (Some(bypass), Some(head)) = (&route.bypass, E::head(&request)) {
-            if bypass(&head) {
-                let held = self.past_the_limit(&mut request);
-                return ResponseFuture::running(self.inner.call(request), held);
-            }
-        }
-        let arrived = match route.set.try_enter() {
-            true => Arrived::Admitted,
-            false => route.set.arrive(route.timeout, route.max_waiting),
+        let bypass = match (&route.bypass, E::head(&request)) {
+            (Some(bypass), Some(head)) => bypass(&head),
+            _ => false,
         };
-        match arrived {
-            Arrived::Admitted => {
-                let held = self.admitted(&mut request);
-                let _watch = held.watch();
-                ResponseFuture::running(self.inner.call(request), held)
-            }
-            Arrived::Rejected(rejection) => {
-                ResponseFuture::rejected(self.ending.reject(request, rejection))
-            }
-            Arrived::Queued(waiter) => {
-                // The readiness of the inner service may be a slot that others could use meanwhile.
-                let fresh = self.inner.clone();
-                drop(mem::replace(&mut self.inner, fresh));
-                ResponseFuture::queued(self.clone(), request, waiter)
-            }
+        if bypass || (!route.is_plain() && route.set.try_enter()) {
+            let route = (!bypass).then(|| Arc::clone(route));
+            let held = Held::expose_if(self.route.expose, route, E::extensions(&mut request));
+            let _watch = held.watch();
+            return ResponseFuture::running(self.inner.call(request), held);
         }
-    }
-
-    /// What a request holds that was let in.
-    pub(super) fn admitted<Req>(&self, request: &mut Req) -> Held
-    where
-        S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
-    {
-        match E::extensions(request) {
-            Some(extensions) if self.route.expose => {
-                Held::exposed(Some(self.route.set.permit()), extensions)
-            }
-            _ => Held::set(Arc::clone(&self.route)),
-        }
-    }
-
-    fn past_the_limit<Req>(&self, request: &mut Req) -> Held
-    where
-        S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
-    {
-        match E::extensions(request) {
-            Some(extensions) if self.route.expose => Held::exposed(None, extensions),
-            _ => Held::bypassed(),
-        }
+        // The readiness of the inner service may be a slot that others could use meanwhile.
+        let unready = self.inner.clone();
+        drop(mem::replace(&mut self.inner, unready));
+        let terms = Terms {
+            timeout: route.timeout,
+            max_waiting: route.max_waiting,
+            arrived: Some(route.set.gate().now()),
+        };
+        let turn = Turn::Arriving(Arc::clone(route), terms);
+        ResponseFuture::waiting(turn, self.inner.clone(), request, self.ending.clone())
     }
 }
 
