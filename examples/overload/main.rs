@@ -11,6 +11,8 @@
 //! cargo run --release --example overload -- --serve --limit off
 //! k6 run --no-usage-report examples/overload/overload.js
 //! ```
+//!
+//! The README shows the charts of a full run: `cp target/overload/overload-*limited.svg docs/`.
 
 mod args;
 mod chart;
