@@ -100,6 +100,23 @@ async fn server_busy_over_the_wire() {
     assert_eq!(response.body(), BODY);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_rejection_reads_as_a_sentence() {
+    let db = Resource::new("db", 1);
+    let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    let _permit = limiter.try_acquire([&db]).expect("idle");
+    let at_once = limiter.try_acquire([&db]).expect_err("busy");
+    assert_eq!(at_once.to_string(), "timed out waiting for resource \"db\"");
+    let full = limiter.request([&db]).max_waiting(0).acquire().await;
+    let full = full.expect_err("nobody waits");
+    assert_eq!(full.to_string(), "the queue is full for resource \"db\"");
+    let late = limiter.acquire([&db]).await.expect_err("busy");
+    assert_eq!(
+        late.to_string(),
+        "timed out waiting for resource \"db\" after 5s"
+    );
+}
+
 #[test]
 fn retry_after_is_whole_seconds_rounded_up() {
     let db = Resource::new("db", 1);

@@ -20,6 +20,11 @@ use crate::{
 /// `ServiceBuilder`, and around a service for hyper. The limit is the resource's: it does not matter
 /// how often the layer is cloned or applied.
 ///
+/// The response body carries the permit, so its type changes. Where it has to stay, as in
+/// `tower::util::option_layer` and for `axum::serve` around a whole router, use
+/// [`release_at_head`](Self::release_at_head), or put `axum::middleware::ResponseAxumBodyLayer` outside
+/// of this layer; `axum_extra::middleware::option_layer` does that itself.
+///
 /// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too.
 ///
 /// # How this differs from its neighbours
@@ -228,13 +233,20 @@ impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     pub fn expose_permit(self) -> Self {
         self.expose()
     }
+}
 
+/// For HTTP, before anything was said about its responses.
+impl ConcurrencyLimitLayer<UntilBodyEnd> {
     /// For services that do not speak HTTP: the permit is returned with the response, and a rejection
     /// is an error of the service, where that is `From<Rejection>`.
     ///
     /// For other error types see [`on_reject`](ConcurrencyLimitLayer::on_reject),
     /// [`map_rejection`](ConcurrencyLimitLayer::map_rejection) and
-    /// [`wrap_errors`](ConcurrencyLimitLayer::wrap_errors) on the result.
+    /// [`wrap_errors`](ConcurrencyLimitLayer::wrap_errors) on the result. Whatever was to be told to
+    /// rejected requests is said there too, so a layer with a policy for HTTP does not have this method.
+    ///
+    /// Under axum, whose services never fail, that is `on_reject`, or `wrap_errors` below a
+    /// `HandleErrorLayer`.
     ///
     /// # Panics
     ///

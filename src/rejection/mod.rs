@@ -72,11 +72,11 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} for resource \"{}\" after {:?}",
-            self.reason, self.resource, self.waited
-        )
+        write!(f, "{} for resource \"{}\"", self.reason, self.resource)?;
+        if self.waited.is_zero() {
+            return Ok(());
+        }
+        write!(f, " after {:?}", self.waited)
     }
 }
 
