@@ -5,6 +5,7 @@
 
 mod candidates;
 mod rows;
+#[allow(dead_code, reason = "shared with `allocations`, which uses the rest")]
 mod support;
 
 use std::env;
@@ -29,7 +30,7 @@ const MEASUREMENTS: [Measurement; 8] = [
 fn main() {
     let args: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
     if args.first().is_some_and(|a| a == "--child") {
-        return rows::instructions::child(&args[1..]);
+        return rows::child::run(&args[1..]);
     }
     let chosen = |name: &str| args.is_empty() || args.iter().any(|a| a == name);
     let mut rows = Vec::new();

@@ -71,6 +71,11 @@ impl Candidate {
         Self::ALL.into_iter().filter(|c| c.waits()).collect()
     }
 
+    /// Those that let requests wait, but not for ever.
+    pub(crate) fn giving_up() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|c| c.gives_up()).collect()
+    }
+
     /// The candidate that prints as this.
     pub(crate) fn parse(name: &str) -> Self {
         Self::ALL
@@ -110,7 +115,7 @@ impl Candidate {
     }
 
     /// Whether requests that do not fit wait at all.
-    pub(crate) fn waits(self) -> bool {
+    fn waits(self) -> bool {
         !matches!(
             self,
             Self::Bare | Self::Noop | Self::Atomic | Self::TowerShed
@@ -118,7 +123,7 @@ impl Candidate {
     }
 
     /// Whether they are turned away when they have waited long enough.
-    pub(crate) fn gives_up(self) -> bool {
+    fn gives_up(self) -> bool {
         self.waits() && !matches!(self, Self::Tower | Self::Acc | Self::TowerTimeout)
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, time::Duration};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use tokio::task::yield_now;
+use tokio::{runtime::Runtime, task::yield_now};
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -31,21 +31,9 @@ const WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) fn measure() -> Vec<Row> {
     let mut candidates = vec![Candidate::Bare];
-    candidates.extend(Candidate::ALL.into_iter().filter(|c| c.gives_up()));
+    candidates.extend(Candidate::giving_up());
     let [cpu, lateness] = medians(ROUNDS, &candidates, |candidate| {
-        let settings = Settings::limit(1).wait(WAIT);
-        if candidate == Candidate::Bare {
-            let crowd = Crowd {
-                door: Door::opened(),
-                outcome: Outcome::Admitted,
-            };
-            return around(candidate, settings, behind(crowd.door.clone()), crowd);
-        }
-        let crowd = Crowd {
-            door: Door::default(),
-            outcome: Outcome::Rejected,
-        };
-        around(candidate, settings, behind(crowd.door.clone()), crowd)
+        crowd(candidate, WAITERS, two_workers())
     });
     let lateness = lateness.into_iter().filter(|(c, _)| *c != Candidate::Bare);
     vec![
@@ -54,14 +42,31 @@ pub(crate) fn measure() -> Vec<Row> {
     ]
 }
 
-/// What 100,000 requests meet, and what must become of them.
+/// CPU time and p99 lateness of so many requests, in milliseconds. Those to the bare service find it
+/// free, all others wait in vain.
+pub(crate) fn crowd(candidate: Candidate, waiters: usize, runtime: Runtime) -> [f64; 2] {
+    let (door, outcome) = match candidate {
+        Candidate::Bare => (Door::opened(), Outcome::Admitted),
+        _ => (Door::default(), Outcome::Rejected),
+    };
+    let inner = behind(door.clone());
+    let crowd = Crowd {
+        waiters,
+        door,
+        outcome,
+        runtime,
+    };
+    around(candidate, Settings::limit(1).wait(WAIT), inner, crowd)
+}
+
 struct Crowd {
+    waiters: usize,
     door: Door,
     outcome: Outcome,
+    runtime: Runtime,
 }
 
 impl Visit for Crowd {
-    /// CPU time and p99 lateness, in milliseconds.
     type Output = [f64; 2];
 
     fn visit<S, B>(self, service: S) -> [f64; 2]
@@ -71,15 +76,19 @@ impl Visit for Crowd {
         S::Future: Send,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        let Self { door, outcome } = self;
-        let runtime = two_workers();
+        let Self {
+            waiters,
+            door,
+            outcome,
+            runtime,
+        } = self;
         let crowd = runtime.spawn(async move {
             let first = tokio::spawn(service.clone().oneshot(request()));
             while outcome == Outcome::Rejected && door.entered() == 0 {
                 yield_now().await;
             }
             let before = cpu();
-            let tasks: Vec<_> = (0..WAITERS)
+            let tasks: Vec<_> = (0..waiters)
                 .map(|_| {
                     let service = service.clone();
                     tokio::spawn(async move {
@@ -90,7 +99,7 @@ impl Visit for Crowd {
                     })
                 })
                 .collect();
-            let mut late = Vec::with_capacity(WAITERS);
+            let mut late = Vec::with_capacity(waiters);
             for task in tasks {
                 let (became, ms) = task.await.expect("no call panics");
                 assert_eq!(became, outcome);

@@ -5,7 +5,6 @@
 
 use std::{
     env,
-    fmt::Debug,
     process::Command,
     sync::{
         Mutex,
@@ -14,22 +13,9 @@ use std::{
     thread,
 };
 
-use bytes::Bytes;
-use http::Response;
-use http_body::Body;
-use tower::Service;
-
 use crate::{
-    candidates::{Candidate, Settings, Visit, around, router},
-    support::{
-        Request,
-        call::{Outcome, at_once},
-        figures::Row,
-        inner::Instantly,
-        one_thread,
-        rounds::beyond_bare,
-        served::Served,
-    },
+    candidates::Candidate,
+    support::{figures::Row, rounds::beyond_bare},
 };
 
 pub(crate) const PER_CALL: &str = "uncontended call, instructions beyond the bare service";
@@ -38,7 +24,6 @@ pub(crate) const PER_REQUEST: &str =
 
 const FEW: usize = 500;
 const MANY: usize = 2_500;
-const LIMIT: Settings = Settings::limit(16);
 
 pub(crate) fn measure() -> Vec<Row> {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -47,10 +32,26 @@ pub(crate) fn measure() -> Vec<Row> {
         );
         return Vec::new();
     }
-    vec![
-        Row::new(PER_CALL, beyond_bare(count("direct", &Candidate::direct()))),
-        Row::new(PER_REQUEST, beyond_bare(count("served", &Candidate::ALL))),
+    let mut contended = vec![Candidate::Bare];
+    contended.extend(Candidate::waiting());
+    let mut expiring = vec![Candidate::Bare];
+    expiring.extend(Candidate::giving_up());
+    [
+        (PER_CALL, "direct", Candidate::direct()),
+        (PER_REQUEST, "served", Candidate::ALL.to_vec()),
+        (
+            "contended call, instructions beyond the bare service",
+            "contended",
+            contended,
+        ),
+        (
+            "waiter expiring, instructions beyond the bare service",
+            "expiring",
+            expiring,
+        ),
     ]
+    .map(|(title, place, candidates)| Row::new(title, beyond_bare(count(place, &candidates))))
+    .into()
 }
 
 /// Counts on all cores: instructions do not mind.
@@ -91,38 +92,4 @@ fn collected(place: &str, candidate: Candidate, calls: usize) -> u64 {
         .find_map(|line| line.split_once("Collected :"))
         .and_then(|(_, count)| count.trim().parse().ok())
         .expect("callgrind reports its count")
-}
-
-/// What runs under valgrind: a place, a candidate and a number of calls.
-pub(crate) fn child(args: &[String]) {
-    let [place, candidate, calls] = args else {
-        panic!("--child <direct|served> <candidate> <calls>");
-    };
-    let candidate = Candidate::parse(candidate);
-    let calls = calls.parse().expect("a number of calls");
-    if place == "served" {
-        Served::new(router(candidate, LIMIT)).requests(calls);
-    } else {
-        let runtime = one_thread();
-        let _entered = runtime.enter();
-        around(candidate, LIMIT, Instantly, Calls(calls));
-    }
-}
-
-struct Calls(usize);
-
-impl Visit for Calls {
-    type Output = ();
-
-    fn visit<S, B>(self, mut service: S)
-    where
-        S: Service<Request, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Debug + Send,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-    {
-        for _ in 0..self.0 {
-            assert_eq!(at_once(&mut service), Outcome::Admitted);
-        }
-    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod allocations;
 pub(crate) mod bars;
 pub(crate) mod call;
+pub(crate) mod child;
 pub(crate) mod contended;
 pub(crate) mod dropped;
 pub(crate) mod expiring;
