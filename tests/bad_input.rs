@@ -403,21 +403,5 @@ fn waiting_in_a_runtime_without_a_time_driver() {
         );
         assert_eq!(db.waiting(), 0, "nobody is left in the queue");
     }
-    // Whether or not somebody waits in a better runtime.
-    let better = tokio::runtime::Runtime::new().expect("a runtime");
-    let limiter_too = limiter.clone();
-    let (queued, is_queued) = std::sync::mpsc::channel();
-    let db_too = db.clone();
-    let waiter = better.spawn(async move {
-        let mut acquire = Box::pin(limiter_too.acquire([&db_too]));
-        assert!(futures_util::poll!(&mut acquire).is_pending());
-        queued.send(()).expect("the test listens");
-        acquire.await
-    });
-    is_queued.recv().expect("queued");
-    let (_, _, words) = catch(|| drop(timeless.block_on(limiter.acquire([&db]))));
-    assert!(words.contains("timers are disabled"));
     drop(permit);
-    let permit = better.block_on(waiter).expect("no panics");
-    assert!(permit.is_ok(), "the others are served");
 }

@@ -146,7 +146,7 @@ async fn a_readiness_error_is_passed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_are_served_in_the_order_of_their_calls() {
+async fn requests_are_served_in_the_order_in_which_they_began_to_wait() {
     let mut s = setup(1);
     let all = s.take_all();
     let mut responses = Vec::new();
@@ -154,7 +154,10 @@ async fn requests_are_served_in_the_order_of_their_calls() {
         assert_ready_ok!(s.service.poll_ready());
         responses.push(spawn(s.service.call(request)));
     }
-    // Polled in another order than called.
+    assert_eq!(s.db.waiting(), 0, "a future does nothing unless polled");
+    for response in &mut responses {
+        assert_pending!(response.poll());
+    }
     for response in responses.iter_mut().rev() {
         assert_pending!(response.poll());
     }

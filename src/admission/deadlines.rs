@@ -1,18 +1,25 @@
 //! When which waiter runs out of time.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
 
 use super::{Nanos, waiters::Ticket};
 
-/// A heap of deadlines. A waiter that leaves early stays in it as a stale entry until it surfaces or
-/// until stale entries outnumber the live ones, so leaving costs nothing and memory stays in
-/// proportion to the waiters. With one timeout for all, deadlines arrive in order and a push is O(1).
+/// The deadlines of the waiters.
+///
+/// With one timeout for all, deadlines arrive in order, and a line of them is enough. Those that come
+/// before the end of the line go to a heap. A waiter that leaves early stays as a stale entry until it
+/// surfaces or until stale entries outnumber the live ones, so leaving costs nothing and memory stays
+/// in proportion to the waiters.
 #[derive(Debug)]
 pub(super) struct Deadlines {
+    line: VecDeque<Entry>,
     heap: BinaryHeap<Reverse<Entry>>,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     deadline: Nanos,
     seq: u64,
@@ -34,6 +41,7 @@ const SWEEP_FROM: usize = 64;
 impl Deadlines {
     pub(super) fn new() -> Self {
         Self {
+            line: VecDeque::new(),
             heap: BinaryHeap::new(),
         }
     }
@@ -46,29 +54,40 @@ impl Deadlines {
         live: usize,
         is_live: impl Fn(Ticket) -> bool,
     ) {
-        if self.heap.len() >= SWEEP_FROM.max(2 * live) {
+        if self.len() >= SWEEP_FROM.max(2 * live) {
+            self.line.retain(|entry| is_live(entry.ticket()));
             self.heap.retain(|Reverse(entry)| is_live(entry.ticket()));
         }
-        self.heap.push(Reverse(Entry {
+        let entry = Entry {
             deadline,
             seq: ticket.seq,
             key: ticket.key,
-        }));
+        };
+        match self.line.back() {
+            Some(last) if *last > entry => self.heap.push(Reverse(entry)),
+            _ => self.line.push_back(entry),
+        }
     }
 
     /// The earliest deadline of a live waiter.
     pub(super) fn next(&mut self, is_live: impl Fn(Ticket) -> bool) -> Option<(Nanos, Ticket)> {
-        loop {
-            let Reverse(entry) = self.heap.peek()?;
-            if is_live(entry.ticket()) {
-                return Some((entry.deadline, entry.ticket()));
-            }
+        while self.line.front().is_some_and(|e| !is_live(e.ticket())) {
+            self.line.pop_front();
+        }
+        while self
+            .heap
+            .peek()
+            .is_some_and(|Reverse(e)| !is_live(e.ticket()))
+        {
             self.heap.pop();
         }
+        let in_line = self.line.front();
+        let in_heap = self.heap.peek().map(|Reverse(entry)| entry);
+        let next = in_line.into_iter().chain(in_heap).min()?;
+        Some((next.deadline, next.ticket()))
     }
 
-    #[cfg(all(test, not(tcl_loom)))]
     pub(super) fn len(&self) -> usize {
-        self.heap.len()
+        self.line.len() + self.heap.len()
     }
 }

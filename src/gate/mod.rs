@@ -194,7 +194,7 @@ impl Gate {
             Answer::NoTime { short } => Why::Timeout { short },
             Answer::Full { resource } => Why::Full { resource },
         };
-        let waited = gate.since(wait.arrived);
+        let waited = Duration::ZERO;
         Entry::Refused(claimant, Refused { why, waited })
     }
 
