@@ -146,10 +146,30 @@ fn set<const N: usize>(demands: [(u32, u32); N]) -> Demands {
     Demands::collect(demands.into_iter().map(demand))
 }
 
+type Bodies = &'static [fn(&Scene)];
+
+/// Explores every interleaving.
+fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
+    run(loom::model::Builder::new(), limits, held, bodies);
+}
+
+/// Explores every interleaving with at most four preemptions: where three threads queue and release,
+/// the whole space takes longer than anybody waits.
+fn explore_most(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(4);
+    run(builder, limits, held, bodies);
+}
+
 /// Runs the bodies on threads of their own, the last one on this thread, after this thread has taken
 /// `held`, which the bodies have to return.
-fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: &'static [fn(&Scene)]) {
-    loom::model(move || {
+fn run(
+    builder: loom::model::Builder,
+    limits: &'static [usize],
+    held: &'static [(u32, u32)],
+    bodies: Bodies,
+) {
+    builder.check(move || {
         let scene = Scene::new(limits);
         for &demand in held {
             assert!(scene.gate.try_enter(&set([demand])), "nobody is there yet");
@@ -184,7 +204,7 @@ fn two_take_turns() {
 
 #[test]
 fn two_wait_for_a_third() {
-    explore(
+    explore_most(
         &[1],
         &[(A, 1)],
         &[
@@ -197,7 +217,7 @@ fn two_wait_for_a_third() {
 
 #[test]
 fn a_wide_claim_beside_a_narrow_one() {
-    explore(
+    explore_most(
         &[2],
         &[(A, 1)],
         &[
@@ -223,7 +243,7 @@ fn a_set_against_one_of_its_resources() {
 
 #[test]
 fn a_set_that_fails_half_way_against_its_first_resource() {
-    explore(
+    explore_most(
         &[1, 1],
         &[(B, 1)],
         &[
@@ -236,7 +256,7 @@ fn a_set_that_fails_half_way_against_its_first_resource() {
 
 #[test]
 fn a_waiter_is_dropped_while_its_grant_arrives() {
-    explore(
+    explore_most(
         &[1],
         &[(A, 1)],
         &[
@@ -249,7 +269,7 @@ fn a_waiter_is_dropped_while_its_grant_arrives() {
 
 #[test]
 fn a_wide_waiter_is_dropped_in_front_of_a_narrow_one() {
-    explore(
+    explore_most(
         &[2],
         &[(A, 1)],
         &[
