@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -109,9 +109,12 @@ where
     }
 }
 
-/// What those who are turned away are told.
+/// What those who are turned away are told: the same as by this crate.
 pub(super) fn busy<B: From<Bytes>>() -> Response<B> {
-    let mut response = Response::new(B::from(Bytes::from_static(b"busy")));
+    let body = Bytes::from_static(br#"{"detail":"Server busy, please retry later"}"#);
+    let mut response = Response::new(B::from(body));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
