@@ -1,7 +1,8 @@
 //! Run with `cargo bench --bench table`, or with the names of single measurements:
 //! `cargo bench --bench table -- call contended`.
 //!
-//! Measures this crate beside its peers, in turns, and prints the README's table.
+//! Measures this crate beside its peers, in turns, and prints the README's table. Times need a quiet
+//! machine; instructions and allocations are exact on any, and want valgrind installed.
 
 mod candidates;
 mod rows;
@@ -11,7 +12,7 @@ mod support;
 use std::env;
 
 use candidates::Candidate;
-use support::figures::{Row, markdown};
+use support::figures::{Row, lines, markdown};
 
 /// A measurement and its name.
 type Measurement = (&'static str, fn() -> Vec<Row>);
@@ -37,7 +38,9 @@ fn main() {
     for (name, measure) in MEASUREMENTS {
         if chosen(name) {
             eprintln!("measuring: {name}");
-            rows.extend(measure());
+            let measured = measure();
+            eprint!("{}", lines(&measured));
+            rows.extend(measured);
         }
     }
     println!("{}\n", markdown(&rows, &Candidate::ALL));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{call, contended, dropped, expiring, hand_off, instructions};
 use crate::{
-    candidates::Candidate::{self, AtHead, ByHand, Noop, UntilBodyEnd},
+    candidates::Candidate::{self, AtHead, ByHand, FromFn, Noop, UntilBodyEnd},
     support::{figures::Row, titles},
 };
 
@@ -23,7 +23,7 @@ enum Bound {
 
 use Bound::{AtLeast, AtMost};
 
-const BARS: [Bar; 13] = [
+const BARS: [Bar; 14] = [
     bar(titles::PER_CALL, AtHead, None, AtMost(0.0)),
     bar(titles::PER_CALL, UntilBodyEnd, None, AtMost(0.0)),
     bar(titles::PER_REQUEST, AtHead, Some(Noop), AtMost(1.0)),
@@ -32,6 +32,7 @@ const BARS: [Bar; 13] = [
     bar(call::TIME, AtHead, Some(ByHand), AtMost(0.25)),
     bar(instructions::PER_CALL, AtHead, Some(ByHand), AtMost(0.2)),
     bar(instructions::PER_REQUEST, AtHead, Some(ByHand), AtMost(0.5)),
+    bar(instructions::PER_REQUEST, AtHead, Some(FromFn), AtMost(0.5)),
     bar(contended::RATE, AtHead, Some(ByHand), AtLeast(1.35)),
     bar(hand_off::P50, AtHead, Some(ByHand), AtMost(1.0)),
     bar(expiring::CPU, AtHead, Some(ByHand), AtMost(0.5)),
