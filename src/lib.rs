@@ -72,18 +72,21 @@
 //!
 //! # Who goes next
 //!
-//! Requests for the same resources are served first come, first served, whatever number of units they claim.
-//! Between requests for different sets, four rules decide:
+//! Requests for the same resources are served first come, first served, whatever number of units they claim;
+//! a request that has to wait takes its place when its future is first polled, and its deadline counts from
+//! the call.
+//! Between requests for different sets, three rules decide:
 //!
 //! 1. Whoever lacks room at a resource keeps everybody later from it. A request for 3 units is not starved
 //!    by a stream of requests for 1.
 //! 2. Where it lacks nothing, it stands in nobody's way. While a request for `db` and `fs` waits for `fs`,
 //!    later ones pass it at `db`.
-//! 3. Passing has an end. When the first waiter for a set has been passed 32 times, its units are set
-//!    aside wherever it waits: later ones get what is left beside them, until it is served.
-//! 4. A resource of which nothing is in use is not kept idle, not even by rule 3. Mind this where a set
-//!    claims the whole limit of two resources, as every claim does where the limit is 1: it may lose to
-//!    a steady stream of requests for either one until its deadline.
+//! 3. That alone could starve a set: `db` is free while others use `fs`, then `fs` is free while others use
+//!    `db`. The first waiter for a set that is passed by turns, at one resource and then at another, 16
+//!    times, has its units set aside wherever it waits: later ones get what is left beside them.
+//!
+//! A waiter that is short of one resource only is never passed by turns. However long `fs` is stuck, those
+//! who wait for it together with `db` do not keep `db` from others.
 //!
 //! A waiter that leaves, by its deadline or because it was dropped, makes room for those behind it at once.
 //!
@@ -200,7 +203,9 @@
 //! needs none, and neither does [`try_acquire`](Limiter::try_acquire).
 //!
 //! All waiters of a limiter share one timer task, started by the first and ended when nobody waits. Several
-//! runtimes may share a limiter; each that waits has its own timer. Time is tokio's, so tests can pause it:
+//! runtimes may share a limiter: the timer of a multi-thread runtime serves all, a current-thread runtime
+//! has its own, because its tasks stand still while nobody blocks on it. Time is tokio's, so tests can
+//! pause it:
 //!
 //! ```
 //! # use std::time::Duration;

@@ -1,11 +1,11 @@
 //! The synchronisation primitives of the crate: the standard library's, or loom's when the shipped
-//! code is explored by loom (`--cfg tcl_loom`). What is no part of the protocol between threads, such
+//! code is explored by loom (`.ci/loom`). What is no part of the protocol between threads, such
 //! as a gauge, stays with the standard library, so that loom explores only what matters.
 
-#[cfg(not(tcl_loom))]
+#[cfg(not(all(test, tcl_loom)))]
 pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
-#[cfg(tcl_loom)]
+#[cfg(all(test, tcl_loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
 pub(crate) use std::sync::atomic::Ordering;

@@ -258,6 +258,11 @@ impl<T> Queue<T> {
         (deadline <= now).then(|| self.time_out(ticket.key, ledger))
     }
 
+    /// Whether the deadline of some waiter has come.
+    pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
+        self.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
     /// The earliest deadline of all waiters.
     pub(crate) fn next_deadline(&mut self) -> Option<Nanos> {
         let waiters = &self.waiters;

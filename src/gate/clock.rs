@@ -2,13 +2,13 @@
 
 use crate::admission::Nanos;
 
-#[cfg(not(tcl_loom))]
+#[cfg(not(all(test, tcl_loom)))]
 pub(super) use tokio_clock::Clock;
 
-#[cfg(tcl_loom)]
+#[cfg(all(test, tcl_loom))]
 pub(super) use manual_clock::Clock;
 
-#[cfg(not(tcl_loom))]
+#[cfg(not(all(test, tcl_loom)))]
 mod tokio_clock {
     use std::time::Duration;
 
@@ -40,7 +40,7 @@ mod tokio_clock {
     }
 }
 
-#[cfg(tcl_loom)]
+#[cfg(all(test, tcl_loom))]
 mod manual_clock {
     use std::sync::atomic::{AtomicU64, Ordering};
 

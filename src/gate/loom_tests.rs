@@ -1,6 +1,6 @@
 //! Every interleaving of a few threads at the shipped gate.
 //!
-//! Run with: RUSTFLAGS="--cfg tcl_loom" cargo test --release --lib loom
+//! Run with: `.ci/loom`
 
 use std::{
     future::poll_fn,

@@ -15,15 +15,15 @@ mod wakes;
 use std::{mem, sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    admission::{Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Ticket, Usage, Verdict},
-    resource::Resource,
+    admission::{Answer, Arrival, Demand, Ledger, Nanos, Queue, Ticket, Usage, Verdict},
+    resource::{Resource, SharedUsage},
     sync::{Mutex, MutexGuard, lock},
 };
 use tokio::runtime;
 
 use clock::Clock;
 use slab::Slab;
-use timer::{Alarms, Look, Orphaned, Rouse};
+use timer::{Alarms, Orphaned, Rouse};
 use waiter::Place;
 pub(crate) use waiter::{Claimant, Refused, Waiter, Why};
 use wakes::Wakes;
@@ -92,66 +92,56 @@ impl Gate {
         std::ptr::from_ref(self).addr()
     }
 
-    #[inline]
-    fn resource(&self, index: u32) -> &Resource {
-        &self.resources[index as usize]
-    }
-
     /// Takes the whole set if it fits and nobody waits for any of it.
     #[inline]
-    pub(crate) fn try_enter(&self, demands: &Demands) -> bool {
+    pub(crate) fn try_enter(&self, demands: &[Demand]) -> bool {
+        match demands {
+            [only] => self.usage(*only).try_take(only.units),
+            several => self.try_enter_all(several),
+        }
+    }
+
+    fn try_enter_all(&self, demands: &[Demand]) -> bool {
         // What is short at one resource shall not keep others, for a moment, from the rest.
-        if demands.len() > 1 && !demands.iter().all(|demand| self.has_room(*demand)) {
+        let fits = |d: &Demand| self.usage(*d).load().barging(d.units).is_some();
+        if !demands.iter().all(fits) {
             return false;
         }
-        for (taken, demand) in demands.iter().enumerate() {
-            if !self
-                .resource(demand.resource)
-                .usage()
-                .try_take(demand.units)
-            {
-                self.roll_back(demands, taken);
-                return false;
-            }
+        let taken = demands
+            .iter()
+            .take_while(|d| self.usage(**d).try_take(d.units))
+            .count();
+        if taken < demands.len() {
+            // Somebody may have queued because of these, so this is a release like any other.
+            self.leave(&demands[..taken]);
         }
-        true
-    }
-
-    #[inline]
-    fn has_room(&self, demand: Demand) -> bool {
-        let usage = self.resource(demand.resource).usage().load();
-        usage.barging(demand.units).is_some()
-    }
-
-    /// Returns what was taken of a set that fits only in part. Somebody may have queued because of
-    /// it, so this is a release like any other.
-    #[cold]
-    fn roll_back(&self, demands: &Demands, taken: usize) {
-        if taken > 0 {
-            self.leave(&Demands::collect(demands[..taken].iter().copied()));
-        }
+        taken == demands.len()
     }
 
     /// Returns a set that was granted.
     #[inline]
-    pub(crate) fn leave(&self, demands: &Demands) {
-        let mut contended = false;
-        for demand in &**demands {
-            contended |= self
-                .resource(demand.resource)
-                .usage()
-                .give_back(demand.units);
-        }
+    pub(crate) fn leave(&self, demands: &[Demand]) {
+        let contended = match demands {
+            [only] => self.usage(*only).give_back(only.units),
+            several => several.iter().fold(false, |contended, demand| {
+                self.usage(*demand).give_back(demand.units) | contended
+            }),
+        };
         if contended {
             self.hand_over(demands);
         }
     }
 
+    #[inline]
+    fn usage(&self, demand: Demand) -> &SharedUsage {
+        self.resources[demand.resource as usize].usage()
+    }
+
     #[cold]
-    fn hand_over(&self, demands: &Demands) {
+    fn hand_over(&self, demands: &[Demand]) {
         let now = self.clock.now();
         let mut state = lock(&self.state);
-        for demand in &**demands {
+        for demand in demands {
             state.queue.freed(demand.resource);
         }
         self.settle(state, now);
@@ -182,7 +172,7 @@ impl Gate {
             }
             _ => Rouse::Nobody,
         };
-        drop(guard);
+        gate.settle(guard, wait.arrived);
         let why = match answer {
             Answer::Granted => return Entry::Granted(claimant),
             Answer::Queued(ticket) => {
@@ -224,15 +214,20 @@ impl Gate {
         None
     }
 
-    /// Carries out every verdict that has become possible.
-    fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, mut now: Nanos) {
-        if !state.queue.is_dirty() {
-            return;
-        }
+    /// Carries out every verdict that has become possible. Some of those whose deadline has passed are
+    /// timed out on the way: in an overload the timer may have to wait for its turn, too.
+    fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
         loop {
+            if !state.queue.is_dirty() && !state.queue.is_due(now) {
+                return;
+            }
             let mut wakes = Wakes::default();
             while !wakes.is_full() {
-                match state.queue.next_verdict(now, &mut self.ledger()) {
+                let verdict = match state.queue.next_verdict(now, &mut self.ledger()) {
+                    None => state.queue.next_expired(now, &mut self.ledger()),
+                    verdict => verdict,
+                };
+                match verdict {
                     Some((place, verdict)) => wakes.add(state.decide(place, verdict)),
                     None => break,
                 }
@@ -243,36 +238,26 @@ impl Gate {
             if !more {
                 return;
             }
-            now = self.clock.now();
             state = lock(&self.state);
         }
     }
 
-    /// Times out waiters whose deadline has come, some at a time, and says when the timer of
-    /// `runtime` (a loom test has none) should look again.
-    fn expire(&self, runtime: Option<runtime::Id>) -> Look {
-        for _ in 0..timer::BATCH {
+    /// Times out every waiter whose deadline has come, and says when the timer of `runtime` (a loom
+    /// test has none) should look again.
+    fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
+        loop {
             let now = self.clock.now();
             let mut state = lock(&self.state);
-            let mut wakes = Wakes::default();
-            while !wakes.is_full() {
-                match state.queue.next_expired(now, &mut self.ledger()) {
-                    Some((place, verdict)) => wakes.add(state.decide(place, verdict)),
-                    None => {
-                        let next = state.queue.next_deadline();
-                        if let Some(runtime) = runtime {
-                            state.alarms.set(runtime, next);
-                        }
-                        self.settle(state, now);
-                        wakes.wake();
-                        return next.map_or(Look::Never, Look::At);
-                    }
-                }
+            if state.queue.is_due(now) {
+                self.settle(state, now);
+                continue;
             }
-            self.settle(state, now);
-            wakes.wake();
+            let next = state.queue.next_deadline();
+            if let Some(runtime) = runtime {
+                state.alarms.set(runtime, next);
+            }
+            return next;
         }
-        Look::Again
     }
 
     fn ledger(&self) -> Words<'_> {
@@ -282,6 +267,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        lock(&self.state).alarms.ring_all();
         for resource in &self.resources {
             resource.usage().unregister();
         }
@@ -306,7 +292,7 @@ fn nanos(duration: Duration) -> Nanos {
 struct Words<'a>(&'a [Resource]);
 
 impl Words<'_> {
-    fn of(&self, resource: u32) -> &crate::resource::SharedUsage {
+    fn of(&self, resource: u32) -> &SharedUsage {
         self.0[resource as usize].usage()
     }
 }

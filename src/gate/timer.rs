@@ -25,9 +25,6 @@ use tokio::{
 use super::Gate;
 use crate::{admission::Nanos, sync::lock};
 
-/// After this many rounds of wake-ups the timer lets other tasks run.
-pub(super) const BATCH: usize = 16;
-
 /// The timers that run for a gate.
 pub(super) struct Alarms(Vec<Alarm>);
 
@@ -70,6 +67,13 @@ impl Alarms {
         }
     }
 
+    /// Makes every timer look now.
+    pub(super) fn ring_all(&self) {
+        for alarm in &self.0 {
+            alarm.bell.notify_one();
+        }
+    }
+
     /// The timer of `runtime` will look again at `next`, or ends.
     pub(super) fn set(&mut self, runtime: Id, next: Option<Nanos>) {
         match next {
@@ -81,13 +85,6 @@ impl Alarms {
             }
         }
     }
-}
-
-/// When a timer should look again.
-pub(super) enum Look {
-    Again,
-    At(Nanos),
-    Never,
 }
 
 impl Gate {
@@ -104,7 +101,7 @@ impl Gate {
 
     #[cold]
     fn start_timer(self: &Arc<Self>) {
-        if cfg!(tcl_loom) {
+        if cfg!(all(test, tcl_loom)) {
             return; // Under loom the test is the timer.
         }
         let Ok(runtime) = Handle::try_current() else {
@@ -166,21 +163,13 @@ struct Timer {
 impl Timer {
     async fn run(mut self) {
         while let Some(gate) = self.gate.upgrade() {
-            match gate.expire(Some(self.runtime)) {
-                Look::Again => {
-                    drop(gate);
-                    tokio::task::yield_now().await;
-                }
-                Look::At(time) => {
-                    let instant = gate.clock.instant(time);
-                    drop(gate);
-                    let _ = tokio::time::timeout_at(instant, self.bell.notified()).await;
-                }
-                Look::Never => {
-                    self.gate = Weak::new();
-                    return;
-                }
-            }
+            let Some(time) = gate.expire(Some(self.runtime)) else {
+                self.gate = Weak::new();
+                return;
+            };
+            let instant = gate.clock.instant(time);
+            drop(gate);
+            let _ = tokio::time::timeout_at(instant, self.bell.notified()).await;
         }
     }
 }
@@ -195,9 +184,7 @@ impl Drop for Timer {
         state.alarms.set(self.runtime, None);
         gate.orphaned
             .store(state.alarms.0.is_empty(), Ordering::Release);
-        for alarm in &state.alarms.0 {
-            alarm.bell.notify_one();
-        }
+        state.alarms.ring_all();
         let wakers = state.places.iter().filter_map(|(_, place)| place.waker());
         let orphans: Vec<_> = wakers.cloned().collect();
         drop(state);

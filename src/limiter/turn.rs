@@ -93,7 +93,8 @@ pub(super) fn try_enter<C: HasSet>(
 }
 
 fn arrive<C: HasSet>(claimant: C, terms: Terms, waker: &Waker) -> Entry<C> {
-    if claimant.set().try_enter() {
+    // One that arrived before has tried.
+    if terms.arrived.is_none() && claimant.set().try_enter() {
         return Entry::Granted(claimant);
     }
     let wait = Wait {
