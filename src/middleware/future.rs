@@ -43,8 +43,8 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        // Boxed, so that a request that need not wait is not moved about in a large future.
-        Pending { pending: Box<Pending<S, Req, E>> },
+        // Not boxed: it takes the room that the inner service's future, which has the request, needs later.
+        Pending { pending: Pending<S, Req, E> },
     }
 }
 
@@ -74,13 +74,13 @@ where
     }
 
     pub(super) fn waiting(turn: Turn<Arc<Route>>, service: S, request: Req, ending: E) -> Self {
-        let pending = Box::new(Pending {
+        let pending = Pending {
             turn,
             held: None,
             service,
             request: Some(request),
             ending,
-        });
+        };
         Self {
             state: State::Pending { pending },
         }
@@ -133,7 +133,7 @@ where
             service,
             request,
             ending,
-        } = &mut **pending;
+        } = pending;
         if held.is_none() {
             match ready!(turn.poll(cx)) {
                 Ok(route) => {
