@@ -73,8 +73,8 @@
 //! # Who goes next
 //!
 //! Requests for the same resources are served first come, first served, whatever number of units they claim;
-//! a request that has to wait takes its place when its future is first polled, and its deadline counts from
-//! the call.
+//! a request that has to wait takes its place when its future is first polled. The deadline counts from the
+//! call of a limited service, and from the first poll of [`acquire`](Limiter::acquire).
 //! Between requests for different sets, three rules decide:
 //!
 //! 1. Whoever lacks room at a resource keeps everybody later from it. A request for 3 units is not starved
@@ -82,11 +82,11 @@
 //! 2. Where it lacks nothing, it stands in nobody's way. While a request for `db` and `fs` waits for `fs`,
 //!    later ones pass it at `db`.
 //! 3. That alone could starve a set: `db` is free while others use `fs`, then `fs` is free while others use
-//!    `db`. The first waiter for a set that is passed by turns, at one resource and then at another, 16
-//!    times, has its units set aside wherever it waits: later ones get what is left beside them.
+//!    `db`. The first waiter for a set that is passed by turns, for lack of the one and then of the other,
+//!    16 times, has its units set aside wherever it waits: later ones get what is left beside them.
 //!
-//! A waiter that is short of one resource only is never passed by turns. However long `fs` is stuck, those
-//! who wait for it together with `db` do not keep `db` from others.
+//! A waiter that lacks the same resource all along is never passed by turns. However long `fs` is stuck,
+//! those who wait for it together with `db` do not keep `db` from others.
 //!
 //! A waiter that leaves, by its deadline or because it was dropped, makes room for those behind it at once.
 //!

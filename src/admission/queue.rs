@@ -44,8 +44,7 @@ pub(crate) enum Answer {
     },
 }
 
-/// How often a waiter may be overtaken at one resource and then at another, before its units are set
-/// aside.
+/// How often a waiter may be overtaken by turns, before its units are set aside.
 pub(crate) const PATIENCE: u32 = 16;
 
 /// Waiters for sets of resources, and who of them goes next.
@@ -58,12 +57,14 @@ pub(crate) const PATIENCE: u32 = 16;
 /// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a request
 ///    by one that waits for something else.
 /// 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` while others use
-///    `db`. Whoever is short of one resource for long is overtaken at the others only. A contender that
-///    was overtaken by turns, [`PATIENCE`] times at another resource than the time before, therefore
-///    has its units set aside: later requests get only what is left beside them.
+///    `db`. A contender that is overtaken while it lacks one resource, and then while it does not lack
+///    that one, has been overtaken by turns. After [`PATIENCE`] turns its units are set aside: later
+///    requests get only what is left beside them. Whoever lacks the same resource all along is never
+///    overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
 ///
-/// A verdict costs O(c) in the number of classes at the resource, which is the number of different
-/// resource sets that now wait there, and does not depend on the number of waiters.
+/// What a verdict costs does not depend on the number of waiters, only on the number of classes, which
+/// is that of the different resource sets that wait at the same time: it is constant where one set waits,
+/// and at most quadratic in the number of sets that share resources.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     waiters: Waiters<T>,
@@ -166,6 +167,9 @@ impl<T> Queue<T> {
             None => self.short(seq, &demands, ledger),
         };
         let refusal = match short {
+            None if deadline < now => Some(Answer::NoTime {
+                short: demands[0].resource,
+            }),
             None => {
                 self.take(seq, &demands, ledger);
                 Some(Answer::Granted)
@@ -346,14 +350,30 @@ impl<T> Queue<T> {
     /// wants one of the same resources was overtaken.
     fn take(&mut self, seq: u64, demands: &Demands, ledger: &mut impl Ledger) {
         for demand in &**demands {
-            ledger.take(demand.resource, demand.units);
-            for head in &self.lines[demand.resource as usize].heads {
-                if head.seq >= seq {
+            for position in 0.. {
+                let line = &self.lines[demand.resource as usize];
+                let Some(head) = line.heads.get(position).filter(|head| head.seq < seq) else {
                     break;
-                }
-                self.waiters.get_mut(head.key).overtake(demand.resource);
+                };
+                let key = head.key;
+                let lacked = self.lacked(key, ledger);
+                self.waiters.get_mut(key).overtake(lacked);
             }
         }
+        for demand in &**demands {
+            ledger.take(demand.resource, demand.units);
+        }
+    }
+
+    /// The resources at which a waiter is short, as bits by position among its demands; those of a
+    /// set of more than 64 share bits.
+    fn lacked(&self, key: u32, ledger: &impl Ledger) -> u64 {
+        let waiter = self.waiters.get(key);
+        let bits = waiter.demands.iter().enumerate().map(|(position, d)| {
+            let short = !self.has_room(d.resource, waiter.seq, d.units, ledger);
+            u64::from(short) << (position % 64)
+        });
+        bits.fold(0, |all, bit| all | bit)
     }
 
     fn time_out(&mut self, key: u32, ledger: &mut impl Ledger) -> (T, Verdict) {

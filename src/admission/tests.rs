@@ -61,8 +61,8 @@ struct ModelWaiter {
     id: Id,
     demands: Vec<Demand>,
     deadline: Nanos,
-    /// The resources at which it was overtaken, in order.
-    overtaken: Vec<u32>,
+    /// What it lacked each time that it was overtaken.
+    overtaken: Vec<Vec<u32>>,
 }
 
 impl ModelWaiter {
@@ -71,11 +71,27 @@ impl ModelWaiter {
         demand.map_or(0, |d| d.units)
     }
 
-    /// Whether it was overtaken by turns, here and there, once too often.
+    /// Whether it was overtaken by turns once too often. A turn lasts while it lacks the same.
     fn is_starved(&self) -> bool {
-        let mut turns = self.overtaken.clone();
-        turns.dedup();
-        turns.len() >= PATIENCE as usize
+        let mut turns = 0;
+        let mut all_along: Option<Vec<u32>> = None;
+        for lacked in &self.overtaken {
+            let still = match &all_along {
+                None => lacked.clone(),
+                Some(before) => before
+                    .iter()
+                    .copied()
+                    .filter(|r| lacked.contains(r))
+                    .collect(),
+            };
+            if still.is_empty() {
+                turns += 1;
+                all_along = Some(lacked.clone());
+            } else {
+                all_along = Some(still);
+            }
+        }
+        turns >= PATIENCE as usize
     }
 
     fn resources(&self) -> Vec<u32> {
@@ -132,12 +148,17 @@ impl Model {
 
     fn take(&mut self, demands: &[Demand], earlier: usize) {
         for demand in demands {
-            self.in_use[demand.resource as usize] += demand.units;
             for index in 0..earlier {
                 if self.waiting[index].units(demand.resource) > 0 && self.contends(index) {
-                    self.waiting[index].overtaken.push(demand.resource);
+                    let wanted = self.waiting[index].demands.clone();
+                    let lacked = wanted.iter().filter(|d| !self.fits(&[**d], index));
+                    let lacked = lacked.map(|d| d.resource).collect();
+                    self.waiting[index].overtaken.push(lacked);
                 }
             }
+        }
+        for demand in demands {
+            self.in_use[demand.resource as usize] += demand.units;
         }
     }
 
@@ -486,6 +507,20 @@ fn an_idle_resource_is_not_blocked_by_a_set_that_waits_for_another() {
         assert_eq!(scene.release(&[demand(DB, 1)]), [""; 0]);
     }
     assert_eq!(scene.release(&[demand(FS, 1)]), ["both"]);
+}
+
+#[test]
+fn whoever_waits_for_a_stuck_resource_does_not_keep_the_others_idle() {
+    const NET: u32 = 2;
+    let mut scene = Scene::new(&[1, 1, 1]);
+    assert_eq!(scene.arrive("stuck", &[demand(NET, 1)]), Answer::Granted);
+    scene.queue_up("all", &[demand(DB, 1), demand(FS, 1), demand(NET, 1)]);
+    for _ in 0..10 * PATIENCE {
+        for (name, resource) in [("db", DB), ("fs", FS)] {
+            assert_eq!(scene.arrive(name, &[demand(resource, 1)]), Answer::Granted);
+            assert_eq!(scene.release(&[demand(resource, 1)]), [""; 0]);
+        }
+    }
 }
 
 #[test]

@@ -21,10 +21,10 @@ pub(super) struct Waiter<T> {
     pub(super) deadline: Nanos,
     /// The class it queues in: those with the same resources.
     pub(super) class: u32,
-    /// How often it was overtaken at another resource than the last time.
+    /// How often it was overtaken by turns.
     pub(super) turns: u32,
-    /// The resource at which it was last overtaken.
-    overtaken_at: u32,
+    /// What it lacked whenever it was overtaken in this turn.
+    lacked: u64,
     prev: u32,
     next: u32,
 }
@@ -32,10 +32,11 @@ pub(super) struct Waiter<T> {
 const NONE: u32 = u32::MAX;
 
 impl<T> Waiter<T> {
-    /// A later request was granted a resource that this one waits for.
-    pub(super) fn overtake(&mut self, resource: u32) {
-        if self.overtaken_at != resource {
-            self.overtaken_at = resource;
+    /// A later request is granted a resource that this one waits for, while it lacks others.
+    pub(super) fn overtake(&mut self, lacked: u64) {
+        self.lacked &= lacked;
+        if self.lacked == 0 {
+            self.lacked = lacked;
             self.turns = self.turns.saturating_add(1);
         }
     }
@@ -102,7 +103,7 @@ impl<T> Waiters<T> {
             deadline,
             class,
             turns: 0,
-            overtaken_at: NONE,
+            lacked: u64::MAX,
             prev: list.tail,
             next: NONE,
         }) as u32;

@@ -69,7 +69,7 @@ impl Scene {
             demands: set.clone(),
         };
         let wait = Wait {
-            arrived: 0,
+            arrived: self.gate.now(),
             timeout: TIMEOUT,
             max_waiting: None,
             waker: Waker::noop(),

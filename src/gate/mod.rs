@@ -23,7 +23,7 @@ use tokio::runtime;
 
 use clock::Clock;
 use slab::Slab;
-use timer::{Alarms, Orphaned, Rouse};
+use timer::{Alarms, Rouse};
 use waiter::Place;
 pub(crate) use waiter::{Claimant, Refused, Waiter, Why};
 use wakes::Wakes;
@@ -33,7 +33,6 @@ pub(crate) struct Gate {
     resources: Box<[Resource]>,
     clock: Clock,
     state: Mutex<State>,
-    orphaned: Orphaned,
 }
 
 /// What the lock protects.
@@ -52,7 +51,7 @@ pub(crate) enum Entry<C: Claimant> {
     Refused(C, Refused),
 }
 
-/// A request that was not let in at first sight.
+/// How a request waits that was not let in at first sight.
 pub(crate) struct Wait<'a> {
     /// When it arrived, on the gate's clock.
     pub(crate) arrived: Nanos,
@@ -75,7 +74,6 @@ impl Gate {
             }),
             resources: resources.into(),
             clock: Clock::start(),
-            orphaned: Orphaned::new(false),
         }
     }
 
@@ -139,8 +137,8 @@ impl Gate {
 
     #[cold]
     fn hand_over(&self, demands: &[Demand]) {
-        let now = self.clock.now();
         let mut state = lock(&self.state);
+        let now = self.clock.now();
         for demand in demands {
             state.queue.freed(demand.resource);
         }
@@ -151,8 +149,17 @@ impl Gate {
     #[cold]
     pub(crate) fn enter<C: Claimant>(claimant: C, wait: Wait<'_>) -> Entry<C> {
         let gate = claimant.gate();
-        let deadline = wait.arrived.saturating_add(nanos(wait.timeout));
         let mut guard = lock(&gate.state);
+        let now = gate.clock.now();
+        let deadline = match wait.timeout {
+            Duration::ZERO => now, // now or never
+            timeout => wait.arrived.saturating_add(nanos(timeout)),
+        };
+        if guard.queue.is_due(now) {
+            // Nobody is turned away for those whose time is over.
+            gate.settle(guard, now);
+            guard = lock(&gate.state);
+        }
         let state = &mut *guard;
         let place = state.places.vacant_entry();
         let key = place.key() as u32;
@@ -162,9 +169,7 @@ impl Gate {
             deadline,
             max_waiting: wait.max_waiting,
         };
-        let answer = state
-            .queue
-            .arrive(wait.arrived, arrival, &mut gate.ledger());
+        let answer = state.queue.arrive(now, arrival, &mut gate.ledger());
         let rouse = match answer {
             Answer::Queued(_) => {
                 place.insert(Place::Waiting(wait.waker.clone()));
@@ -172,7 +177,7 @@ impl Gate {
             }
             _ => Rouse::Nobody,
         };
-        gate.settle(guard, wait.arrived);
+        drop(guard);
         let why = match answer {
             Answer::Granted => return Entry::Granted(claimant),
             Answer::Queued(ticket) => {

@@ -10,10 +10,7 @@
 //! multi-thread runtime, which drives itself, serves everybody.
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -121,7 +118,6 @@ impl Gate {
                 at: 0,
                 bell: Arc::clone(&bell),
             });
-            self.orphaned.store(false, Ordering::Release);
             drop(state);
             let timer = Timer {
                 gate: Arc::downgrade(self),
@@ -132,10 +128,12 @@ impl Gate {
         }
     }
 
-    /// Starts a timer for a waiter whose own was shut down with its runtime.
+    /// Starts a timer for a waiter that was looked at again, if the one it depended on was shut down
+    /// with its runtime.
     pub(super) fn adopt(self: &Arc<Self>) {
-        if self.orphaned.load(Ordering::Acquire) {
-            self.start_timer();
+        if Handle::try_current().is_ok() {
+            let rouse = lock(&self.state).alarms.rouse(Nanos::MAX);
+            self.carry_out(rouse);
         }
     }
 
@@ -149,9 +147,6 @@ impl Gate {
         }
     }
 }
-
-/// Set while waiters may be there without any timer.
-pub(super) type Orphaned = AtomicBool;
 
 /// The task. It does not keep its gate alive: one that nobody uses any more has no waiters.
 struct Timer {
@@ -182,8 +177,6 @@ impl Drop for Timer {
         };
         let mut state = lock(&gate.state);
         state.alarms.set(self.runtime, None);
-        gate.orphaned
-            .store(state.alarms.0.is_empty(), Ordering::Release);
         state.alarms.ring_all();
         let wakers = state.places.iter().filter_map(|(_, place)| place.waker());
         let orphans: Vec<_> = wakers.cloned().collect();

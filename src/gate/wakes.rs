@@ -25,12 +25,20 @@ impl Wakes {
         }
     }
 
-    pub(super) fn wake(self) {
-        if let Some(waker) = self.first {
+    pub(super) fn wake(mut self) {
+        self.wake_all();
+    }
+
+    fn wake_all(&mut self) {
+        while let Some(waker) = self.first.take().or_else(|| self.more.pop()) {
             waker.wake();
         }
-        for waker in self.more {
-            waker.wake();
-        }
+    }
+}
+
+impl Drop for Wakes {
+    /// Should a waker panic, the others are woken all the same.
+    fn drop(&mut self) {
+        self.wake_all();
     }
 }

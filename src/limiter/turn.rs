@@ -41,16 +41,20 @@ impl<C: HasSet> Turn<C> {
     /// If polled after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<C, (C, Rejection)>> {
         if let Self::Queued(waiter) = self {
-            let verdict = ready!(waiter.poll(cx)).map_err(|(claimant, refused)| {
-                let rejection = reject(&claimant, refused);
-                (claimant, rejection)
+            let arrived = waiter.arrived();
+            let verdict = ready!(waiter.poll(cx));
+            *self = Self::Over;
+            return Poll::Ready(match verdict {
+                Ok(claimant) => {
+                    let granted = Granted(Some(claimant));
+                    granted.observe(arrived);
+                    Ok(granted.into_inner())
+                }
+                Err((claimant, refused)) => {
+                    let rejection = reject(&claimant, refused);
+                    Err((claimant, rejection))
+                }
             });
-            if let (Ok(claimant), Self::Queued(waiter)) = (&verdict, mem::replace(self, Self::Over))
-            {
-                let set = claimant.set();
-                observe::admitted(|| set.names(), || set.gate().since(waiter.arrived()));
-            }
-            return Poll::Ready(verdict);
         }
         match mem::replace(self, Self::Over) {
             Self::Arriving(claimant, terms) => match arrive(claimant, terms, cx.waker()) {
@@ -72,6 +76,29 @@ impl<C: HasSet> Turn<C> {
     /// Whether it is in the queue.
     pub(crate) fn is_queued(&self) -> bool {
         matches!(self, Self::Queued(_))
+    }
+}
+
+/// A claimant whose set is given back should somebody who listens to the logs panic.
+struct Granted<C: HasSet>(Option<C>);
+
+impl<C: HasSet> Granted<C> {
+    fn observe(&self, arrived: Nanos) {
+        if let Some(claimant) = &self.0 {
+            observe::admitted(|| claimant.set().names(), || claimant.gate().since(arrived));
+        }
+    }
+
+    fn into_inner(mut self) -> C {
+        self.0.take().expect("taken once")
+    }
+}
+
+impl<C: HasSet> Drop for Granted<C> {
+    fn drop(&mut self) {
+        if let Some(claimant) = &self.0 {
+            claimant.set().leave();
+        }
     }
 }
 

@@ -235,9 +235,6 @@ impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     }
 }
 
-/// For HTTP, before anything was said about its responses.
-impl ConcurrencyLimitLayer<UntilBodyEnd> {}
-
 /// For HTTP or, still, for anything else.
 impl ConcurrencyLimitLayer<UntilBodyEnd> {
     /// For services that do not speak HTTP: the permit is returned with the response, and a rejection
