@@ -59,10 +59,10 @@ impl Scene {
         })
     }
 
-    /// What `Limiter::acquire` does on arrival: `None` if the set was granted at once.
-    fn arrive(&self, set: &Demands) -> Option<Waiter<Claim>> {
+    /// What `Limiter::acquire` does on arrival.
+    fn arrive(&self, set: &Demands) -> Arrived {
         if self.gate.try_enter(set) {
-            return None;
+            return Arrived::Granted;
         }
         let claim = Claim {
             gate: Arc::clone(&self.gate),
@@ -75,16 +75,15 @@ impl Scene {
             waker: Waker::noop(),
         };
         match Gate::enter(claim, wait) {
-            Entry::Granted(_) => None,
-            Entry::Queued(waiter) => Some(waiter),
-            Entry::Refused(..) => panic!("there is room to wait"),
+            Entry::Granted(_) => Arrived::Granted,
+            Entry::Queued(waiter) => Arrived::Queued(waiter),
+            Entry::Refused(..) => Arrived::TooLate,
         }
     }
 
     /// Waits for the set without end; a lost wake-up is a deadlock, which loom reports.
     fn acquire(&self, set: &Demands) {
-        let granted = self.arrive(set).is_none_or(wait);
-        assert!(granted, "no time has passed");
+        assert!(self.arrive(set).is_granted(), "no time has passed");
     }
 
     /// Holds a granted set for a moment, and returns it.
@@ -107,7 +106,7 @@ impl Scene {
 
     /// As `acquire_and_work`, but the deadline may come first.
     fn acquire_and_work_in_time(&self, set: &Demands) {
-        if self.arrive(set).is_none_or(wait) {
+        if self.arrive(set).is_granted() {
             self.work(set);
         }
     }
@@ -115,8 +114,9 @@ impl Scene {
     /// Leaves the queue without having looked.
     fn arrive_and_drop(&self, set: &Demands) {
         match self.arrive(set) {
-            None => self.work(set),
-            Some(waiter) => drop(waiter),
+            Arrived::Granted => self.work(set),
+            Arrived::Queued(waiter) => drop(waiter),
+            Arrived::TooLate => {}
         }
     }
 
@@ -136,9 +136,22 @@ impl Scene {
     }
 }
 
-/// Whether the waiter was granted its set.
-fn wait(mut waiter: Waiter<Claim>) -> bool {
-    block_on(poll_fn(|cx| waiter.poll(cx))).is_ok()
+enum Arrived {
+    Granted,
+    Queued(Waiter<Claim>),
+    /// The deadline came between the look at the clock and the lock.
+    TooLate,
+}
+
+impl Arrived {
+    /// Whether the set is granted, now or after a wait.
+    fn is_granted(self) -> bool {
+        match self {
+            Self::Granted => true,
+            Self::Queued(mut waiter) => block_on(poll_fn(|cx| waiter.poll(cx))).is_ok(),
+            Self::TooLate => false,
+        }
+    }
 }
 
 fn set<const N: usize>(demands: [(u32, u32); N]) -> Demands {
