@@ -1,6 +1,6 @@
-//! A service that does not speak HTTP, limited by the same layer.
-//!
 //! Run with: cargo run --example any_service
+//!
+//! A service that does not speak HTTP, limited by the same layer.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
+//! Run with: cargo run --example blocking
+//!
 //! A blocking query: the permit moves into `spawn_blocking`, where the work is.
 //!
 //! A dropped request drops its handler, but the closure on the blocking thread runs to its end. If
 //! the permit stayed in the handler, each client that gives up would free a slot that a query still
 //! uses.
-//!
-//! Run with: cargo run --example blocking
 
 use std::{io, sync::Arc, time::Duration};
 

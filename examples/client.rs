@@ -1,9 +1,9 @@
+//! Run with: cargo run --example client
+//!
 //! A client: a thousand calls to a paid API, at most ten of them in flight.
 //!
 //! The API is a local server, started by the example. It counts the calls in flight, and answers once
 //! ten of them are: with a limit that let fewer through, the run would never end.
-//!
-//! Run with: cargo run --example client
 
 use std::{
     sync::{

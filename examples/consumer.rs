@@ -1,6 +1,6 @@
-//! A background consumer beside a web server: its jobs share the database with the requests.
-//!
 //! Run with: cargo run --example consumer
+//!
+//! A background consumer beside a web server: its jobs share the database with the requests.
 
 use std::{
     future::{Future, ready},

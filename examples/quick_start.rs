@@ -1,6 +1,6 @@
-//! The program of the README: three routes, a database and a disk.
-//!
 //! Run with: cargo run --example quick_start
+//!
+//! The program of the README: three routes, a database and a disk.
 //!
 //! Then send 40 requests at once, and count the answers. Each takes 2 s, 5 run at a time, and nobody
 //! waits for longer than 5 s:

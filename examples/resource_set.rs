@@ -1,6 +1,6 @@
-//! A set of two resources: granted together or not at all.
-//!
 //! Run with: cargo run --example resource_set
+//!
+//! A set of two resources: granted together or not at all.
 
 use std::{io, time::Duration};
 

@@ -1,7 +1,7 @@
+//! Run with: cargo run --example stream
+//!
 //! A streamed response: the permit is held until the last row is sent, because the query runs that
 //! long.
-//!
-//! Run with: cargo run --example stream
 
 use std::{convert::Infallible, io, time::Duration};
 
