@@ -52,8 +52,8 @@
 //! * **One limit.** It is the resource's. How often a layer is cloned or applied, and on how many
 //!   connections, does not matter.
 //! * **A set is granted all together or not at all**, at one instant. A waiter holds nothing. So sets
-//!   cannot deadlock in whatever order they are written, and an idle `db` is never blocked by a request
-//!   that waits for `fs`.
+//!   cannot deadlock in whatever order they are written, and a request that waits for a stuck `fs` does not
+//!   block an idle `db`.
 //! * **A permit lasts as long as the work**: by default until the response body has ended, failed or been
 //!   dropped. [`release_at_head`](ConcurrencyLimitLayer::release_at_head) ends it with the response head;
 //!   [`expose_permit`](ConcurrencyLimitLayer::expose_permit) lets the handler move it into
