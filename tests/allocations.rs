@@ -101,7 +101,7 @@ fn an_uncontended_acquire_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn a_waiter_allocates_nothing_of_its_own() {
+async fn a_waiter_allocates_the_slip_for_its_verdict() {
     let (limiter, set) = limiter_of(&["db"]);
     let service = limiter.resources(&set).layer(Bare);
     let _permit = limiter.try_acquire(&set).expect("nobody was there before");
@@ -121,7 +121,10 @@ async fn a_waiter_allocates_nothing_of_its_own() {
         queue_up();
     }
     let info = measure(queue_up);
-    assert_eq!(info.count_total, 1, "the box of this test: {info:?}");
+    assert_eq!(
+        info.count_total, 2,
+        "the slip, and the box of this test: {info:?}"
+    );
 }
 
 /// A layer that does nothing, as the yardstick under axum.

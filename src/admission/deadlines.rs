@@ -1,22 +1,24 @@
 //! When which waiter runs out of time.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use super::{
+    Nanos,
+    waiters::{Among, List, Ticket, Waiters},
 };
 
-use super::{Nanos, waiters::Ticket};
-
-/// The deadlines of the waiters.
+/// All waiters in order of arrival, and the deadlines that came out of order.
 ///
-/// With one timeout for all, deadlines arrive in order, and a line of them is enough. Those that come
-/// before the end of the line go to a heap. A waiter that leaves early stays as a stale entry until it
-/// surfaces or until stale entries outnumber the live ones, so leaving costs nothing and memory stays
-/// in proportion to the waiters.
+/// With one timeout for all, the first to arrive is the first to run out of time, and the list of
+/// waiters is all it takes. A deadline before that of an earlier arrival goes to a heap besides. If its
+/// waiter leaves early, the entry stays until it surfaces, or until there are twice as many entries as
+/// waiters, so memory stays in proportion to the waiters.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    line: VecDeque<Entry>,
-    heap: BinaryHeap<Reverse<Entry>>,
+    all: List,
+    /// The latest deadline since the list was empty.
+    latest: Nanos,
+    early: BinaryHeap<Reverse<Entry>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,53 +43,52 @@ const SWEEP_FROM: usize = 64;
 impl Deadlines {
     pub(super) fn new() -> Self {
         Self {
-            line: VecDeque::new(),
-            heap: BinaryHeap::new(),
+            all: List::EMPTY,
+            latest: 0,
+            early: BinaryHeap::new(),
         }
     }
 
-    /// Adds a deadline. `live` counts the waiters, `is_live` tells them from those that have left.
-    pub(super) fn push(
-        &mut self,
-        deadline: Nanos,
-        ticket: Ticket,
-        live: usize,
-        is_live: impl Fn(Ticket) -> bool,
-    ) {
-        if self.len() >= SWEEP_FROM.max(2 * live) {
-            self.line.retain(|entry| is_live(entry.ticket()));
-            self.heap.retain(|Reverse(entry)| is_live(entry.ticket()));
+    /// A waiter has arrived.
+    pub(super) fn push<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
+        let waiter = &waiters[key];
+        let (deadline, seq) = (waiter.deadline, waiter.seq);
+        if self.all.head().is_none() || deadline >= self.latest {
+            self.latest = deadline;
+        } else {
+            if self.early.len() >= SWEEP_FROM.max(2 * waiters.len()) {
+                self.early
+                    .retain(|Reverse(entry)| waiters.contains(entry.ticket()));
+            }
+            self.early.push(Reverse(Entry { deadline, seq, key }));
         }
-        let entry = Entry {
-            deadline,
-            seq: ticket.seq,
-            key: ticket.key,
-        };
-        match self.line.back() {
-            Some(last) if *last > entry => self.heap.push(Reverse(entry)),
-            _ => self.line.push_back(entry),
-        }
+        waiters.link_last(&mut self.all, Among::All, key);
     }
 
-    /// The earliest deadline of a live waiter.
-    pub(super) fn next(&mut self, is_live: impl Fn(Ticket) -> bool) -> Option<(Nanos, Ticket)> {
-        while self.line.front().is_some_and(|e| !is_live(e.ticket())) {
-            self.line.pop_front();
-        }
-        while self
-            .heap
-            .peek()
-            .is_some_and(|Reverse(e)| !is_live(e.ticket()))
-        {
-            self.heap.pop();
-        }
-        let in_line = self.line.front();
-        let in_heap = self.heap.peek().map(|Reverse(entry)| entry);
-        let next = in_line.into_iter().chain(in_heap).min()?;
-        Some((next.deadline, next.ticket()))
+    /// A waiter is about to leave.
+    pub(super) fn forget<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
+        waiters.unlink(&mut self.all, Among::All, key);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.line.len() + self.heap.len()
+    /// The earliest deadline, and whose it is.
+    pub(super) fn next<T>(&mut self, waiters: &Waiters<T>) -> Option<(Nanos, u32)> {
+        // No deadline in order comes before the first one's, and every other one is in the heap.
+        let first = self.all.head()?;
+        while let Some(Reverse(early)) = self.early.peek() {
+            if waiters.contains(early.ticket()) {
+                let first = &waiters[first];
+                if (early.deadline, early.seq) < (first.deadline, first.seq) {
+                    return Some((early.deadline, early.key));
+                }
+                break;
+            }
+            self.early.pop();
+        }
+        Some((waiters[first].deadline, first))
+    }
+
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn kept_out_of_order(&self) -> usize {
+        self.early.len()
     }
 }

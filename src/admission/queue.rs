@@ -5,7 +5,7 @@ use slab::Slab;
 use super::{
     Demands, Ledger, Nanos,
     deadlines::Deadlines,
-    waiters::{List, Ticket, Waiter, Waiters},
+    waiters::{Among, List, Ticket, Waiter, Waiters},
 };
 
 /// What became of a waiter.
@@ -132,72 +132,63 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Grants, queues or refuses an arrival.
+    /// Grants, queues or refuses an arrival; what is not queued comes back.
     pub(crate) fn arrive(
         &mut self,
         now: Nanos,
         arrival: Arrival<T>,
         ledger: &mut impl Ledger,
-    ) -> Answer {
+    ) -> (Answer, Option<Arrival<T>>) {
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
-        let answer = self.answer(now, arrival, ledger);
-        if let Answer::Queued(ticket) = answer {
-            self.count(ticket.key, ledger, |waiting| waiting + 1);
-        }
-        answer
-    }
-
-    fn answer(&mut self, now: Nanos, arrival: Arrival<T>, ledger: &mut impl Ledger) -> Answer {
         let Arrival {
-            payload,
-            demands,
-            deadline,
-            max_waiting,
-        } = arrival;
+            demands, deadline, ..
+        } = &arrival;
+        let deadline = *deadline;
         let seq = self.next_seq;
-        let class = self.class_of(&demands);
+        let class = self.class_of(demands);
         // Behind others of its class it waits in any case; the reason is looked up where it matters.
         let short = match class {
             Some(_) if deadline > now => Some(demands[0].resource),
             Some(_) => self
-                .short(seq, &demands, ledger)
+                .short(seq, demands, ledger)
                 .or(Some(demands[0].resource)),
-            None => self.short(seq, &demands, ledger),
+            None => self.short(seq, demands, ledger),
         };
         let refusal = match short {
             None if deadline < now => Some(Answer::NoTime {
                 short: demands[0].resource,
             }),
             None => {
-                self.take(seq, &demands, ledger);
+                self.take(seq, demands, ledger);
                 Some(Answer::Granted)
             }
             Some(short) if deadline <= now => Some(Answer::NoTime { short }),
-            Some(_) => self.full(&demands, max_waiting),
+            Some(_) => self.full(demands, arrival.max_waiting),
         };
         if let Some(answer) = refusal {
-            for demand in &*demands {
-                ledger.waiting(demand.resource, self.waiting(demand.resource));
-            }
-            return answer;
+            self.publish(demands, ledger);
+            return (answer, Some(arrival));
         }
 
+        for demand in &**demands {
+            let line = &mut self.lines[demand.resource as usize];
+            line.waiting += 1;
+            ledger.waiting(demand.resource, line.waiting);
+        }
         self.next_seq += 1;
         let class = class.unwrap_or_else(|| self.classes.insert(List::EMPTY) as u32);
+        let waiter = Waiter::new(arrival.payload, arrival.demands, seq, deadline, class);
+        let ticket = self.waiters.insert(waiter);
         let list = &mut self.classes[class as usize];
         let is_head = list.head().is_none();
-        let ticket = self
-            .waiters
-            .push_back(list, payload, demands, seq, deadline, class);
+        self.waiters.link_last(list, Among::Class, ticket.key);
         if is_head {
             self.enter_heads(ticket.key);
         }
-        let waiters = &self.waiters;
-        self.deadlines
-            .push(deadline, ticket, waiters.len(), |t| waiters.contains(t));
-        Answer::Queued(ticket)
+        self.deadlines.push(&mut self.waiters, ticket.key);
+        (Answer::Queued(ticket), None)
     }
 
     /// Units of `resource` were released, or its limit was raised.
@@ -211,9 +202,12 @@ impl<T> Queue<T> {
 
     /// Takes a waiter out of the queue; `None` if it has had its verdict.
     pub(crate) fn cancel(&mut self, ticket: Ticket, ledger: &mut impl Ledger) -> Option<T> {
-        self.waiters
-            .contains(ticket)
-            .then(|| self.remove(ticket.key, ledger).payload)
+        if !self.waiters.contains(ticket) {
+            return None;
+        }
+        let waiter = self.remove(ticket.key);
+        self.publish(&waiter.demands, ledger);
+        Some(waiter.payload)
     }
 
     /// Whether [`next_verdict`](Self::next_verdict) has something to look at.
@@ -228,6 +222,19 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
+        let Head { seq, key } = self.first_candidate(now, ledger)?;
+        if self.waiters[key].deadline < now {
+            return Some(self.time_out(key, ledger));
+        }
+        let waiter = self.remove(key);
+        self.take(seq, &waiter.demands, ledger);
+        self.publish(&waiter.demands, ledger);
+        self.wipe_dry(ledger);
+        Some((waiter.payload, Verdict::Granted))
+    }
+
+    /// The first to arrive of those who can go.
+    fn first_candidate(&mut self, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
         let mut first: Option<Head> = None;
         let mut position = 0;
         while let Some(&resource) = self.dirty.get(position) {
@@ -236,20 +243,27 @@ impl<T> Queue<T> {
                     first = Some(first.map_or(head, |first| first.min(head)));
                     position += 1;
                 }
-                None => {
-                    self.dirty.swap_remove(position);
-                    self.lines[resource as usize].dirty = false;
-                }
+                None => self.wipe(position),
             }
         }
-        let Head { seq, key } = first?;
-        let waiter = self.waiters.get(key);
-        if waiter.deadline < now {
-            return Some(self.time_out(key, ledger));
+        first
+    }
+
+    /// Nothing is possible any more where no unit is left: that need not be found out in another round.
+    fn wipe_dry(&mut self, ledger: &impl Ledger) {
+        let mut position = 0;
+        while let Some(&resource) = self.dirty.get(position) {
+            if ledger.usage(resource).fits(1) {
+                position += 1;
+            } else {
+                self.wipe(position);
+            }
         }
-        let demands = waiter.demands.clone();
-        self.take(seq, &demands, ledger);
-        Some((self.remove(key, ledger).payload, Verdict::Granted))
+    }
+
+    fn wipe(&mut self, position: usize) {
+        let resource = self.dirty.swap_remove(position);
+        self.lines[resource as usize].dirty = false;
     }
 
     /// The next waiter whose deadline has come.
@@ -258,8 +272,8 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
-        let (deadline, ticket) = self.deadlines.next(|t| self.waiters.contains(t))?;
-        (deadline <= now).then(|| self.time_out(ticket.key, ledger))
+        let (deadline, key) = self.deadlines.next(&self.waiters)?;
+        (deadline <= now).then(|| self.time_out(key, ledger))
     }
 
     /// Whether the deadline of some waiter has come.
@@ -269,10 +283,19 @@ impl<T> Queue<T> {
 
     /// The earliest deadline of all waiters.
     pub(crate) fn next_deadline(&mut self) -> Option<Nanos> {
-        let waiters = &self.waiters;
         self.deadlines
-            .next(|t| waiters.contains(t))
+            .next(&self.waiters)
             .map(|(deadline, _)| deadline)
+    }
+
+    /// What the waiter under this ticket has left with the queue, if it still waits.
+    pub(crate) fn payload_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
+        self.waiters.find(ticket).map(|waiter| &mut waiter.payload)
+    }
+
+    /// What all waiters have left with the queue.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
+        self.waiters.iter().map(|waiter| &waiter.payload)
     }
 
     /// How many requests are queued at `resource`.
@@ -282,19 +305,16 @@ impl<T> Queue<T> {
 
     #[cfg(all(test, not(tcl_loom)))]
     pub(super) fn deadlines_kept(&self) -> usize {
-        self.deadlines.len()
+        self.deadlines.kept_out_of_order()
     }
 
     /// The first contender at `resource` that fits, or would but for its deadline. Stops at one that
     /// is short there: nobody later can go.
     fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
-        if !ledger.usage(resource).fits(1) {
-            return None;
-        }
         for &head in &self.lines[resource as usize].heads {
             let Waiter {
                 demands, deadline, ..
-            } = self.waiters.get(head.key);
+            } = &self.waiters[head.key];
             if *deadline < now {
                 return Some(head);
             }
@@ -343,11 +363,12 @@ impl<T> Queue<T> {
             .heads
             .iter()
             .take_while(move |head| head.seq < seq)
-            .map(|head| self.waiters.get(head.key))
+            .map(|head| &self.waiters[head.key])
     }
 
     /// Takes the demands of the request that arrived as number `seq`; whoever came before it and
     /// wants one of the same resources was overtaken.
+    #[inline]
     fn take(&mut self, seq: u64, demands: &Demands, ledger: &mut impl Ledger) {
         for demand in &**demands {
             for position in 0.. {
@@ -357,7 +378,7 @@ impl<T> Queue<T> {
                 };
                 let key = head.key;
                 let lacked = self.lacked(key, ledger);
-                self.waiters.get_mut(key).overtake(lacked);
+                self.waiters[key].overtake(lacked);
             }
         }
         for demand in &**demands {
@@ -368,7 +389,7 @@ impl<T> Queue<T> {
     /// The resources at which a waiter is short, as bits by position among its demands; those of a
     /// set of more than 64 share bits.
     fn lacked(&self, key: u32, ledger: &impl Ledger) -> u64 {
-        let waiter = self.waiters.get(key);
+        let waiter = &self.waiters[key];
         let bits = waiter.demands.iter().enumerate().map(|(position, d)| {
             let short = !self.has_room(d.resource, waiter.seq, d.units, ledger);
             u64::from(short) << (position % 64)
@@ -377,11 +398,12 @@ impl<T> Queue<T> {
     }
 
     fn time_out(&mut self, key: u32, ledger: &mut impl Ledger) -> (T, Verdict) {
-        let waiter = self.waiters.get(key);
+        let waiter = &self.waiters[key];
         let short = self
             .short(waiter.seq, &waiter.demands, ledger)
             .unwrap_or(waiter.demands[0].resource);
-        let waiter = self.remove(key, ledger);
+        let waiter = self.remove(key);
+        self.publish(&waiter.demands, ledger);
         (waiter.payload, Verdict::TimedOut { short })
     }
 
@@ -399,21 +421,22 @@ impl<T> Queue<T> {
         self.lines[demands[0].resource as usize]
             .heads
             .iter()
-            .map(|head| self.waiters.get(head.key))
+            .map(|head| &self.waiters[head.key])
             .find(|head| head.demands.same_resources(demands))
             .map(|head| head.class)
     }
 
     /// Takes a waiter out; whoever it stood in front of may go now.
-    fn remove(&mut self, key: u32, ledger: &mut impl Ledger) -> Waiter<T> {
-        self.count(key, ledger, |waiting| waiting - 1);
-        let class = self.waiters.get(key).class;
+    fn remove(&mut self, key: u32) -> Waiter<T> {
+        self.deadlines.forget(&mut self.waiters, key);
+        let class = self.waiters[key].class;
         let list = &mut self.classes[class as usize];
         let was_head = list.head() == Some(key);
-        let waiter = self.waiters.remove(list, key);
+        self.waiters.unlink(list, Among::Class, key);
+        let waiter = self.waiters.remove(key);
         if was_head {
             let successor = list.head().map(|key| Head {
-                seq: self.waiters.get(key).seq,
+                seq: self.waiters[key].seq,
                 key,
             });
             if successor.is_none() {
@@ -424,25 +447,26 @@ impl<T> Queue<T> {
                 self.freed(demand.resource);
             }
         }
+        for demand in &*waiter.demands {
+            self.lines[demand.resource as usize].waiting -= 1;
+        }
         waiter
     }
 
-    /// The waiter is the first of a new class.
+    /// The waiter is the first of a new class, and the last to arrive.
     fn enter_heads(&mut self, key: u32) {
-        let waiter = self.waiters.get(key);
+        let waiter = &self.waiters[key];
         let seq = waiter.seq;
         for demand in &*waiter.demands {
-            // The last to arrive.
             let line = &mut self.lines[demand.resource as usize];
             line.heads.push(Head { seq, key });
         }
     }
 
-    fn count(&mut self, key: u32, ledger: &mut impl Ledger, change: impl Fn(usize) -> usize) {
-        for demand in &*self.waiters.get(key).demands {
-            let waiting = &mut self.lines[demand.resource as usize].waiting;
-            *waiting = change(*waiting);
-            ledger.waiting(demand.resource, *waiting);
+    /// Tells the ledger how many wait at these resources.
+    fn publish(&self, demands: &Demands, ledger: &mut impl Ledger) {
+        for demand in &**demands {
+            ledger.waiting(demand.resource, self.waiting(demand.resource));
         }
     }
 }

@@ -299,7 +299,7 @@ impl Pair {
             overtaken: Vec::new(),
         };
         let expected = self.model.arrive(self.now, waiter);
-        let answer = self.queue.arrive(self.now, arrival, &mut self.ledger);
+        let (answer, _) = self.queue.arrive(self.now, arrival, &mut self.ledger);
         let said = match answer {
             Answer::Granted => {
                 self.held.push((id, demands));
@@ -422,7 +422,7 @@ proptest! {
                         deadline: now + patience,
                         max_waiting: None,
                     };
-                    if queue.arrive(now, arrival, &mut ledger) == Answer::Granted {
+                    if queue.arrive(now, arrival, &mut ledger).0 == Answer::Granted {
                         held.push(demands);
                     }
                 }
@@ -455,6 +455,7 @@ fn demand(resource: u32, units: u32) -> Demand {
 struct Scene {
     queue: Queue<&'static str>,
     ledger: Plain,
+    deadline: Nanos,
 }
 
 impl Scene {
@@ -462,6 +463,7 @@ impl Scene {
         Self {
             queue: Queue::new(limits.iter().map(|_| 1_000)),
             ledger: Plain::new(limits),
+            deadline: 100,
         }
     }
 
@@ -469,10 +471,10 @@ impl Scene {
         let arrival = Arrival {
             payload: name,
             demands: Demands::collect(demands.iter().copied()),
-            deadline: 100,
+            deadline: self.deadline,
             max_waiting: None,
         };
-        self.queue.arrive(0, arrival, &mut self.ledger)
+        self.queue.arrive(0, arrival, &mut self.ledger).0
     }
 
     fn queue_up(&mut self, name: &'static str, demands: &[Demand]) -> Ticket {
@@ -590,6 +592,8 @@ fn a_set_is_not_starved_by_turns() {
 fn waiters_that_leave_do_not_pile_up_among_the_deadlines() {
     let mut scene = Scene::new(&[1]);
     assert_eq!(scene.arrive("holder", &[demand(DB, 1)]), Answer::Granted);
+    scene.queue_up("patient", &[demand(DB, 1)]);
+    scene.deadline -= 1; // out of order
     for _ in 0..10_000 {
         let ticket = scene.queue_up("passing", &[demand(DB, 1)]);
         scene.queue.cancel(ticket, &mut scene.ledger);

@@ -1,4 +1,6 @@
-//! The queued requests, and first-in-first-out lists of them.
+//! The queued requests, and lists of them in order of arrival.
+
+use std::ops::{Index, IndexMut};
 
 use slab::Slab;
 
@@ -25,6 +27,20 @@ pub(super) struct Waiter<T> {
     pub(super) turns: u32,
     /// What it lacked whenever it was overtaken in this turn.
     lacked: u64,
+    links: [Links; 2],
+}
+
+/// Which list.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Among {
+    /// Those of its class.
+    Class,
+    /// All.
+    All,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Links {
     prev: u32,
     next: u32,
 }
@@ -32,6 +48,23 @@ pub(super) struct Waiter<T> {
 const NONE: u32 = u32::MAX;
 
 impl<T> Waiter<T> {
+    pub(super) fn new(payload: T, demands: Demands, seq: u64, deadline: Nanos, class: u32) -> Self {
+        let unlinked = Links {
+            prev: NONE,
+            next: NONE,
+        };
+        Self {
+            payload,
+            demands,
+            seq,
+            deadline,
+            class,
+            turns: 0,
+            lacked: u64::MAX,
+            links: [unlinked; 2],
+        }
+    }
+
     /// A later request is granted a resource that this one waits for, while it lacks others.
     pub(super) fn overtake(&mut self, lacked: u64) {
         self.lacked &= lacked;
@@ -42,7 +75,7 @@ impl<T> Waiter<T> {
     }
 }
 
-/// Arrival-ordered waiters; removal from anywhere in O(1). The links are indices into [`Waiters`].
+/// Waiters in order of arrival; removal from anywhere in O(1). The links are indices into [`Waiters`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     head: u32,
@@ -73,58 +106,68 @@ impl<T> Waiters<T> {
         self.0.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter<T>> {
+        self.0.iter().map(|(_, waiter)| waiter)
+    }
+
+    /// Still here under this ticket?
+    pub(super) fn find(&mut self, ticket: Ticket) -> Option<&mut Waiter<T>> {
+        let waiter = self.0.get_mut(ticket.key as usize)?;
+        (waiter.seq == ticket.seq).then_some(waiter)
+    }
+
     pub(super) fn contains(&self, ticket: Ticket) -> bool {
-        self.0
-            .get(ticket.key as usize)
-            .is_some_and(|w| w.seq == ticket.seq)
+        let waiter = self.0.get(ticket.key as usize);
+        waiter.is_some_and(|waiter| waiter.seq == ticket.seq)
     }
 
-    pub(super) fn get(&self, key: u32) -> &Waiter<T> {
-        &self.0[key as usize]
-    }
-
-    pub(super) fn get_mut(&mut self, key: u32) -> &mut Waiter<T> {
-        &mut self.0[key as usize]
-    }
-
-    pub(super) fn push_back(
-        &mut self,
-        list: &mut List,
-        payload: T,
-        demands: Demands,
-        seq: u64,
-        deadline: Nanos,
-        class: u32,
-    ) -> Ticket {
-        let key = self.0.insert(Waiter {
-            payload,
-            demands,
-            seq,
-            deadline,
-            class,
-            turns: 0,
-            lacked: u64::MAX,
-            prev: list.tail,
-            next: NONE,
-        }) as u32;
-        match list.tail {
-            NONE => list.head = key,
-            tail => self.get_mut(tail).next = key,
-        }
-        list.tail = key;
+    pub(super) fn insert(&mut self, waiter: Waiter<T>) -> Ticket {
+        let seq = waiter.seq;
+        let key = self.0.insert(waiter) as u32;
         Ticket { key, seq }
     }
 
-    pub(super) fn remove(&mut self, list: &mut List, key: u32) -> Waiter<T> {
-        let waiter = self.0.remove(key as usize);
-        match waiter.prev {
-            NONE => list.head = waiter.next,
-            prev => self.get_mut(prev).next = waiter.next,
+    /// Takes out a waiter that is in no list any more.
+    pub(super) fn remove(&mut self, key: u32) -> Waiter<T> {
+        self.0.remove(key as usize)
+    }
+
+    pub(super) fn link_last(&mut self, list: &mut List, among: Among, key: u32) {
+        self.links(key, among).prev = list.tail;
+        match list.tail {
+            NONE => list.head = key,
+            tail => self.links(tail, among).next = key,
         }
-        match waiter.next {
-            NONE => list.tail = waiter.prev,
-            next => self.get_mut(next).prev = waiter.prev,
+        list.tail = key;
+    }
+
+    pub(super) fn unlink(&mut self, list: &mut List, among: Among, key: u32) {
+        let Links { prev, next } = *self.links(key, among);
+        match prev {
+            NONE => list.head = next,
+            prev => self.links(prev, among).next = next,
         }
-        waiter
+        match next {
+            NONE => list.tail = prev,
+            next => self.links(next, among).prev = prev,
+        }
+    }
+
+    fn links(&mut self, key: u32, among: Among) -> &mut Links {
+        &mut self[key].links[among as usize]
+    }
+}
+
+impl<T> Index<u32> for Waiters<T> {
+    type Output = Waiter<T>;
+
+    fn index(&self, key: u32) -> &Waiter<T> {
+        &self.0[key as usize]
+    }
+}
+
+impl<T> IndexMut<u32> for Waiters<T> {
+    fn index_mut(&mut self, key: u32) -> &mut Waiter<T> {
+        &mut self.0[key as usize]
     }
 }

@@ -12,7 +12,7 @@ mod timer;
 mod waiter;
 mod wakes;
 
-use std::{mem, sync::Arc, task::Waker, time::Duration};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 use crate::{
     admission::{Answer, Arrival, Demand, Ledger, Nanos, Queue, Ticket, Usage, Verdict},
@@ -22,10 +22,9 @@ use crate::{
 use tokio::runtime;
 
 use clock::Clock;
-use slab::Slab;
 use timer::{Alarms, Rouse};
-use waiter::Place;
 pub(crate) use waiter::{Claimant, Refused, Waiter, Why};
+use waiter::{Party, Slip};
 use wakes::Wakes;
 
 /// The resources of one limiter and those who wait for them: one lock domain.
@@ -37,9 +36,7 @@ pub(crate) struct Gate {
 
 /// What the lock protects.
 struct State {
-    /// The waiters, by the keys of their places.
-    queue: Queue<u32>,
-    places: Slab<Place>,
+    queue: Queue<Party>,
     alarms: Alarms,
 }
 
@@ -69,7 +66,6 @@ impl Gate {
         Self {
             state: Mutex::new(State {
                 queue: Queue::new(bounds),
-                places: Slab::new(),
                 alarms: Alarms::new(),
             }),
             resources: resources.into(),
@@ -137,8 +133,8 @@ impl Gate {
 
     #[cold]
     fn hand_over(&self, demands: &[Demand]) {
-        let mut state = lock(&self.state);
         let now = self.clock.now();
+        let mut state = lock(&self.state);
         for demand in demands {
             state.queue.freed(demand.resource);
         }
@@ -149,43 +145,57 @@ impl Gate {
     #[cold]
     pub(crate) fn enter<C: Claimant>(claimant: C, wait: Wait<'_>) -> Entry<C> {
         let gate = claimant.gate();
-        let mut guard = lock(&gate.state);
-        let now = gate.clock.now();
         let deadline = match wait.timeout {
-            Duration::ZERO => now, // now or never
+            Duration::ZERO => wait.arrived, // now or never
             timeout => wait.arrived.saturating_add(nanos(timeout)),
         };
-        if guard.queue.is_due(now) {
-            // Nobody is turned away for those whose time is over.
-            gate.settle(guard, now);
-            guard = lock(&gate.state);
-        }
-        let state = &mut *guard;
-        let place = state.places.vacant_entry();
-        let key = place.key() as u32;
+        let slip = Slip::blank();
         let arrival = Arrival {
-            payload: key,
+            payload: Party {
+                waker: wait.waker.clone(),
+                slip: Arc::clone(&slip),
+            },
             demands: claimant.demands().clone(),
             deadline,
             max_waiting: wait.max_waiting,
         };
-        let answer = state.queue.arrive(now, arrival, &mut gate.ledger());
-        let rouse = match answer {
-            Answer::Queued(_) => {
-                place.insert(Place::Waiting(wait.waker.clone()));
-                state.alarms.rouse(deadline)
+        let mut state = lock(&gate.state);
+        let arrive = |state: &mut State, arrival| {
+            state
+                .queue
+                .arrive(wait.arrived, arrival, &mut gate.ledger())
+        };
+        let (mut answer, mut unused) = arrive(&mut state, arrival);
+        if let Answer::NoTime { .. } | Answer::Full { .. } = answer {
+            let now = gate.clock.now();
+            if state.queue.is_due(now) {
+                // Nobody is turned away for those whose time is over.
+                gate.settle(state, now);
+                state = lock(&gate.state);
+                let arrival = unused.take().expect("comes back with a refusal");
+                (answer, unused) = arrive(&mut state, arrival);
             }
+        }
+        let rouse = match answer {
+            Answer::Queued(_) => state.alarms.rouse(deadline),
             _ => Rouse::Nobody,
         };
-        drop(guard);
+        drop(state);
+        drop(unused); // after the lock: dropping a waker is somebody else's code
         let why = match answer {
-            Answer::Granted => return Entry::Granted(claimant),
             Answer::Queued(ticket) => {
                 let gate = Arc::clone(gate);
-                let waiter = Waiter::new(claimant, key, ticket, wait.arrived);
+                let waiter = Waiter::new(claimant, slip, ticket, wait.arrived);
                 gate.carry_out(rouse);
                 return Entry::Queued(waiter);
             }
+            // Its first poll may have come late.
+            Answer::Granted if !wait.timeout.is_zero() && gate.clock.now() > deadline => {
+                gate.leave(claimant.demands());
+                let short = claimant.demands()[0].resource;
+                Why::Timeout { short }
+            }
+            Answer::Granted => return Entry::Granted(claimant),
             Answer::NoTime { short } => Why::Timeout { short },
             Answer::Full { resource } => Why::Full { resource },
         };
@@ -202,42 +212,37 @@ impl Gate {
         Duration::from_nanos(self.clock.now().saturating_sub(time))
     }
 
-    /// A waiter leaves its place; the verdict if it has had one.
-    fn give_up(&self, place: u32, ticket: Ticket) -> Option<Verdict> {
+    /// A waiter leaves the queue; `false` if it has had its verdict.
+    fn give_up(&self, ticket: Ticket) -> bool {
         let mut state = lock(&self.state);
-        let place = state.places.remove(place as usize);
-        if let Place::Decided(verdict) = place {
-            return Some(verdict);
-        }
-        state.queue.cancel(ticket, &mut self.ledger());
+        let Some(party) = state.queue.cancel(ticket, &mut self.ledger()) else {
+            return false;
+        };
         if state.queue.is_dirty() {
             self.settle(state, self.clock.now());
         } else {
             drop(state);
         }
-        drop(place); // after the lock: dropping a waker is somebody else's code
-        None
+        drop(party); // after the lock: dropping a waker is somebody else's code
+        true
     }
 
     /// Carries out every verdict that has become possible. Some of those whose deadline has passed are
     /// timed out on the way: in an overload the timer may have to wait for its turn, too.
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
         loop {
-            if !state.queue.is_dirty() && !state.queue.is_due(now) {
-                return;
-            }
             let mut wakes = Wakes::default();
-            while !wakes.is_full() {
-                let verdict = match state.queue.next_verdict(now, &mut self.ledger()) {
-                    None => state.queue.next_expired(now, &mut self.ledger()),
-                    verdict => verdict,
-                };
-                match verdict {
-                    Some((place, verdict)) => wakes.add(state.decide(place, verdict)),
-                    None => break,
+            let mut more = true;
+            while more && !wakes.is_full() {
+                match state.next_verdict(now, &mut self.ledger()) {
+                    Some((party, verdict)) => {
+                        party.slip.write(verdict);
+                        wakes.add(party.waker);
+                        more = state.queue.is_dirty() || state.queue.is_due(now);
+                    }
+                    None => more = false,
                 }
             }
-            let more = state.queue.is_dirty();
             drop(state);
             wakes.wake();
             if !more {
@@ -280,12 +285,13 @@ impl Drop for Gate {
 }
 
 impl State {
-    /// Leaves the verdict at its place, and returns whom to wake.
-    fn decide(&mut self, place: u32, verdict: Verdict) -> Waker {
-        match mem::replace(&mut self.places[place as usize], Place::Decided(verdict)) {
-            Place::Waiting(waker) => waker,
-            Place::Decided(_) => unreachable!("one verdict for each waiter"),
-        }
+    /// Whoever can go comes before whoever is out of time.
+    fn next_verdict(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<(Party, Verdict)> {
+        let verdict = match self.queue.is_dirty() {
+            true => self.queue.next_verdict(now, ledger),
+            false => None,
+        };
+        verdict.or_else(|| self.queue.next_expired(now, ledger))
     }
 }
 

@@ -48,7 +48,17 @@ impl Alarms {
     }
 
     /// Sees to it that a timer that the caller can depend on looks at `deadline` or before.
+    #[inline]
     pub(super) fn rouse(&mut self, deadline: Nanos) -> Rouse {
+        // Mostly there is one timer, and it looks earlier.
+        match &*self.0 {
+            [alarm] if alarm.for_all && alarm.at <= deadline => Rouse::Nobody,
+            _ => self.rouse_one(deadline),
+        }
+    }
+
+    #[cold]
+    fn rouse_one(&mut self, deadline: Nanos) -> Rouse {
         let for_all = self.0.iter().position(|alarm| alarm.for_all);
         let alarm = for_all.or_else(|| {
             let runtime = Handle::try_current().ok()?.id();
@@ -178,8 +188,8 @@ impl Drop for Timer {
         let mut state = lock(&gate.state);
         state.alarms.set(self.runtime, None);
         state.alarms.ring_all();
-        let wakers = state.places.iter().filter_map(|(_, place)| place.waker());
-        let orphans: Vec<_> = wakers.cloned().collect();
+        let wakers = state.queue.payloads().map(|party| party.waker.clone());
+        let orphans: Vec<_> = wakers.collect();
         drop(state);
         for waker in orphans {
             waker.wake();

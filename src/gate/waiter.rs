@@ -1,6 +1,7 @@
 //! The request's side of its place in the queue.
 
 use std::{
+    mem,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 use super::Gate;
 use crate::{
     admission::{Demands, Nanos, Ticket, Verdict},
-    sync::lock,
+    sync::{AtomicU64, Ordering, lock},
 };
 
 /// Why a request was not let in. The resources are indices in canonical order.
@@ -32,44 +33,57 @@ pub(crate) trait Claimant {
     fn demands(&self) -> &Demands;
 }
 
-/// Where a waiter waits for the verdict, and finds it.
-pub(super) enum Place {
-    Waiting(Waker),
-    Decided(Verdict),
+/// What a waiter leaves with the queue.
+pub(super) struct Party {
+    pub(super) waker: Waker,
+    pub(super) slip: Arc<Slip>,
 }
 
-impl Place {
-    /// Whom to wake, while there is no verdict.
-    pub(super) fn waker(&self) -> Option<&Waker> {
-        match self {
-            Self::Waiting(waker) => Some(waker),
-            Self::Decided(_) => None,
+/// Where a waiter finds its verdict. Written once, under the gate's lock, and read without it.
+pub(super) struct Slip(AtomicU64);
+
+const BLANK: u64 = 0;
+const GRANTED: u64 = 1;
+const TIMED_OUT: u64 = 2;
+
+impl Slip {
+    pub(super) fn blank() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(BLANK)))
+    }
+
+    pub(super) fn write(&self, verdict: Verdict) {
+        let word = match verdict {
+            Verdict::Granted => GRANTED,
+            Verdict::TimedOut { short } => TIMED_OUT | u64::from(short) << 32,
+        };
+        self.0.store(word, Ordering::Release);
+    }
+
+    fn read(&self) -> Option<Verdict> {
+        match self.0.load(Ordering::Acquire) {
+            BLANK => None,
+            GRANTED => Some(Verdict::Granted),
+            timed_out => Some(Verdict::TimedOut {
+                short: (timed_out >> 32) as u32,
+            }),
         }
     }
-}
-
-/// What a waiter finds.
-enum Found {
-    Verdict(Verdict),
-    Nothing,
-    /// No verdict, and it was another task that looked the last time.
-    Moved,
 }
 
 /// A place in the queue. Dropping it gives the place up, and returns a grant that was not collected.
 pub(crate) struct Waiter<C: Claimant> {
     /// `None` once the verdict is collected.
     claimant: Option<C>,
-    place: u32,
+    slip: Arc<Slip>,
     ticket: Ticket,
     arrived: Nanos,
 }
 
 impl<C: Claimant> Waiter<C> {
-    pub(super) fn new(claimant: C, place: u32, ticket: Ticket, arrived: Nanos) -> Self {
+    pub(super) fn new(claimant: C, slip: Arc<Slip>, ticket: Ticket, arrived: Nanos) -> Self {
         Self {
             claimant: Some(claimant),
-            place,
+            slip,
             ticket,
             arrived,
         }
@@ -81,48 +95,42 @@ impl<C: Claimant> Waiter<C> {
     /// # Panics
     ///
     /// If polled after it was ready.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<C, (C, Refused)>> {
-        let gate = self.claimant().gate();
-        let verdict = match self.look(gate, cx.waker()) {
-            Found::Verdict(verdict) => verdict,
-            Found::Nothing => {
-                gate.adopt();
-                return Poll::Pending;
-            }
-            Found::Moved => {
-                gate.follow();
-                return Poll::Pending;
-            }
+        let Some(verdict) = self.slip.read().or_else(|| self.keep_waiting(cx.waker())) else {
+            return Poll::Pending;
         };
-        let refused = match verdict {
-            Verdict::Granted => None,
-            Verdict::TimedOut { short } => Some(Refused {
-                why: Why::Timeout { short },
-                waited: gate.since(self.arrived),
-            }),
-        };
-        let claimant = self.claimant.take().expect("present until now");
-        Poll::Ready(match refused {
-            None => Ok(claimant),
-            Some(refused) => Err((claimant, refused)),
+        let claimant = self.claimant.take().expect("present until collected");
+        Poll::Ready(match verdict {
+            Verdict::Granted => Ok(claimant),
+            Verdict::TimedOut { short } => {
+                let refused = Refused {
+                    why: Why::Timeout { short },
+                    waited: claimant.gate().since(self.arrived),
+                };
+                Err((claimant, refused))
+            }
         })
     }
 
-    fn look(&self, gate: &Gate, waker: &Waker) -> Found {
+    /// Polled without a verdict: by another task than before, perhaps, or because a timer is gone.
+    #[cold]
+    fn keep_waiting(&self, waker: &Waker) -> Option<Verdict> {
+        let gate = self.claimant().gate();
         let mut state = lock(&gate.state);
-        let place = &mut state.places[self.place as usize];
-        let outdated = match place {
-            Place::Decided(verdict) => {
-                let verdict = *verdict;
-                state.places.remove(self.place as usize);
-                return Found::Verdict(verdict);
-            }
-            Place::Waiting(current) if current.will_wake(waker) => return Found::Nothing,
-            Place::Waiting(_) => std::mem::replace(place, Place::Waiting(waker.clone())),
+        let Some(party) = state.queue.payload_mut(self.ticket) else {
+            return self.slip.read();
         };
+        if party.waker.will_wake(waker) {
+            drop(state);
+            gate.adopt();
+            return None;
+        }
+        let outdated = mem::replace(&mut party.waker, waker.clone());
         drop(state);
         drop(outdated); // after the lock: dropping a waker is somebody else's code
-        Found::Moved
+        gate.follow();
+        None
     }
 
     /// On whose behalf it waits.
@@ -143,9 +151,10 @@ impl<C: Claimant> Waiter<C> {
 impl<C: Claimant> Drop for Waiter<C> {
     fn drop(&mut self) {
         if let Some(claimant) = &self.claimant {
-            let verdict = claimant.gate().give_up(self.place, self.ticket);
-            if verdict == Some(Verdict::Granted) {
-                claimant.gate().leave(claimant.demands());
+            let gate = claimant.gate();
+            let waits = self.slip.read().is_none() && gate.give_up(self.ticket);
+            if !waits && self.slip.read() == Some(Verdict::Granted) {
+                gate.leave(claimant.demands());
             }
         }
     }
