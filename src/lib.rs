@@ -277,9 +277,9 @@
 //!   |
 //! gate/         the shell: a fast path of atomics, one lock, wakers, one timer
 //!   |
-//! resource/     a named limit: builder, claim, gauges
+//! resource/     a named limit: builder, claim, rate, gauges
 //!   |
-//! admission/    who goes next: queue, deadlines, usage; no clock, no lock, no async, no I/O
+//! admission/    who goes next: queue, deadlines, usage, rates; no clock, no lock, no async, no I/O
 //!
 //! rejection/    why not, and the 503; used by middleware, limiter and observe
 //! observe/      what it logs; used by limiter
@@ -307,7 +307,7 @@ pub use limiter::Limiter;
 pub use middleware::{ConcurrencyLimit, ConcurrencyLimitLayer};
 pub use permit::{Permit, PermitHandle};
 pub use rejection::{Reason, Rejection};
-pub use resource::{Claim, Resource};
+pub use resource::{Claim, Rate, Resource};
 
 /// Compiles the code of the README.
 #[cfg(all(doctest, feature = "axum"))]

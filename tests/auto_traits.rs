@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::util::ServiceFn;
 use tower_concurrency_limiter::{
-    Claim, ConcurrencyLimit, ConcurrencyLimitLayer, Limiter, Permit, PermitHandle, Reason,
+    Claim, ConcurrencyLimit, ConcurrencyLimitLayer, Limiter, Permit, PermitHandle, Rate, Reason,
     Rejection, Resource,
     limiter::{Acquire, AcquireRequest, InvalidLimiter, InvalidSet, LimiterBuilder, Run},
     middleware::{
@@ -35,6 +35,7 @@ fn what_the_user_holds_goes_everywhere() {
     everywhere_and_unwinding::<Resource>();
     everywhere_and_unwinding::<ResourceBuilder>();
     everywhere_and_unwinding::<Claim>();
+    everywhere_and_unwinding::<Rate>();
     everywhere_and_unwinding::<Permit>();
     everywhere_and_unwinding::<PermitHandle>();
     everywhere_and_unwinding::<Reason>();
@@ -120,6 +121,7 @@ fn everything_says_what_it_is() {
     debug::<LimiterBuilder>();
     debug::<Resource>();
     debug::<Claim>();
+    debug::<Rate>();
     debug::<Permit>();
     debug::<PermitHandle>();
     debug::<Rejection>();

@@ -7,12 +7,15 @@
 //! * [`Demands`]: what a request asks of which resources, by index.
 //! * [`Usage`]: how much of one resource is in use, out of how much.
 //! * [`Ledger`]: where the usages are kept; atomics in production, plain values in tests.
+//! * [`Meter`]: what was spent under a [`RateRule`], and when there is room for more.
 //! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
 
 mod deadlines;
 mod demand;
 mod ledger;
 mod queue;
+#[allow(dead_code)]
+mod rate;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod waiters;
@@ -20,6 +23,8 @@ mod waiters;
 pub(crate) use demand::{Demand, Demands};
 pub(crate) use ledger::{Ledger, Usage};
 pub(crate) use queue::{Answer, Arrival, Queue, Verdict};
+#[allow(unused_imports)]
+pub(crate) use rate::{Meter, RateRule, Shape};
 pub(crate) use waiters::Ticket;
 
 /// A point in time or a span, in nanoseconds since the limiter was built. Lasts 584 years.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Resource;
+use super::{Resource, rate::RateFault};
 
 /// A [`Resource`] that cannot be built. The message names the cure.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,20 +11,45 @@ pub struct InvalidResource(pub(super) Kind);
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     EmptyName,
-    NoLimit { name: Arc<str> },
-    ZeroLimit { name: Arc<str> },
-    HugeLimit { name: Arc<str>, limit: usize },
+    NoLimit {
+        name: Arc<str>,
+    },
+    ZeroLimit {
+        name: Arc<str>,
+    },
+    HugeLimit {
+        name: Arc<str>,
+        limit: usize,
+    },
+    #[allow(dead_code)]
+    Rate {
+        name: Arc<str>,
+        fault: RateFault,
+    },
+    #[allow(dead_code)]
+    LoadRate {
+        name: Arc<str>,
+        fault: RateFault,
+    },
 }
 
 impl InvalidResource {
-    /// Whether it is the name that is wrong; otherwise it is the limit.
+    /// Whether it is the name that is wrong.
     pub fn is_name(&self) -> bool {
         matches!(self.0, Kind::EmptyName)
     }
 
-    /// Whether it is the limit that is wrong; otherwise it is the name.
+    /// Whether it is the limit that is wrong: how much may be in use at once.
     pub fn is_limit(&self) -> bool {
-        !self.is_name()
+        matches!(
+            self.0,
+            Kind::NoLimit { .. } | Kind::ZeroLimit { .. } | Kind::HugeLimit { .. }
+        )
+    }
+
+    /// Whether it is the rate or the load rate that is wrong.
+    pub fn is_rate(&self) -> bool {
+        matches!(self.0, Kind::Rate { .. } | Kind::LoadRate { .. })
     }
 }
 
@@ -48,6 +73,10 @@ impl fmt::Display for InvalidResource {
                  pass `Resource::MAX_LIMIT` or less",
                 Resource::MAX_LIMIT
             ),
+            Kind::Rate { name, fault } => write!(f, "resource \"{name}\" has rate {fault}"),
+            Kind::LoadRate { name, fault } => {
+                write!(f, "resource \"{name}\" has load rate {fault}")
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 mod builder;
 mod claim;
 mod error;
+#[allow(dead_code)]
+mod rate;
 mod usage;
 
 use std::{fmt, sync::Arc};
@@ -10,6 +12,7 @@ use std::{fmt, sync::Arc};
 pub use builder::ResourceBuilder;
 pub use claim::Claim;
 pub use error::InvalidResource;
+pub use rate::Rate;
 pub(crate) use usage::SharedUsage;
 
 /// A named thing with a finite limit: a database, a disk, a paid API.

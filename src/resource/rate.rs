@@ -1,0 +1,238 @@
+//! How often a resource may be used.
+
+use std::{fmt, time::Duration};
+
+use crate::admission::{Nanos, RateRule, Shape};
+
+/// At most so many per period: requests, or units of load such as tokens.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_concurrency_limiter::Rate;
+///
+/// let requests = Rate::per_minute(500);
+/// let tokens = Rate::per_minute(90_000);
+/// let logins = Rate::new(5, Duration::from_secs(15 * 60));
+/// let writes = Rate::per_second(20).burst(5);
+/// assert_eq!(requests.to_string(), "500 per 60s");
+/// assert_eq!(writes.to_string(), "20 per 1s, burst 5");
+/// ```
+///
+/// The count is 1 to [`MAX_COUNT`](Self::MAX_COUNT), the period 1 ns to
+/// [`MAX_PERIOD`](Self::MAX_PERIOD). A rate outside these ranges can be written down, but no resource can
+/// be built with it. Time is measured in whole nanoseconds.
+///
+/// # Which shape
+///
+/// | | as it is: any window | [`burst(n)`](Self::burst): GCRA | [`smooth()`](Self::smooth): GCRA |
+/// |---|---|---|---|
+/// | any half-open window of the period holds at most | `count` | `count + n - 1` | `count` |
+/// | after a pause, at once | `count` | `n` | 1 |
+/// | then the next | when the oldest leaves the window | every `period / count` | every `period / count` |
+/// | memory | up to 8 KiB | up to 2 KiB, whatever the rate | as with `burst` |
+///
+/// **Any window** is what people read "10 per minute" as, and what paid APIs enforce: in no
+/// `[t, t + period)`, wherever it starts, are there more than `count`. Choose it for the limits of
+/// somebody else. The whole count may pass at once, and then nothing for the rest of the period.
+///
+/// It is a sliding log. While it has up to 120 entries, one for each instant at which something was
+/// spent, it is exact, as it is for counts of up to 120. Beyond that, neighbours share an entry, and
+/// leave the window with the last of them: up to 1/128 of the period late, so that a busy rate of
+/// many may fall short of its count by 1 %. It never exceeds it.
+///
+/// **GCRA** paces: one per `period / count`, and `n` at once if nobody came for a while. Choose it to
+/// protect something of your own from being hit in lumps. Where the shape of the rate is that of
+/// an API and `n` is more than 1, leave room for the burst: a window may start with it, and hold
+/// `count + n - 1`. Amounts above 1 count as so many units at the same instant. It is the generic cell rate
+/// algorithm of ITU-T I.371 and of ATM Forum TM 4.0, in integers that do not drift; a leaky bucket used
+/// as a meter admits the same.
+///
+/// What asks for more than can ever pass at once (the count, or the burst) passes as soon as just
+/// that much may, and holds up those after it in full. Both promises are for smaller ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a rate does nothing until a resource is built with it"]
+pub struct Rate {
+    count: u64,
+    period: Duration,
+    burst: Option<u64>,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+impl Rate {
+    /// The largest count and the largest burst: 9,007,199,254,740,992 (2<sup>53</sup>), up to which
+    /// JSON and Lua can count, too.
+    pub const MAX_COUNT: u64 = 1 << 53;
+
+    /// The longest period: ten years of 365 days.
+    pub const MAX_PERIOD: Duration = Duration::from_secs(10 * 365 * DAY);
+
+    /// At most `count` in any window of `period`.
+    pub const fn new(count: u64, period: Duration) -> Self {
+        Self {
+            count,
+            period,
+            burst: None,
+        }
+    }
+
+    /// At most `count` in any second.
+    pub const fn per_second(count: u64) -> Self {
+        Self::new(count, Duration::from_secs(1))
+    }
+
+    /// At most `count` in any 60 seconds.
+    pub const fn per_minute(count: u64) -> Self {
+        Self::new(count, Duration::from_secs(MINUTE))
+    }
+
+    /// At most `count` in any 3,600 seconds.
+    pub const fn per_hour(count: u64) -> Self {
+        Self::new(count, Duration::from_secs(HOUR))
+    }
+
+    /// At most `count` in any 86,400 seconds, not in a day of the calendar.
+    pub const fn per_day(count: u64) -> Self {
+        Self::new(count, Duration::from_secs(DAY))
+    }
+
+    /// Paced instead: one per `period / count`, and `n` at once after a pause, 1 to
+    /// [`MAX_COUNT`](Self::MAX_COUNT). `n` may be above the count.
+    ///
+    /// ```
+    /// # use tower_concurrency_limiter::Rate;
+    /// // 5 at once, then one every 50 ms; in any second 24 or less
+    /// let rate = Rate::per_second(20).burst(5);
+    /// assert_eq!(rate.burst_size(), Some(5));
+    /// ```
+    pub const fn burst(mut self, n: u64) -> Self {
+        self.burst = Some(n);
+        self
+    }
+
+    /// Paced without bursts: one per `period / count`. The same as [`burst(1)`](Self::burst).
+    ///
+    /// What comes late is lost: a request that could have passed 3 ms ago moves all after it by
+    /// 3 ms. A burst of a few catches up.
+    ///
+    /// ```
+    /// # use tower_concurrency_limiter::Rate;
+    /// let rate = Rate::per_second(20).smooth(); // one every 50 ms; in any second 20 or less
+    /// assert_eq!(rate, Rate::per_second(20).burst(1));
+    /// ```
+    pub const fn smooth(self) -> Self {
+        self.burst(1)
+    }
+
+    /// How many per period.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The length of the window, or the time in which `count` are replenished.
+    pub const fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// How many at once after a pause, if the rate is paced; `None` for the count in any window.
+    pub const fn burst_size(&self) -> Option<u64> {
+        self.burst
+    }
+
+    /// The rule that a meter follows. All that can be wrong with a rate is found here.
+    pub(crate) fn rule(&self) -> Result<RateRule, RateFault> {
+        let fault = |wrong| Err(RateFault { rate: *self, wrong });
+        if self.count == 0 {
+            return fault(Wrong::ZeroCount);
+        }
+        if self.count > Self::MAX_COUNT {
+            return fault(Wrong::HugeCount);
+        }
+        if self.period.is_zero() {
+            return fault(Wrong::ZeroPeriod);
+        }
+        let period = match Nanos::try_from(self.period.as_nanos()) {
+            Ok(period) if self.period <= Self::MAX_PERIOD => period,
+            _ => return fault(Wrong::LongPeriod),
+        };
+        let shape = match self.burst {
+            None => Shape::AnyWindow,
+            Some(0) => return fault(Wrong::ZeroBurst),
+            Some(burst) if burst > Self::MAX_COUNT => return fault(Wrong::HugeBurst),
+            Some(burst) => Shape::Gcra { burst },
+        };
+        Ok(RateRule {
+            count: self.count,
+            period,
+            shape,
+        })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {:?}", self.count, self.period)?;
+        match self.burst {
+            Some(n) => write!(f, ", burst {n}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a rate, told from the rate on: "0 per 60s and would admit nothing; pass ..".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RateFault {
+    rate: Rate,
+    wrong: Wrong,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    ZeroCount,
+    HugeCount,
+    ZeroPeriod,
+    LongPeriod,
+    ZeroBurst,
+    HugeBurst,
+}
+
+impl fmt::Display for RateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rate, wrong } = self;
+        match wrong {
+            Wrong::ZeroCount => write!(
+                f,
+                "{rate} and would admit nothing; pass a count of 1 or more"
+            ),
+            Wrong::HugeCount => write!(
+                f,
+                "{rate}, a count above the largest one, {}; pass `Rate::MAX_COUNT` or less",
+                Rate::MAX_COUNT
+            ),
+            Wrong::ZeroPeriod => write!(
+                f,
+                "{rate}, in no time at all; pass a period above 0, such as \
+                 `Duration::from_secs(60)`"
+            ),
+            Wrong::LongPeriod => write!(
+                f,
+                "{rate}, a period above the longest one, {:?}; pass `Rate::MAX_PERIOD` or less",
+                Rate::MAX_PERIOD
+            ),
+            Wrong::ZeroBurst => write!(
+                f,
+                "{rate} and would admit nothing; pass a burst of 1 or more, or leave out `.burst(n)`"
+            ),
+            Wrong::HugeBurst => write!(
+                f,
+                "{rate}, a burst above the largest one, {}; pass `Rate::MAX_COUNT` or less",
+                Rate::MAX_COUNT
+            ),
+        }
+    }
+}
+
+#[cfg(all(test, not(tcl_loom)))]
+mod tests;
