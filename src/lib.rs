@@ -265,8 +265,8 @@
 //!
 //! # The house
 //!
-//! For those who read the source. Each line may use those below it, never one above; `rejection`, `observe`
-//! and `sync` are beside the stairs.
+//! For those who read the source. Each line may use those below it, never one above; `adaptive`, `rejection`,
+//! `observe` and `sync` are beside the stairs.
 //!
 //! ```text
 //! middleware/   the Tower skin: layer, service, future, body; the only place that knows http::Request
@@ -281,6 +281,7 @@
 //!   |
 //! admission/    who goes next: queue, deadlines, usage, rates; no clock, no lock, no async, no I/O
 //!
+//! adaptive/     limits that move by what each permit tells; no clock, no I/O
 //! rejection/    why not, and the 503; used by middleware, limiter and observe
 //! observe/      what it logs; used by limiter
 //! sync.rs       locks and atomics: std's, or loom's in its tests; used by gate and resource
@@ -293,6 +294,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod adaptive;
 mod admission;
 mod gate;
 pub mod limiter;

@@ -14,6 +14,7 @@ use tower::util::ServiceFn;
 use tower_concurrency_limiter::{
     Claim, ConcurrencyLimit, ConcurrencyLimitLayer, Limiter, Permit, PermitHandle, Rate, Reason,
     Rejection, Resource,
+    adaptive::{Aimd, AimdBuilder, Gradient2, Gradient2Builder, InvalidAdaptiveLimit, Sample},
     limiter::{Acquire, AcquireRequest, InvalidLimiter, InvalidSet, LimiterBuilder, Run},
     middleware::{
         Custom, RequestHead, ResponseBody, ResponseFuture, ServerBusy,
@@ -42,6 +43,16 @@ fn what_the_user_holds_goes_everywhere() {
     everywhere_and_unwinding::<InvalidLimiter>();
     everywhere_and_unwinding::<InvalidSet>();
     everywhere_and_unwinding::<InvalidResource>();
+}
+
+#[test]
+fn adaptive_limits_go_everywhere() {
+    everywhere_and_unwinding::<Aimd>();
+    everywhere_and_unwinding::<AimdBuilder>();
+    everywhere_and_unwinding::<Gradient2>();
+    everywhere_and_unwinding::<Gradient2Builder>();
+    everywhere_and_unwinding::<Sample>();
+    everywhere_and_unwinding::<InvalidAdaptiveLimit>();
 }
 
 /// Jobs are run under `catch_unwind`, errors travel through it.

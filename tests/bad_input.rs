@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tower_concurrency_limiter::{Claim, Limiter, Resource};
+use tower_concurrency_limiter::{
+    Claim, Limiter, Resource,
+    adaptive::{Aimd, Gradient2},
+};
 
 /// Where and how the last panic of each thread came about.
 static PANICS: Mutex<Vec<(ThreadId, String, u32, String)>> = Mutex::new(Vec::new());
@@ -404,4 +407,12 @@ fn waiting_in_a_runtime_without_a_time_driver() {
         assert_eq!(db.waiting(), 0, "nobody is left in the queue");
     }
     drop(permit);
+}
+
+#[test]
+fn an_adaptive_limit_without_a_range() {
+    let words =
+        "the floor 9 is above the ceiling 5; pass the smaller one first, as `between(5, 9)`";
+    mistake!(words, Box::new(Aimd::between(9, 5).build()));
+    mistake!(words, Box::new(Gradient2::between(9, 5).build()));
 }

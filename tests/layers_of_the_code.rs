@@ -19,7 +19,8 @@ const LAYERS: [&str; 6] = [
 ];
 
 /// Modules that anybody above them may use, and what they may use themselves.
-const LEAVES: [(&str, &[&str]); 3] = [
+const LEAVES: [(&str, &[&str]); 4] = [
+    ("adaptive", &[]),
     ("observe", &["rejection"]),
     ("rejection", &[]),
     ("sync", &[]),

@@ -1,0 +1,188 @@
+//! Additive increase, multiplicative decrease.
+
+use std::time::Duration;
+
+use super::{
+    AdaptiveLimit, InvalidAdaptiveLimit, Outcome, Sample,
+    bounds::{Bounded, Range},
+    error::Kind,
+};
+
+/// Additive increase, multiplicative decrease: up by a little while all goes well, down by a share at
+/// the first overload.
+///
+/// It listens to what the resource says: [`Outcome::Overload`], and a permit held longer than
+/// [`timeout`](AimdBuilder::timeout). With neither it rises to the ceiling.
+///
+/// * **Up**: each success adds [`increase`](AimdBuilder::increase) divided by the limit, which comes to
+///   `increase` units a round, a round being as many permits as the limit. Only while at least half of
+///   the limit is in use: a limit that nobody reaches has not been tried, and raising it would say
+///   nothing (the "application-limited" rule of TCP, RFC 7661).
+/// * **Down**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and takes at least
+///   one unit. The permits that are out at that moment began under the old limit; what they say is the
+///   same news, so until as many have ended nothing moves. One burst of timeouts is one step down.
+///
+/// The limit saws to and fro below the point where overload shows: with the defaults between 70 % of
+/// it and all of it.
+///
+/// # Sources
+///
+/// D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in
+/// Computer Networks", 1989: of the linear rules this is the one by which users that share a resource come
+/// to use all of it, in equal parts. The Java library [concurrency-limits](https://github.com/Netflix/concurrency-limits) has it
+/// as `AIMDLimit`, with steps per permit instead of per round: there one full round of successes doubles
+/// the limit, and one full round of timeouts takes it to the bottom.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Aimd, Outcome, Sample};
+///
+/// let mut limit = Aimd::between(5, 200).start(20).timeout(Duration::from_secs(1)).build();
+/// assert_eq!(limit.limit(), 20);
+///
+/// let slow = Sample::new(Duration::from_secs(2), 20, Outcome::Success);
+/// assert_eq!(limit.update(&slow), 14); // 70 % of 20
+/// assert_eq!(limit.update(&slow), 14); // began before that
+/// ```
+#[derive(Clone, Debug)]
+pub struct Aimd {
+    limit: Bounded,
+    increase: f64,
+    backoff: f64,
+    timeout: Option<Duration>,
+    /// How many permits are still to end that began before the last decrease.
+    stale: usize,
+}
+
+/// Builds an [`Aimd`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `.build()`"]
+pub struct AimdBuilder {
+    range: Range,
+    increase: usize,
+    backoff: f64,
+    timeout: Option<Duration>,
+}
+
+impl Aimd {
+    /// A limit between `floor` and `ceiling`, both included. See [the module](super#floor-and-ceiling)
+    /// for how to choose them.
+    pub fn between(floor: usize, ceiling: usize) -> AimdBuilder {
+        AimdBuilder {
+            range: Range {
+                floor,
+                ceiling,
+                start: None,
+            },
+            increase: 1,
+            // CUBIC's, RFC 9438. A shallower step comes to overload again sooner.
+            backoff: 0.7,
+            timeout: None,
+        }
+    }
+}
+
+impl AimdBuilder {
+    /// The limit to start with, from the floor to the ceiling.
+    ///
+    /// Default: the floor.
+    pub fn start(mut self, units: usize) -> Self {
+        self.range.start = Some(units);
+        self
+    }
+
+    /// How many units a round of successes adds, 1 or more.
+    ///
+    /// Default: 1. Limits in the hundreds move sooner with more.
+    pub fn increase(mut self, units: usize) -> Self {
+        self.increase = units;
+        self
+    }
+
+    /// What remains of the limit after an overload, above 0 and below 1.
+    ///
+    /// Default: 0.7.
+    pub fn backoff(mut self, ratio: f64) -> Self {
+        self.backoff = ratio;
+        self
+    }
+
+    /// How long a permit may be held; longer counts as overload, however it ended.
+    ///
+    /// Set it well above the slowest request on a quiet day, or slow work is taken for too much work.
+    ///
+    /// Default: none, so that only [`Outcome::Overload`] lowers the limit.
+    pub fn timeout(mut self, held: Duration) -> Self {
+        self.timeout = Some(held);
+        self
+    }
+
+    /// Builds the limit.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_build`](Self::try_build) returns an error, with its message.
+    #[track_caller]
+    pub fn build(self) -> Aimd {
+        match self.try_build() {
+            Ok(limit) => limit,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Builds the limit.
+    ///
+    /// # Errors
+    ///
+    /// If the floor, the increase or the timeout is 0, the floor above the ceiling, the start not between
+    /// them, or the backoff not between 0 and 1.
+    pub fn try_build(self) -> Result<Aimd, InvalidAdaptiveLimit> {
+        let limit = self.range.check()?;
+        if self.increase == 0 {
+            return Err(InvalidAdaptiveLimit(Kind::ZeroIncrease));
+        }
+        if !(self.backoff > 0.0 && self.backoff < 1.0) {
+            return Err(InvalidAdaptiveLimit(Kind::Backoff(self.backoff)));
+        }
+        if self.timeout == Some(Duration::ZERO) {
+            return Err(InvalidAdaptiveLimit(Kind::ZeroTimeout));
+        }
+        Ok(Aimd {
+            limit,
+            increase: self.increase as f64,
+            backoff: self.backoff,
+            timeout: self.timeout,
+            stale: 0,
+        })
+    }
+}
+
+impl Aimd {
+    fn is_overload(&self, sample: &Sample) -> bool {
+        let is_late = self.timeout.is_some_and(|timeout| sample.held() > timeout);
+        is_late || sample.outcome() == Outcome::Overload
+    }
+}
+
+impl AdaptiveLimit for Aimd {
+    fn update(&mut self, sample: &Sample) -> usize {
+        if sample.outcome() == Outcome::Ignore {
+            return self.limit();
+        }
+        let estimate = self.limit.estimate();
+        if self.stale > 0 {
+            self.stale -= 1;
+        } else if self.is_overload(sample) {
+            self.stale = self.limit.others(sample.in_use());
+            let one_unit_less = estimate.floor() - 1.0;
+            self.limit.set(one_unit_less.min(estimate * self.backoff));
+        } else if !self.limit.is_app_limited(sample.in_use()) {
+            self.limit.set(estimate + self.increase / estimate);
+        }
+        self.limit()
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.units()
+    }
+}

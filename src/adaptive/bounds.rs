@@ -1,0 +1,83 @@
+//! Between which values a limit moves, and where it starts.
+
+use super::{InvalidAdaptiveLimit, error::Kind};
+
+/// The ends of the range, not checked yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) floor: usize,
+    pub(super) ceiling: usize,
+    pub(super) start: Option<usize>,
+}
+
+impl Range {
+    pub(super) fn check(self) -> Result<Bounded, InvalidAdaptiveLimit> {
+        let Self { floor, ceiling, .. } = self;
+        if floor == 0 {
+            return Err(InvalidAdaptiveLimit(Kind::ZeroFloor));
+        }
+        if floor > ceiling {
+            return Err(InvalidAdaptiveLimit(Kind::FloorAboveCeiling {
+                floor,
+                ceiling,
+            }));
+        }
+        let start = self.start.unwrap_or(floor);
+        if !(floor..=ceiling).contains(&start) {
+            return Err(InvalidAdaptiveLimit(Kind::Start {
+                start,
+                floor,
+                ceiling,
+            }));
+        }
+        Ok(Bounded {
+            floor,
+            ceiling,
+            estimate: start as f64,
+        })
+    }
+}
+
+/// A limit that stays in its range.
+///
+/// It is kept with its fraction, so that steps smaller than a unit add up.
+#[derive(Clone, Debug)]
+pub(super) struct Bounded {
+    floor: usize,
+    ceiling: usize,
+    estimate: f64,
+}
+
+impl Bounded {
+    pub(super) fn estimate(&self) -> f64 {
+        self.estimate
+    }
+
+    pub(super) fn set(&mut self, estimate: f64) {
+        self.estimate = estimate.clamp(self.floor as f64, self.ceiling as f64);
+    }
+
+    /// Whole units.
+    pub(super) fn units(&self) -> usize {
+        self.within(self.estimate)
+    }
+
+    /// The nearest value of the range in whole units, rounded down.
+    pub(super) fn within(&self, estimate: f64) -> usize {
+        // After the cast, because an `f64` rounds a bound above 2^53.
+        (estimate as usize).clamp(self.floor, self.ceiling)
+    }
+
+    /// Whether so few units are in use that the limit is not what holds the traffic back.
+    pub(super) fn is_app_limited(&self, in_use: usize) -> bool {
+        in_use < self.units().div_ceil(2)
+    }
+
+    /// How many other permits are out while one of them ends. They began under the present limit,
+    /// whatever it becomes.
+    ///
+    /// The ceiling caps it, so that an impossible report does not end the listening for good.
+    pub(super) fn others(&self, in_use: usize) -> usize {
+        in_use.saturating_sub(1).min(self.ceiling)
+    }
+}

@@ -1,0 +1,144 @@
+//! Limits that find themselves: up while the resource keeps pace, down when it does not.
+//!
+//! A fixed limit is a guess at what the resource can take, made once. An adaptive limit watches each
+//! permit that ends, how long it was held and how the work ended, and moves the limit by it, as TCP
+//! moves its window by the acknowledgements it gets.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Aimd, Outcome, Sample};
+//!
+//! let mut limit = Aimd::between(5, 100).start(20).build();
+//!
+//! limit.update(&Sample::new(Duration::from_millis(30), 20, Outcome::Overload));
+//! assert_eq!(limit.limit(), 14); // the resource refused at 20: 70 % of it
+//!
+//! limit.update(&Sample::new(Duration::from_millis(30), 3, Outcome::Ignore));
+//! assert_eq!(limit.limit(), 14);
+//! ```
+//!
+//! # When to choose it
+//!
+//! When **all** traffic to the resource comes through this limit. An adaptive limit takes whatever slows
+//! the resource for its own doing. If others share the resource, their load moves your limit: they push,
+//! you yield, and they take what you gave up. Several processes with a limit each are such others, too. If all
+//! have an [`Aimd`], they come to a fair share. [`Gradient2`] limits push each other up to their ceilings, as
+//! each takes the queue of the others for the usual time.
+//!
+//! When the capacity **changes or is not known**: a service that scales, a database whose queries change from
+//! release to release. If you know the number, such as the size of a connection pool or the terms of an API,
+//! use it: a fixed limit is right from the first request, and easy to reason about.
+//!
+//! When there is **enough traffic**. Both need dozens of permits to move at all. For a few requests a
+//! minute choose a fixed limit.
+//!
+//! # Which of the two
+//!
+//! | | [`Aimd`] | [`Gradient2`] |
+//! |---|---|---|
+//! | listens to | refusals, and times above a timeout | times beside their average, and refusals |
+//! | choose it when | the resource says so when it has too much, or you know what is too slow | it only grows slower, and nobody knows the time it should take |
+//! | settles | in a sawtooth below the point of overload, 70 % to 100 % of it | at about 1.5 times what is served at once, plus 4 |
+//! | price | an overload in every tooth: some requests are refused or late so that the limit is known | a probe now and then, about 1 % of the throughput |
+//! | work of uneven length | no matter, with a timeout well above the longest | blurs it: times that differ much within a resource need more tolerance, or a resource each |
+//!
+//! In doubt, [`Aimd`]: what it does can be told from its last overload.
+//!
+//! # Outcomes
+//!
+//! | outcome | examples | effect |
+//! |---|---|---|
+//! | [`Success`](Outcome::Success) | rows, "not found", a conflict: the resource has worked | counts with its held time |
+//! | [`Overload`](Outcome::Overload) | a timeout, 503, 429, a refused connection | takes the limit down; its held time is not averaged |
+//! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a dropped request | none |
+//!
+//! The middle one has to be right. An error that is quick and counts as a success says "fast", and invites more
+//! load on a resource that is down. A cache hit that counts as a success says the same. A bug of your own that
+//! counts as overload throttles a healthy resource. What is held for other reasons, such as a stream that waits
+//! for its reader or a WebSocket, is best ignored, or given a resource of its own.
+//!
+//! # Floor and ceiling
+//!
+//! Both are required, as every measurement is wrong at times.
+//!
+//! * The **floor** is what you give the resource even if all signs say no. It keeps the signs coming: with too
+//!   few permits there is too little to learn from. A number that has never hurt, such as the connections of
+//!   a quiet hour, and well below what the resource can serve at once: [`Gradient2`] compares with
+//!   a third of its limit, and cannot go below the floor for it.
+//! * The **ceiling** is what you do not exceed even if all signs say yes: the size of the connection pool, file
+//!   descriptors, memory per request. At the ceiling this is a fixed limit.
+//!
+//! The limit starts at the floor unless told otherwise, and grows by a unit or so per round, a round being as
+//! many permits as the limit. If a restart meets full load, start at what was good before.
+//!
+//! # What it costs
+//!
+//! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever feeds it has to
+//! know how long a permit was held, so that permits of such a resource read the clock twice; those of a
+//! fixed limit do not. And a limit that moves is harder to explain in the night: record
+//! [`limit()`](AdaptiveLimit::limit) with your metrics.
+//!
+//! # Your own
+//!
+//! [`AdaptiveLimit`] is a trait of two methods, without clock and I/O: samples go in, the limit comes out. So a
+//! test can drive it in virtual time.
+
+mod aimd;
+mod bounds;
+mod error;
+mod gradient2;
+mod round;
+mod sample;
+#[cfg(all(test, not(tcl_loom)))]
+mod tests;
+
+pub use aimd::{Aimd, AimdBuilder};
+pub use error::InvalidAdaptiveLimit;
+pub use gradient2::{Gradient2, Gradient2Builder};
+pub use sample::{Outcome, Sample};
+
+/// How a limit moves by the permits that end.
+///
+/// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it may be
+/// called under a lock. It must not return 0, from where no permit could raise it again.
+///
+/// ```
+/// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};
+///
+/// /// Half speed from the first overload on.
+/// struct Fuse(usize);
+///
+/// impl AdaptiveLimit for Fuse {
+///     fn update(&mut self, sample: &Sample) -> usize {
+///         if sample.outcome() == Outcome::Overload {
+///             self.0 = 10;
+///         }
+///         self.0
+///     }
+///
+///     fn limit(&self) -> usize {
+///         self.0
+///     }
+/// }
+///
+/// let mut limit = Fuse(20);
+/// limit.update(&Sample::new(Default::default(), 20, Outcome::Overload));
+/// assert_eq!(limit.limit(), 10);
+/// ```
+pub trait AdaptiveLimit: Send {
+    /// Takes in one permit that has ended, and returns the limit from now on.
+    fn update(&mut self, sample: &Sample) -> usize;
+
+    /// The present limit; before the first sample, where it starts.
+    fn limit(&self) -> usize;
+}
+
+impl<L: AdaptiveLimit + ?Sized> AdaptiveLimit for Box<L> {
+    fn update(&mut self, sample: &Sample) -> usize {
+        (**self).update(sample)
+    }
+
+    fn limit(&self) -> usize {
+        (**self).limit()
+    }
+}
