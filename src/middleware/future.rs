@@ -105,7 +105,7 @@ where
         match state.project() {
             StateProj::Running { future, held } => {
                 let _watch = held.as_ref().and_then(Held::watch);
-                E::finish(future.poll(cx), held)
+                E::poll(future, cx, held)
             }
             _ => unreachable!("running, after its turn has come"),
         }
