@@ -118,7 +118,7 @@ where
     }
 
     fn reject(&self, _: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        Ok(rejection.response().map(ResponseBody::refusal))
+        Ok(rejection.answer().map(ResponseBody::refusal))
     }
 
     #[inline]
@@ -153,7 +153,7 @@ where
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        Ok(marked(&self.0, request, rejection).map(ResponseBody::free))
+        Ok(self.0.reject(request, rejection).map(ResponseBody::free))
     }
 
     #[inline]
@@ -191,7 +191,7 @@ where
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        Ok(marked(&self.0, request, rejection))
+        Ok(self.0.reject(request, rejection))
     }
 
     #[inline]
@@ -206,18 +206,6 @@ where
     fn extensions(request: &mut Request<ReqB>) -> Option<&mut Extensions> {
         Some(request.extensions_mut())
     }
-}
-
-/// The policy's response, with the rejection in its extensions: the one that the policy has put there,
-/// if it knew more.
-fn marked<Req, B>(
-    policy: &impl Reject<Req, Response<B>>,
-    request: Req,
-    rejection: Rejection,
-) -> Response<B> {
-    let mut response = policy.reject(request, rejection.clone());
-    response.extensions_mut().get_or_insert_with(|| rejection);
-    response
 }
 
 /// Around any service: the permit is returned with the response, whatever that is.
@@ -299,7 +287,7 @@ where
     }
 
     fn reject(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
-        Ok(self.0.reject(request, rejection))
+        Ok(self.0.0.reject(request, rejection))
     }
 
     #[inline]
