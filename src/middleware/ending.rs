@@ -8,7 +8,13 @@
 //! | [`AtHead`] | [`.release_at_head()`](super::ConcurrencyLimitLayer::release_at_head) | with the response head | the response of its policy; the body type stays the inner service's |
 //! | [`AnyService`] | [`.for_any_service()`](super::ConcurrencyLimitLayer::for_any_service) | with the response | an error, or a response value |
 
-use std::{error::Error, fmt, task::Poll};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use http::{Extensions, Request, Response};
 use http_body::Body;
@@ -31,10 +37,11 @@ pub trait Ending<Req, Res, Err>: sealed::Sealed {
     /// The error of the limited service.
     type Error;
 
-    /// What the inner service says so far, and what the call holds until it has said it.
+    /// Polls the call of the inner service, which holds this until it has answered.
     #[doc(hidden)]
-    fn finish(
-        poll: Poll<Result<Res, Err>>,
+    fn poll<C: Future<Output = Result<Res, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Self::Response, Self::Error>>;
 
@@ -55,21 +62,29 @@ pub trait Ending<Req, Res, Err>: sealed::Sealed {
     }
 }
 
-/// Hands the response on as it is: no copy of it is made.
 #[inline]
-fn hold_until_ready<T>(poll: Poll<T>, held: &mut Option<Held>) -> Poll<T> {
-    if poll.is_ready() {
-        *held = None;
-    }
+fn hold_until_ready<C: Future>(
+    call: Pin<&mut C>,
+    cx: &mut Context<'_>,
+    held: &mut Option<Held>,
+) -> Poll<C::Output> {
+    let poll = call.poll(cx);
+    // Returned last of all, when the response is in the caller's hands: as long as a panic here would
+    // have to drop it, it is made in a place of its own and copied twice on its way out.
+    let _done = match poll {
+        Poll::Ready(_) => held.take(),
+        Poll::Pending => None,
+    };
     poll
 }
 
 #[inline]
 fn hold_until_body_end<B: Body, Err>(
-    poll: Poll<Result<Response<B>, Err>>,
+    call: Pin<&mut impl Future<Output = Result<Response<B>, Err>>>,
+    cx: &mut Context<'_>,
     held: &mut Option<Held>,
 ) -> Poll<Result<Response<ResponseBody<B>>, Err>> {
-    poll.map(|result| {
+    call.poll(cx).map(|result| {
         let held = held.take();
         result.map(|response| response.map(|body| ResponseBody::holding(body, held)))
     })
@@ -94,15 +109,16 @@ where
     type Error = Err;
 
     #[inline]
-    fn finish(
-        poll: Poll<Result<Response<B>, Err>>,
+    fn poll<C: Future<Output = Result<Response<B>, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Self::Response, Err>> {
-        hold_until_body_end(poll, held)
+        hold_until_body_end(call, cx, held)
     }
 
     fn reject(&self, _: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        Ok(rejection.response().map(ResponseBody::refusal))
+        Ok(rejection.answer().map(ResponseBody::refusal))
     }
 
     #[inline]
@@ -128,15 +144,16 @@ where
     type Error = Err;
 
     #[inline]
-    fn finish(
-        poll: Poll<Result<Response<B>, Err>>,
+    fn poll<C: Future<Output = Result<Response<B>, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Self::Response, Err>> {
-        hold_until_body_end(poll, held)
+        hold_until_body_end(call, cx, held)
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        Ok(marked(&self.0, request, rejection).map(ResponseBody::free))
+        Ok(self.0.reject(request, rejection).map(ResponseBody::free))
     }
 
     #[inline]
@@ -165,15 +182,16 @@ where
     type Error = Err;
 
     #[inline]
-    fn finish(
-        poll: Poll<Result<Response<B>, Err>>,
+    fn poll<C: Future<Output = Result<Response<B>, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Response<B>, Err>> {
-        hold_until_ready(poll, held)
+        hold_until_ready(call, cx, held)
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        Ok(marked(&self.0, request, rejection))
+        Ok(self.0.reject(request, rejection))
     }
 
     #[inline]
@@ -190,18 +208,6 @@ where
     }
 }
 
-/// The policy's response, with the rejection in its extensions: the one that the policy has put there,
-/// if it knew more.
-fn marked<Req, B>(
-    policy: &impl Reject<Req, Response<B>>,
-    request: Req,
-    rejection: Rejection,
-) -> Response<B> {
-    let mut response = policy.reject(request, rejection.clone());
-    response.extensions_mut().get_or_insert_with(|| rejection);
-    response
-}
-
 /// Around any service: the permit is returned with the response, whatever that is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AnyService<R = IntoError>(pub(super) R);
@@ -215,8 +221,12 @@ impl<Req, Res, Err: From<Rejection>> Ending<Req, Res, Err> for AnyService<IntoEr
     type Error = Err;
 
     #[inline]
-    fn finish(poll: Poll<Result<Res, Err>>, held: &mut Option<Held>) -> Poll<Result<Res, Err>> {
-        hold_until_ready(poll, held)
+    fn poll<C: Future<Output = Result<Res, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Res, Err>> {
+        hold_until_ready(call, cx, held)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -241,8 +251,12 @@ where
     type Error = Err;
 
     #[inline]
-    fn finish(poll: Poll<Result<Res, Err>>, held: &mut Option<Held>) -> Poll<Result<Res, Err>> {
-        hold_until_ready(poll, held)
+    fn poll<C: Future<Output = Result<Res, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Res, Err>> {
+        hold_until_ready(call, cx, held)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -264,12 +278,16 @@ where
     type Error = Err;
 
     #[inline]
-    fn finish(poll: Poll<Result<Res, Err>>, held: &mut Option<Held>) -> Poll<Result<Res, Err>> {
-        hold_until_ready(poll, held)
+    fn poll<C: Future<Output = Result<Res, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
+        held: &mut Option<Held>,
+    ) -> Poll<Result<Res, Err>> {
+        hold_until_ready(call, cx, held)
     }
 
     fn reject(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
-        Ok(self.0.reject(request, rejection))
+        Ok(self.0.0.reject(request, rejection))
     }
 
     #[inline]
@@ -288,11 +306,12 @@ impl<Req, Res, Err> Ending<Req, Res, Err> for AnyService<WrapErrors> {
     type Error = LimitError<Err>;
 
     #[inline]
-    fn finish(
-        poll: Poll<Result<Res, Err>>,
+    fn poll<C: Future<Output = Result<Res, Err>>>(
+        call: Pin<&mut C>,
+        cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, LimitError<Err>>> {
-        hold_until_ready(poll, held).map_err(LimitError::Inner)
+        hold_until_ready(call, cx, held).map_err(LimitError::Inner)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, LimitError<Err>> {

@@ -96,19 +96,7 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        if !matches!(*state, State::Running { .. }) {
-            if let Some(response) = ready!(state.as_mut().poll_turn(cx)) {
-                return Poll::Ready(response);
-            }
-        }
-        match state.project() {
-            StateProj::Running { future, held } => {
-                let _watch = held.as_ref().and_then(Held::watch);
-                E::finish(future.poll(cx), held)
-            }
-            _ => unreachable!("running, after its turn has come"),
-        }
+        self.project().state.poll(cx)
     }
 }
 
@@ -117,15 +105,26 @@ where
     S: Service<Req>,
     E: Ending<Req, S::Response, S::Error>,
 {
-    /// Waits until the request is running, or until there is a response without that.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<E::Response, E::Error>> {
+        match self.as_mut().project() {
+            StateProj::Running { future, held } => {
+                let _watch = held.as_ref().and_then(Held::watch);
+                E::poll(future, cx, held)
+            }
+            StateProj::Pending { .. } => self.poll_turn(cx),
+        }
+    }
+
+    /// Waits until the request is running, and polls that; or until there is a response without it.
     #[cold]
     fn poll_turn(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<E::Response, E::Error>>> {
+    ) -> Poll<Result<E::Response, E::Error>> {
         const READY: &str = "polled after it was ready";
         let StateProj::Pending { pending } = self.as_mut().project() else {
-            return Poll::Ready(None);
+            return self.poll(cx);
         };
         let Pending {
             turn,
@@ -142,20 +141,20 @@ where
                 }
                 Err((_, rejection)) => {
                     let request = request.take().expect(READY);
-                    return Poll::Ready(Some(ending.reject(request, rejection)));
+                    return Poll::Ready(ending.reject(request, rejection));
                 }
             }
         }
         if let Err(error) = ready!(service.poll_ready(cx)) {
             *held = None;
-            return Poll::Ready(Some(Err(E::fail(error))));
+            return Poll::Ready(Err(E::fail(error)));
         }
         let held = held.take();
         let watch = held.as_ref().and_then(Held::watch);
         let future = service.call(request.take().expect(READY));
         drop(watch);
         self.set(State::Running { future, held });
-        Poll::Ready(None)
+        self.poll(cx)
     }
 }
 

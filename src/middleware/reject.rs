@@ -55,7 +55,7 @@ pub struct ServerBusy;
 
 impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
     fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
-        rejection.response().map(B::from)
+        rejection.answer().map(B::from)
     }
 }
 
@@ -63,8 +63,15 @@ impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
 #[derive(Clone, Copy, Debug)]
 pub struct Custom<P>(pub(super) P);
 
-impl<P: Reject<Req, Res>, Req, Res> Reject<Req, Res> for Custom<P> {
-    fn reject(&self, request: Req, rejection: Rejection) -> Res {
-        self.0.reject(request, rejection)
+/// The policy's response, with the rejection in its extensions: the one that the policy has put there,
+/// if it knew more.
+impl<P, Req, B> Reject<Req, Response<B>> for Custom<P>
+where
+    P: Reject<Req, Response<B>>,
+{
+    fn reject(&self, request: Req, rejection: Rejection) -> Response<B> {
+        let mut response = self.0.reject(request, rejection.clone());
+        response.extensions_mut().get_or_insert_with(|| rejection);
+        response
     }
 }

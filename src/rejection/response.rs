@@ -40,14 +40,19 @@ impl Rejection {
     ///
     /// Within `on_reject` it is the default response, so that it can be the start of another one.
     pub fn response(&self) -> Response<Bytes> {
-        let mut response = match &self.responder.0 {
-            Some(respond) => respond(&self.answered_by(Responder::default())),
-            None => self.server_busy(),
+        self.clone().answer()
+    }
+
+    /// The same, when nobody else needs the rejection.
+    pub(crate) fn answer(self) -> Response<Bytes> {
+        let Some(respond) = &self.responder.0 else {
+            return self.server_busy();
         };
+        let mut response = respond(&self.answered_by(Responder::default()));
         let extensions = response.extensions_mut();
         // What `on_reject` has put there may know more.
         let known = extensions.remove();
-        let known: &Self = known.as_ref().unwrap_or(self);
+        let known: &Self = known.as_ref().unwrap_or(&self);
         extensions.insert(known.answered_by(self.responder.clone()));
         response
     }
@@ -59,7 +64,7 @@ impl Rejection {
         }
     }
 
-    fn server_busy(&self) -> Response<Bytes> {
+    fn server_busy(self) -> Response<Bytes> {
         const BODY: Bytes = Bytes::from_static(br#"{"detail":"Server busy, please retry later"}"#);
         let mut response = Response::new(BODY);
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -70,6 +75,7 @@ impl Rejection {
             let seconds = after.as_secs().saturating_add(rounded_up);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -78,6 +84,6 @@ impl Rejection {
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 impl axum_core::response::IntoResponse for Rejection {
     fn into_response(self) -> axum_core::response::Response {
-        self.response().map(axum_core::body::Body::from)
+        self.answer().map(axum_core::body::Body::from)
     }
 }
