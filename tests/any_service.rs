@@ -196,8 +196,8 @@ async fn borrowed_and_local_values_pass() {
 #[test]
 fn http_options_are_refused_with_the_cure() {
     let (db, limiter, _) = limited();
-    let words = "`.bypass(..)` and `.expose_permit()` need HTTP requests; leave them out with \
-                 `.for_any_service()`";
+    let words = "`.bypass(..)`, `.priority(..)` and the like, and `.expose_permit()` need HTTP \
+                 requests; leave them out with `.for_any_service()`";
     let exposed = limiter.resources([&db]).expose_permit();
     let bypassed = limiter.resources([&db]).bypass(|_| true);
     for layer in [exposed, bypassed] {

@@ -113,7 +113,8 @@ fn the_largest_limit_works() {
 
 #[test]
 fn no_limit() {
-    let words = "resource \"db\" has no limit; set one with `.concurrency(n)`";
+    let words =
+        "resource \"db\" has no limit; set one with `.concurrency(n)`, or a rate with `.rate(..)`";
     mistake!(words, Resource::builder("db").build());
     let error = Resource::builder("db").try_build().expect_err("no limit");
     assert_eq!(error.to_string(), words);

@@ -7,6 +7,18 @@ use std::{ops::Deref, sync::Arc};
 pub(crate) struct Demand {
     pub(crate) resource: u32,
     pub(crate) units: u32,
+    /// Which of the resource's lanes; the queue says so on arrival. 0 where there are none.
+    pub(crate) lane: u32,
+}
+
+impl Demand {
+    pub(crate) const fn new(resource: u32, units: u32) -> Self {
+        Self {
+            resource,
+            units,
+            lane: 0,
+        }
+    }
 }
 
 /// Sets up to this size are stored inline, so that claiming them allocates nothing.
@@ -22,10 +34,7 @@ pub(crate) enum Demands {
 impl Demands {
     /// Collects demands; the caller has checked that no resource is repeated.
     pub(crate) fn collect(mut demands: impl Iterator<Item = Demand>) -> Self {
-        let mut few = [Demand {
-            resource: 0,
-            units: 0,
-        }; INLINE];
+        let mut few = [Demand::new(0, 0); INLINE];
         let mut len = 0;
         while let Some(demand) = demands.next() {
             if len == INLINE {
@@ -50,20 +59,31 @@ impl Demands {
         self
     }
 
-    /// The units asked of `resource`, 0 if none.
-    pub(crate) fn units_of(&self, resource: u32) -> u32 {
-        self.iter()
-            .find(|d| d.resource == resource)
-            .map_or(0, |d| d.units)
+    /// What is asked of `resource`.
+    pub(crate) fn of(&self, resource: u32) -> Option<&Demand> {
+        self.iter().find(|d| d.resource == resource)
     }
 
-    /// Whether both ask for the same resources, whatever the units.
-    pub(crate) fn same_resources(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self
-                .iter()
-                .zip(&**other)
-                .all(|(a, b)| a.resource == b.resource)
+    /// Whether both ask for the same resources in the same lanes, whatever the units.
+    pub(crate) fn same_flow(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Demand, &Demand)| a.resource == b.resource && a.lane == b.lane;
+        self.len() == other.len() && self.iter().zip(&**other).all(same)
+    }
+
+    /// Puts each demand into a lane.
+    pub(crate) fn set_lanes(&mut self, mut lane: impl FnMut(u32) -> u32) {
+        match self {
+            Self::Few(len, few) => few[..usize::from(*len)]
+                .iter_mut()
+                .for_each(|d| d.lane = lane(d.resource)),
+            Self::Many(many) => {
+                let in_lanes = many.iter().map(|d| Demand {
+                    lane: lane(d.resource),
+                    ..*d
+                });
+                *many = in_lanes.collect();
+            }
+        }
     }
 }
 

@@ -59,7 +59,18 @@ impl Usage {
 
     #[inline]
     pub(crate) const fn fits(self, units: u32) -> bool {
-        self.in_use() as u64 + units as u64 <= self.limit() as u64
+        self.fits_beside(0, units)
+    }
+
+    /// Whether `units` fit when `taken` are not to be had beside those in use.
+    #[inline]
+    pub(crate) const fn fits_beside(self, taken: u64, units: u32) -> bool {
+        self.in_use() as u64 + taken + units as u64 <= self.limit() as u64
+    }
+
+    /// With another limit; what is in use stays in use.
+    pub(crate) const fn with_limit(self, limit: u32) -> Self {
+        Self(self.0 & !(FIELD << LIMIT_SHIFT) | (limit as u64) << LIMIT_SHIFT)
     }
 
     /// With `units` more in use; the caller has checked that they fit.
@@ -90,6 +101,12 @@ pub(crate) trait Ledger {
     /// From now on only the queue grants units of `resource`.
     fn contend(&mut self, resource: u32);
 
-    /// This many requests are queued at `resource`. With 0 of them, anybody may take units again.
+    /// The limit of `resource` is another one from now on.
+    fn set_limit(&mut self, resource: u32, limit: u32);
+
+    /// From now on anybody may take units of `resource` again.
+    fn calm(&mut self, resource: u32);
+
+    /// This many requests are queued at `resource`.
     fn waiting(&mut self, resource: u32, waiters: usize);
 }

@@ -10,21 +10,30 @@
 //! * [`Meter`]: what was spent under a [`RateRule`], and when there is room for more.
 //! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
 
-mod deadlines;
 mod demand;
+mod drain;
+mod flow;
+mod lanes;
 mod ledger;
+mod line;
+mod order;
+mod overload;
+mod policy;
 mod queue;
-#[allow(dead_code)]
+mod rank;
 mod rate;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
+mod timeline;
 mod waiters;
 
 pub(crate) use demand::{Demand, Demands};
+pub(crate) use lanes::{LaneId, LaneRule, LaneRules, Sharing};
 pub(crate) use ledger::{Ledger, Usage};
-pub(crate) use queue::{Answer, Arrival, Queue, Verdict};
-#[allow(unused_imports)]
-pub(crate) use rate::{Meter, RateRule, Shape};
+pub(crate) use line::{Beneficiary, By, LineRules, ReserveRule};
+pub(crate) use overload::OverloadRule;
+pub(crate) use queue::{Answer, Arrival, Claims, LineSpec, NewRule, Queue, Verdict};
+pub(crate) use rate::{RateRule, Shape};
 pub(crate) use waiters::Ticket;
 
 /// A point in time or a span, in nanoseconds since the limiter was built. Lasts 584 years.

@@ -1,11 +1,17 @@
-//! The waiters and the order among them.
+//! The waiters, and what happens to them.
+
+use std::collections::VecDeque;
 
 use slab::Slab;
 
 use super::{
-    Demands, Ledger, Nanos,
-    deadlines::Deadlines,
-    waiters::{Among, List, Ticket, Waiter, Waiters},
+    Beneficiary, By, Demands, LaneId, LaneRule, Ledger, LineRules, Nanos, RateRule,
+    flow::Flow,
+    line::Line,
+    order::Asker,
+    rank::{DEFAULT_PRIORITY, Head, Rank},
+    timeline::Timeline,
+    waiters::{Links, Ticket, Waiter, Waiters},
 };
 
 /// What became of a waiter.
@@ -14,7 +20,11 @@ pub(crate) enum Verdict {
     /// Its demands are taken in the ledger, in its name.
     Granted,
     /// Its deadline passed; `short` is a resource it was waiting for.
-    TimedOut { short: u32 },
+    TimedOut { short: u32, by_rate: bool },
+    /// It gave way, to a higher priority or in an overload, at this resource.
+    Shed { resource: u32 },
+    /// The queue was closed.
+    Closed,
 }
 
 /// A request that arrives at the queue.
@@ -24,8 +34,38 @@ pub(crate) struct Arrival<T> {
     pub(crate) payload: T,
     pub(crate) demands: Demands,
     pub(crate) deadline: Nanos,
+    pub(crate) claims: Claims,
     /// Instead of each resource's own bound on the length of its queue.
     pub(crate) max_waiting: Option<usize>,
+}
+
+/// A rule that can be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NewRule {
+    Rate(By, RateRule),
+    Lane(LaneId, LaneRule),
+    Reserve(Beneficiary, u32),
+}
+
+/// What a request says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claims {
+    pub(crate) priority: u8,
+    pub(crate) lane: Option<LaneId>,
+    pub(crate) load: u64,
+    /// Turn it away at once if those before it will keep it past its deadline.
+    pub(crate) or_never: bool,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            priority: DEFAULT_PRIORITY,
+            lane: None,
+            load: 1,
+            or_never: false,
+        }
+    }
 }
 
 /// What the queue says to an arrival.
@@ -34,14 +74,17 @@ pub(crate) enum Answer {
     /// Its demands are taken in the ledger.
     Granted,
     Queued(Ticket),
-    /// Its set does not fit and it has no time to wait; it lacks `short`.
+    /// Its set does not fit and it has no time to wait; it lacks `short`, perhaps of a rate.
     NoTime {
         short: u32,
+        by_rate: bool,
     },
     /// Its set does not fit and the queue at `resource` is at its bound.
     Full {
         resource: u32,
     },
+    /// The queue was closed.
+    Closed,
 }
 
 /// How often a waiter may be overtaken by turns, before its units are set aside.
@@ -50,10 +93,13 @@ pub(crate) const PATIENCE: u32 = 16;
 /// Waiters for sets of resources, and who of them goes next.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
-/// 2. Waiters that ask for the same resources form a *class* and are served first come, first served.
-///    The first of each class contends; those behind it do not.
-/// 3. A contender that lacks room at a resource is *short* there, and everyone later waits behind it
-///    at that resource. So narrow claims do not starve a wide one.
+/// 2. Waiters that ask for the same resources in the same lanes form a *flow*, in which the higher
+///    priority goes first, and among equals the earlier. The first of each flow contends; those behind
+///    it do not. Who has waited for the *credit* is not overtaken by priority any more.
+/// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their first
+///    waiters. A contender that lacks room is *short* there, and everyone later waits behind it at that
+///    resource. So narrow claims do not starve a wide one. Only what is reserved for a request it
+///    can have past others, and who is kept by the cap of its lane alone keeps no other lane.
 /// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a request
 ///    by one that waits for something else.
 /// 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` while others use
@@ -62,141 +108,207 @@ pub(crate) const PATIENCE: u32 = 16;
 ///    requests get only what is left beside them. Whoever lacks the same resource all along is never
 ///    overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
 ///
-/// What a verdict costs does not depend on the number of waiters, only on the number of classes, which
-/// is that of the different resource sets that wait at the same time: it is constant where one set waits,
-/// and at most quadratic in the number of sets that share resources.
+/// What a verdict costs does not depend on the number of waiters, and on the number of lanes only by
+/// its logarithm. Where different sets wait at the same time, it is at most quadratic in the number of
+/// sets that share resources.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    waiters: Waiters<T>,
-    classes: Slab<List>,
-    lines: Vec<Line>,
-    deadlines: Deadlines,
+    pub(super) waiters: Waiters<T>,
+    pub(super) flows: Slab<Flow>,
+    pub(super) lines: Vec<Line>,
+    pub(super) timeline: Timeline,
     /// The resources at which something may have become possible.
-    dirty: Vec<u32>,
-    next_seq: u64,
+    pub(super) dirty: Vec<u32>,
+    /// Verdicts that wait to be collected.
+    decided: VecDeque<(T, Verdict)>,
+    pub(super) next_seq: u64,
+    /// For how long a waiter can be overtaken by priority.
+    credit: Nanos,
+    /// How many waiters have another priority than the default.
+    uncommon: usize,
+    /// Whether some resource has more to it than its limit.
+    has_rules: bool,
+    is_closed: bool,
+    /// Whether every return is to be seen.
+    is_watched: bool,
 }
 
-/// What waits at one resource.
-#[derive(Debug)]
-struct Line {
-    /// The first waiter of each class that asks for the resource, in order of arrival.
-    heads: Vec<Head>,
-    waiting: usize,
-    max_waiting: usize,
-    dirty: bool,
-}
-
-impl Line {
-    /// Puts the next of its class, which arrived later, in the place of a head.
-    fn succeed(&mut self, key: u32, successor: Option<Head>) {
-        let gone = self.heads.iter().position(|head| head.key == key);
-        let gone = gone.expect("the head stands in every line of its class");
-        match successor {
-            None => drop(self.heads.remove(gone)),
-            Some(successor) => {
-                let later = &self.heads[gone + 1..];
-                let earlier = later.partition_point(|head| *head < successor);
-                self.heads[gone] = successor;
-                self.heads[gone..=gone + earlier].rotate_left(1);
-            }
-        }
-    }
-}
-
-/// Ordered by arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    seq: u64,
-    key: u32,
+/// One resource as the queue knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct LineSpec {
+    pub(crate) max_waiting: usize,
+    pub(crate) limit: u32,
+    pub(crate) rules: LineRules,
 }
 
 impl<T> Queue<T> {
-    /// A queue for as many resources as there are bounds on the number of their waiters.
-    pub(crate) fn new(max_waiting: impl IntoIterator<Item = usize>) -> Self {
-        let lines: Vec<Line> = max_waiting
+    pub(crate) fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Nanos) -> Self {
+        let lines: Vec<Line> = specs
             .into_iter()
-            .map(|max_waiting| Line {
-                heads: Vec::new(),
-                waiting: 0,
-                max_waiting,
-                dirty: false,
-            })
+            .map(|spec| Line::new(spec.max_waiting, spec.limit, &spec.rules))
             .collect();
         Self {
             waiters: Waiters::new(),
-            classes: Slab::new(),
+            flows: Slab::new(),
             dirty: Vec::with_capacity(lines.len()),
+            has_rules: lines.iter().any(|line| line.rules.is_some()),
             lines,
-            deadlines: Deadlines::new(),
+            timeline: Timeline::new(),
+            decided: VecDeque::new(),
             next_seq: 0,
+            credit,
+            uncommon: 0,
+            is_closed: false,
+            is_watched: false,
         }
     }
 
-    /// Grants, queues or refuses an arrival; what is not queued comes back.
+    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
     pub(crate) fn arrive(
         &mut self,
         now: Nanos,
-        arrival: Arrival<T>,
+        mut arrival: Arrival<T>,
         ledger: &mut impl Ledger,
     ) -> (Answer, Option<Arrival<T>>) {
+        if self.is_closed {
+            return (Answer::Closed, Some(arrival));
+        }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
-        let Arrival {
-            demands, deadline, ..
-        } = &arrival;
-        let deadline = *deadline;
-        let seq = self.next_seq;
-        let class = self.class_of(demands);
-        // Behind others of its class it waits in any case; the reason is looked up where it matters.
-        let short = match class {
-            Some(_) if deadline > now => Some(demands[0].resource),
-            Some(_) => self
-                .short(seq, demands, ledger)
-                .or(Some(demands[0].resource)),
-            None => self.short(seq, demands, ledger),
-        };
-        let refusal = match short {
-            None if deadline < now => Some(Answer::NoTime {
-                short: demands[0].resource,
-            }),
-            None => {
-                self.take(seq, demands, ledger);
-                Some(Answer::Granted)
+        if self.has_rules {
+            self.join_lanes(&mut arrival);
+            for demand in &*arrival.demands {
+                self.tend(demand.resource, now, ledger);
             }
-            Some(short) if deadline <= now => Some(Answer::NoTime { short }),
-            Some(_) => self.full(demands, arrival.max_waiting),
+        }
+        let flow = self.flow_of(&arrival.demands);
+        let newest_first = match flow {
+            Some(flow) => self.flows[flow as usize].newest_first,
+            None => self.is_standing(&arrival.demands),
         };
-        if let Some(answer) = refusal {
-            self.publish(demands, ledger);
-            return (answer, Some(arrival));
+        let Claims { priority, load, .. } = arrival.claims;
+        let seq = self.next_seq;
+        let asker = Asker {
+            demands: &arrival.demands,
+            rank: Rank::new(priority, seq, newest_first),
+            seq,
+            priority,
+            load,
+        };
+        let first = flow.and_then(|flow| self.flows[flow as usize].head);
+        let short = match first {
+            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
+            Some(first) if first.rank < asker.rank => match arrival.deadline > now {
+                true => Some(arrival.demands[0].resource),
+                false => self
+                    .short(&asker, now, ledger)
+                    .or(Some(arrival.demands[0].resource)),
+            },
+            _ => self.short(&asker, now, ledger),
+        };
+        let answer = match short {
+            None if arrival.deadline < now => Answer::NoTime {
+                short: arrival.demands[0].resource,
+                by_rate: false,
+            },
+            None => {
+                self.take(&asker, now, ledger);
+                Answer::Granted
+            }
+            Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
+                let by_rate = self.is_kept_by_rate(short, load, now);
+                Answer::NoTime { short, by_rate }
+            }
+            Some(_) => match self.make_place(&arrival, ledger) {
+                Err(resource) => Answer::Full { resource },
+                Ok(()) => {
+                    let ticket = self.enqueue(now, arrival, flow, newest_first, ledger);
+                    return (Answer::Queued(ticket), None);
+                }
+            },
+        };
+        if answer != Answer::Granted {
+            self.leave_lanes(&arrival.demands);
         }
-
-        for demand in &**demands {
-            let line = &mut self.lines[demand.resource as usize];
-            line.waiting += 1;
-            ledger.waiting(demand.resource, line.waiting);
-        }
-        self.next_seq += 1;
-        let class = class.unwrap_or_else(|| self.classes.insert(List::EMPTY) as u32);
-        let waiter = Waiter::new(arrival.payload, arrival.demands, seq, deadline, class);
-        let ticket = self.waiters.insert(waiter);
-        let list = &mut self.classes[class as usize];
-        let is_head = list.head().is_none();
-        self.waiters.link_last(list, Among::Class, ticket.key);
-        if is_head {
-            self.enter_heads(ticket.key);
-        }
-        self.deadlines.push(&mut self.waiters, ticket.key);
-        (Answer::Queued(ticket), None)
+        self.publish(&arrival.demands, ledger);
+        (answer, Some(arrival))
     }
 
-    /// Units of `resource` were released, or its limit was raised.
+    fn enqueue(
+        &mut self,
+        now: Nanos,
+        arrival: Arrival<T>,
+        flow: Option<u32>,
+        newest_first: bool,
+        ledger: &mut impl Ledger,
+    ) -> Ticket {
+        let flow = flow.unwrap_or_else(|| self.flows.insert(Flow::new(newest_first)) as u32);
+        let claims = arrival.claims;
+        let ticket = self.waiters.insert(Waiter {
+            payload: arrival.payload,
+            demands: arrival.demands,
+            seq: self.next_seq,
+            arrived: now,
+            deadline: arrival.deadline,
+            load: claims.load,
+            priority: claims.priority,
+            aged: false,
+            flow,
+            turns: 0,
+            lacked: u64::MAX,
+            links: [Links::NONE; 2],
+        });
+        self.next_seq += 1;
+        self.uncommon += usize::from(claims.priority != DEFAULT_PRIORITY);
+        self.timeline.push(&mut self.waiters, ticket.key);
+        self.flows[flow as usize].push(&mut self.waiters, ticket.key);
+        let waiter = &self.waiters[ticket.key];
+        for demand in &*waiter.demands {
+            let line = &mut self.lines[demand.resource as usize];
+            if line.waiting == 0 {
+                line.drain.start(now);
+            }
+            line.enlist(ticket.key, waiter);
+            ledger.waiting(demand.resource, line.waiting);
+            if let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) {
+                overload.push(now, ticket, &self.waiters);
+            }
+        }
+        self.renew_head(flow, ticket.key);
+        ticket
+    }
+
+    /// Units of `resource` were returned, or its rules have changed.
     pub(crate) fn freed(&mut self, resource: u32) {
         let line = &mut self.lines[resource as usize];
-        if !line.dirty && !line.heads.is_empty() {
-            line.dirty = true;
+        if !line.is_dirty && line.has_contenders() {
+            line.is_dirty = true;
             self.dirty.push(resource);
+        }
+    }
+
+    /// A set was returned that was granted to a request of this priority.
+    pub(crate) fn returned(&mut self, demands: &Demands, priority: u8) {
+        for demand in &**demands {
+            self.lines[demand.resource as usize].give_back(demand, priority);
+            self.freed(demand.resource);
+        }
+    }
+
+    /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with nothing
+    /// at all if that is `None`.
+    pub(crate) fn settle_load(
+        &mut self,
+        now: Nanos,
+        demands: &Demands,
+        at: Nanos,
+        load: u64,
+        actual: Option<u64>,
+    ) {
+        for demand in &**demands {
+            self.lines[demand.resource as usize].settle(now, at, load, actual);
+            self.freed(demand.resource);
         }
     }
 
@@ -206,13 +318,50 @@ impl<T> Queue<T> {
             return None;
         }
         let waiter = self.remove(ticket.key);
+        self.leave_lanes(&waiter.demands);
         self.publish(&waiter.demands, ledger);
         Some(waiter.payload)
     }
 
+    /// Everybody who waits is turned away, and everybody who comes.
+    pub(crate) fn close(&mut self, ledger: &mut impl Ledger) {
+        self.is_closed = true;
+        for resource in 0..self.lines.len() as u32 {
+            ledger.contend(resource);
+        }
+        while let Some(key) = self.timeline.first() {
+            self.decide(key, Verdict::Closed, ledger);
+        }
+    }
+
+    /// From now on every return is to be seen, or only those that somebody waits for.
+    pub(crate) fn watch(&mut self, watch: bool, ledger: &mut impl Ledger) {
+        self.is_watched = watch;
+        for resource in 0..self.lines.len() as u32 {
+            let line = &self.lines[resource as usize];
+            if watch {
+                ledger.contend(resource);
+            } else if line.waiting == 0 && line.rules.is_none() && !self.is_closed {
+                ledger.calm(resource);
+            }
+        }
+    }
+
+    /// Another limit for `resource`. Lowering it takes nothing from anybody; at 0 nobody is let in.
+    pub(crate) fn set_limit(&mut self, resource: u32, limit: u32, ledger: &mut impl Ledger) {
+        if ledger.usage(resource).limit() == limit {
+            return;
+        }
+        ledger.set_limit(resource, limit);
+        if let Some(lanes) = self.lines[resource as usize].lanes_mut() {
+            lanes.set_limit(limit);
+        }
+        self.freed(resource);
+    }
+
     /// Whether [`next_verdict`](Self::next_verdict) has something to look at.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.decided.is_empty()
     }
 
     /// The next waiter that can go, or that should have gone but is out of time. Called until there
@@ -222,48 +371,36 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
-        let Head { seq, key } = self.first_candidate(now, ledger)?;
+        if self.has_rules {
+            for position in (0..self.dirty.len()).rev() {
+                self.tend(self.dirty[position], now, ledger);
+            }
+        }
+        if let Some(decided) = self.decided.pop_front() {
+            return Some(decided);
+        }
+        if self.uncommon > 0 {
+            self.age(now);
+        }
+        let Head { rank, key } = self.first_candidate(now, ledger)?;
         if self.waiters[key].deadline < now {
-            return Some(self.time_out(key, ledger));
+            return Some(self.time_out(key, now, ledger));
         }
         let waiter = self.remove(key);
-        self.take(seq, &waiter.demands, ledger);
+        let asker = Asker {
+            demands: &waiter.demands,
+            rank,
+            seq: waiter.seq,
+            priority: waiter.priority,
+            load: waiter.load,
+        };
+        self.take(&asker, now, ledger);
+        for demand in &*waiter.demands {
+            self.lines[demand.resource as usize].drain.count(now);
+        }
         self.publish(&waiter.demands, ledger);
         self.wipe_dry(ledger);
         Some((waiter.payload, Verdict::Granted))
-    }
-
-    /// The first to arrive of those who can go.
-    fn first_candidate(&mut self, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
-        let mut first: Option<Head> = None;
-        let mut position = 0;
-        while let Some(&resource) = self.dirty.get(position) {
-            match self.candidate(resource, now, ledger) {
-                Some(head) => {
-                    first = Some(first.map_or(head, |first| first.min(head)));
-                    position += 1;
-                }
-                None => self.wipe(position),
-            }
-        }
-        first
-    }
-
-    /// Nothing is possible any more where no unit is left: that need not be found out in another round.
-    fn wipe_dry(&mut self, ledger: &impl Ledger) {
-        let mut position = 0;
-        while let Some(&resource) = self.dirty.get(position) {
-            if ledger.usage(resource).fits(1) {
-                position += 1;
-            } else {
-                self.wipe(position);
-            }
-        }
-    }
-
-    fn wipe(&mut self, position: usize) {
-        let resource = self.dirty.swap_remove(position);
-        self.lines[resource as usize].dirty = false;
     }
 
     /// The next waiter whose deadline has come.
@@ -272,20 +409,35 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
-        let (deadline, key) = self.deadlines.next(&self.waiters)?;
-        (deadline <= now).then(|| self.time_out(key, ledger))
+        let (deadline, key) = self.timeline.next_deadline(&self.waiters)?;
+        (deadline <= now).then(|| self.time_out(key, now, ledger))
     }
 
-    /// Whether the deadline of some waiter has come.
+    /// Whether the deadline of some waiter has come, or the time at which a rate lets one go.
     pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
-        self.next_deadline().is_some_and(|deadline| deadline <= now)
+        if self.has_rules {
+            for resource in 0..self.lines.len() as u32 {
+                if self.lines[resource as usize].rate_is_due(now) {
+                    self.freed(resource);
+                }
+            }
+        }
+        self.is_dirty()
+            || self
+                .timeline
+                .next_deadline(&self.waiters)
+                .is_some_and(|(deadline, _)| deadline <= now)
     }
 
-    /// The earliest deadline of all waiters.
-    pub(crate) fn next_deadline(&mut self) -> Option<Nanos> {
-        self.deadlines
-            .next(&self.waiters)
-            .map(|(deadline, _)| deadline)
+    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go.
+    pub(crate) fn next_event(&mut self) -> Option<Nanos> {
+        let deadline = self.timeline.next_deadline(&self.waiters);
+        let deadline = deadline.map(|(deadline, _)| deadline);
+        if !self.has_rules {
+            return deadline;
+        }
+        let retries = self.lines.iter().filter(|line| line.has_contenders());
+        retries.filter_map(Line::retry_at).chain(deadline).min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
@@ -298,175 +450,138 @@ impl<T> Queue<T> {
         self.waiters.iter().map(|waiter| &waiter.payload)
     }
 
-    /// How many requests are queued at `resource`.
-    pub(crate) fn waiting(&self, resource: u32) -> usize {
-        self.lines[resource as usize].waiting
+    /// Whether all who wait have the default priority.
+    pub(super) fn all_alike(&self) -> bool {
+        self.uncommon == 0
     }
 
-    #[cfg(all(test, not(tcl_loom)))]
-    pub(super) fn deadlines_kept(&self) -> usize {
-        self.deadlines.kept_out_of_order()
+    /// Whether some resource has more to it than its limit.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.has_rules
     }
 
-    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one that
-    /// is short there: nobody later can go.
-    fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
-        for &head in &self.lines[resource as usize].heads {
-            let Waiter {
-                demands, deadline, ..
-            } = &self.waiters[head.key];
-            if *deadline < now {
-                return Some(head);
-            }
-            match self.short(head.seq, demands, ledger) {
-                None => return Some(head),
-                Some(short) if short == resource => return None,
-                Some(_) => {
-                    let units = demands.units_of(resource);
-                    if !self.has_room(resource, head.seq, units, ledger) {
-                        return None;
-                    }
-                }
-            }
-        }
-        None
+    /// When a request that was turned away at `resource` should come back: once the queue has drained,
+    /// at the pace at which it does. Not all at the same time.
+    pub(crate) fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Nanos> {
+        let line = &mut self.lines[resource as usize];
+        let rate = line.retry_at().and_then(|at| at.checked_sub(now));
+        let waiting = line.waiting.max(1);
+        line.drain.hint(waiting, now).max(rate)
     }
 
-    /// The first resource at which a request that arrived as number `seq` lacks room.
-    fn short(&self, seq: u64, demands: &Demands, ledger: &impl Ledger) -> Option<u32> {
-        demands
-            .iter()
-            .find(|d| !self.has_room(d.resource, seq, d.units, ledger))
-            .map(|d| d.resource)
+    /// The demands of a waiter, in the lanes that it got.
+    pub(crate) fn demands(&self, ticket: Ticket) -> Option<&Demands> {
+        let waiter = self.waiters.contains(ticket);
+        waiter.then(|| &self.waiters[ticket.key].demands)
     }
 
-    /// Whether `units` of `resource` are there for a request that arrived as number `seq`: beside what
-    /// is in use, behind nobody who is short, and beside what is set aside.
-    fn has_room(&self, resource: u32, seq: u64, units: u32, ledger: &impl Ledger) -> bool {
-        let usage = ledger.usage(resource);
-        let limit = u64::from(usage.limit());
-        let mut taken = u64::from(usage.in_use());
-        for earlier in self.contenders_before(resource, seq) {
-            let wanted = u64::from(earlier.demands.units_of(resource));
-            if taken + wanted > limit {
-                return false;
-            }
-            if earlier.turns >= PATIENCE {
-                taken += wanted;
-            }
-        }
-        taken + u64::from(units) <= limit
+    /// Another rule for `resource` in the place of the one of its kind; `false` if it has none.
+    pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
+        let line = &mut self.lines[resource as usize];
+        let found = match rule {
+            NewRule::Rate(by, rule) => line.set_rate(now, by, rule),
+            NewRule::Lane(id, rule) => match line.lanes_mut() {
+                Some(lanes) => lanes.set_rule(id, rule),
+                None => false,
+            },
+            NewRule::Reserve(beneficiary, units) => line.set_reserve(beneficiary, units),
+        };
+        self.freed(resource);
+        found
     }
 
-    fn contenders_before(&self, resource: u32, seq: u64) -> impl Iterator<Item = &Waiter<T>> {
-        self.lines[resource as usize]
-            .heads
-            .iter()
-            .take_while(move |head| head.seq < seq)
-            .map(|head| &self.waiters[head.key])
-    }
-
-    /// Takes the demands of the request that arrived as number `seq`; whoever came before it and
-    /// wants one of the same resources was overtaken.
-    #[inline]
-    fn take(&mut self, seq: u64, demands: &Demands, ledger: &mut impl Ledger) {
-        for demand in &**demands {
-            for position in 0.. {
-                let line = &self.lines[demand.resource as usize];
-                let Some(head) = line.heads.get(position).filter(|head| head.seq < seq) else {
-                    break;
-                };
-                let key = head.key;
-                let lacked = self.lacked(key, ledger);
-                self.waiters[key].overtake(lacked);
-            }
-        }
-        for demand in &**demands {
-            ledger.take(demand.resource, demand.units);
-        }
-    }
-
-    /// The resources at which a waiter is short, as bits by position among its demands; those of a
-    /// set of more than 64 share bits.
-    fn lacked(&self, key: u32, ledger: &impl Ledger) -> u64 {
-        let waiter = &self.waiters[key];
-        let bits = waiter.demands.iter().enumerate().map(|(position, d)| {
-            let short = !self.has_room(d.resource, waiter.seq, d.units, ledger);
-            u64::from(short) << (position % 64)
-        });
-        bits.fold(0, |all, bit| all | bit)
-    }
-
-    fn time_out(&mut self, key: u32, ledger: &mut impl Ledger) -> (T, Verdict) {
-        let waiter = &self.waiters[key];
+    fn time_out(&mut self, key: u32, now: Nanos, ledger: &mut impl Ledger) -> (T, Verdict) {
         let short = self
-            .short(waiter.seq, &waiter.demands, ledger)
-            .unwrap_or(waiter.demands[0].resource);
+            .short(&self.asker(key), now, ledger)
+            .unwrap_or(self.waiters[key].demands[0].resource);
+        let by_rate = self.is_kept_by_rate(short, self.waiters[key].load, now);
         let waiter = self.remove(key);
+        self.leave_lanes(&waiter.demands);
         self.publish(&waiter.demands, ledger);
-        (waiter.payload, Verdict::TimedOut { short })
+        (waiter.payload, Verdict::TimedOut { short, by_rate })
     }
 
-    /// The bound that an arrival would exceed.
-    fn full(&self, demands: &Demands, max_waiting: Option<usize>) -> Option<Answer> {
-        demands
-            .iter()
-            .map(|d| (d.resource, &self.lines[d.resource as usize]))
-            .find(|(_, line)| line.waiting >= max_waiting.unwrap_or(line.max_waiting))
-            .map(|(resource, _)| Answer::Full { resource })
+    /// Whether it is a rate that keeps a request of this load at `resource`.
+    fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
+        self.has_rules && self.lines[resource as usize].is_kept_by_rate(load, now)
     }
 
-    /// The class of those that wait for the same resources, if anybody does.
-    fn class_of(&self, demands: &Demands) -> Option<u32> {
-        self.lines[demands[0].resource as usize]
-            .heads
-            .iter()
-            .map(|head| &self.waiters[head.key])
-            .find(|head| head.demands.same_resources(demands))
-            .map(|head| head.class)
+    /// A verdict for a waiter in whose turn nothing else is to be done.
+    pub(super) fn decide(&mut self, key: u32, verdict: Verdict, ledger: &mut impl Ledger) {
+        let waiter = self.remove(key);
+        self.leave_lanes(&waiter.demands);
+        self.publish(&waiter.demands, ledger);
+        self.decided.push_back((waiter.payload, verdict));
+    }
+
+    /// Those who have waited for the credit are not overtaken any more.
+    fn age(&mut self, now: Nanos) {
+        let Some(time) = now.checked_sub(self.credit) else {
+            return;
+        };
+        while let Some(key) = self.timeline.age(&mut self.waiters, time) {
+            self.renew_head(self.waiters[key].flow, key);
+        }
     }
 
     /// Takes a waiter out; whoever it stood in front of may go now.
     fn remove(&mut self, key: u32) -> Waiter<T> {
-        self.deadlines.forget(&mut self.waiters, key);
-        let class = self.waiters[key].class;
-        let list = &mut self.classes[class as usize];
-        let was_head = list.head() == Some(key);
-        self.waiters.unlink(list, Among::Class, key);
-        let waiter = self.waiters.remove(key);
-        if was_head {
-            let successor = list.head().map(|key| Head {
-                seq: self.waiters[key].seq,
-                key,
-            });
-            if successor.is_none() {
-                self.classes.remove(class as usize);
-            }
-            for demand in &*waiter.demands {
-                self.lines[demand.resource as usize].succeed(key, successor);
-                self.freed(demand.resource);
-            }
-        }
-        for demand in &*waiter.demands {
-            self.lines[demand.resource as usize].waiting -= 1;
-        }
-        waiter
-    }
-
-    /// The waiter is the first of a new class, and the last to arrive.
-    fn enter_heads(&mut self, key: u32) {
+        self.timeline.forget(&mut self.waiters, key);
+        let flow = self.waiters[key].flow;
+        self.flows[flow as usize].unlink(&mut self.waiters, key);
         let waiter = &self.waiters[key];
-        let seq = waiter.seq;
+        self.uncommon -= usize::from(waiter.priority != DEFAULT_PRIORITY);
         for demand in &*waiter.demands {
+            self.lines[demand.resource as usize].strike_off(key, waiter);
+        }
+        self.renew_head(flow, key);
+        if self.flows[flow as usize].is_empty() {
+            self.flows.remove(flow as usize);
+        }
+        self.waiters.remove(key)
+    }
+
+    /// Who contends for a flow may have changed; `key` is one of its waiters, and knows its resources.
+    pub(super) fn renew_head(&mut self, flow: u32, key: u32) {
+        let flow = &mut self.flows[flow as usize];
+        let first = flow.first(&self.waiters);
+        if flow.head == first {
+            return;
+        }
+        let before = std::mem::replace(&mut flow.head, first);
+        let demands = &self.waiters[key].demands;
+        let is_set = demands.len() > 1;
+        for demand in &**demands {
             let line = &mut self.lines[demand.resource as usize];
-            line.heads.push(Head { seq, key });
+            line.replace(demand.lane, before, first, is_set);
+            if before.is_some() && !line.is_dirty {
+                line.is_dirty = true;
+                self.dirty.push(demand.resource);
+            }
         }
     }
 
-    /// Tells the ledger how many wait at these resources.
+    /// Tells the ledger how many wait at these resources, and whether anybody may take units there.
     fn publish(&self, demands: &Demands, ledger: &mut impl Ledger) {
         for demand in &**demands {
-            ledger.waiting(demand.resource, self.waiting(demand.resource));
+            let line = &self.lines[demand.resource as usize];
+            ledger.waiting(demand.resource, line.waiting);
+            if line.waiting == 0 && line.rules.is_none() && !self.is_closed && !self.is_watched {
+                ledger.calm(demand.resource);
+            }
         }
+    }
+
+    /// The flow of those who ask for the same, if anybody does.
+    fn flow_of(&self, demands: &Demands) -> Option<u32> {
+        // Where there are lanes, few flows share one.
+        let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
+        let demand = match self.has_rules {
+            true => demands.iter().find(in_lane).unwrap_or(&demands[0]),
+            false => &demands[0],
+        };
+        let peers = self.lines[demand.resource as usize].peers(demand.lane);
+        let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
+        peers.find(|w| w.demands.same_flow(demands)).map(|w| w.flow)
     }
 }

@@ -4,7 +4,20 @@
 use proptest::prelude::*;
 
 use super::queue::PATIENCE;
-use super::{Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Ticket, Usage, Verdict};
+use super::{
+    Answer, Arrival, Claims, Demand, Demands, Ledger, LineRules, LineSpec, Nanos, Queue, Ticket,
+    Usage, Verdict,
+};
+
+/// A queue for resources that have a limit and nothing else.
+fn queue<T>(limits: &[u32], max_waiting: usize) -> Queue<T> {
+    let specs = limits.iter().map(|&limit| LineSpec {
+        max_waiting,
+        limit,
+        rules: LineRules::default(),
+    });
+    Queue::new(specs, 1_000)
+}
 
 /// A ledger of plain values.
 #[derive(Clone, Debug)]
@@ -27,7 +40,14 @@ impl Ledger for Plain {
         *usage = usage.taking(units);
     }
 
+    fn set_limit(&mut self, resource: u32, limit: u32) {
+        let usage = &mut self.usages[resource as usize];
+        *usage = usage.with_limit(limit);
+    }
+
     fn contend(&mut self, _: u32) {}
+
+    fn calm(&mut self, _: u32) {}
 
     fn waiting(&mut self, resource: u32, waiters: usize) {
         self.waiting[resource as usize] = waiters;
@@ -216,7 +236,7 @@ fn a_set() -> impl Strategy<Value = Vec<Demand>> {
         [a, b, c, d]
             .into_iter()
             .filter(|&(resource, member, _)| member || resource == sure as u32)
-            .map(|(resource, _, units)| Demand { resource, units })
+            .map(|(resource, _, units)| Demand::new(resource, units))
             .collect()
     })
 }
@@ -244,7 +264,7 @@ struct Pair {
 impl Pair {
     fn new(max_waiting: usize) -> Self {
         Self {
-            queue: Queue::new(LIMITS.map(|_| max_waiting)),
+            queue: queue(&LIMITS, max_waiting),
             ledger: Plain::new(&LIMITS),
             model: Model {
                 limits: LIMITS.to_vec(),
@@ -290,6 +310,7 @@ impl Pair {
             payload: id,
             demands: Demands::collect(demands.iter().copied()),
             deadline,
+            claims: Claims::default(),
             max_waiting: None,
         };
         let waiter = ModelWaiter {
@@ -310,6 +331,7 @@ impl Pair {
                 Said::Queued
             }
             Answer::NoTime { .. } => Said::NoTime,
+            Answer::Closed => unreachable!("nobody closes it"),
             Answer::Full { .. } => Said::Full,
         };
         assert_eq!(said, expected, "the answer to arrival {id}");
@@ -381,7 +403,7 @@ impl Pair {
             "waiters without a holder to wait for"
         );
         assert_eq!(self.ledger.in_use(), 0);
-        assert_eq!(self.queue.next_deadline(), None);
+        assert_eq!(self.queue.next_event(), None);
     }
 }
 
@@ -409,7 +431,7 @@ proptest! {
     fn nobody_is_granted_past_the_deadline(
         ops in prop::collection::vec(an_op(), 100),
     ) {
-        let mut queue = Queue::new(LIMITS.map(|_| 1_000));
+        let mut queue = queue(&LIMITS, 1_000);
         let mut ledger = Plain::new(&LIMITS);
         let (mut now, mut held) = (0, Vec::new());
         for op in ops {
@@ -420,6 +442,7 @@ proptest! {
                         payload: (now + patience, demands.clone()),
                         demands: demands.clone(),
                         deadline: now + patience,
+                        claims: Claims::default(),
                         max_waiting: None,
                     };
                     if queue.arrive(now, arrival, &mut ledger).0 == Answer::Granted {
@@ -441,6 +464,7 @@ proptest! {
                         held.push(demands);
                     }
                     Verdict::TimedOut { .. } => prop_assert!(deadline < now),
+                    other => prop_assert!(false, "{other:?}"),
                 }
             }
         }
@@ -448,7 +472,7 @@ proptest! {
 }
 
 fn demand(resource: u32, units: u32) -> Demand {
-    Demand { resource, units }
+    Demand::new(resource, units)
 }
 
 /// Names and plain events for the examples below.
@@ -461,7 +485,7 @@ struct Scene {
 impl Scene {
     fn new(limits: &[u32]) -> Self {
         Self {
-            queue: Queue::new(limits.iter().map(|_| 1_000)),
+            queue: queue(limits, 1_000),
             ledger: Plain::new(limits),
             deadline: 100,
         }
@@ -472,6 +496,7 @@ impl Scene {
             payload: name,
             demands: Demands::collect(demands.iter().copied()),
             deadline: self.deadline,
+            claims: Claims::default(),
             max_waiting: None,
         };
         self.queue.arrive(0, arrival, &mut self.ledger).0
@@ -599,8 +624,8 @@ fn waiters_that_leave_do_not_pile_up_among_the_deadlines() {
         scene.queue.cancel(ticket, &mut scene.ledger);
     }
     assert!(
-        scene.queue.deadlines_kept() <= 128,
+        scene.queue.timeline.kept_out_of_order() <= 128,
         "{}",
-        scene.queue.deadlines_kept()
+        scene.queue.timeline.kept_out_of_order()
     );
 }

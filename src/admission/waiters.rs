@@ -20,51 +20,45 @@ pub(super) struct Waiter<T> {
     pub(super) demands: Demands,
     /// The order of arrival.
     pub(super) seq: u64,
+    pub(super) arrived: Nanos,
     pub(super) deadline: Nanos,
-    /// The class it queues in: those with the same resources.
-    pub(super) class: u32,
+    pub(super) load: u64,
+    pub(super) priority: u8,
+    /// Nobody may overtake it any more by priority.
+    pub(super) aged: bool,
+    pub(super) flow: u32,
     /// How often it was overtaken by turns.
     pub(super) turns: u32,
     /// What it lacked whenever it was overtaken in this turn.
-    lacked: u64,
-    links: [Links; 2],
+    pub(super) lacked: u64,
+    pub(super) links: [Links; 2],
 }
 
 /// Which list.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Among {
-    /// Those of its class.
-    Class,
+    /// Those of its flow and priority.
+    Level,
     /// All.
     All,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Links {
+pub(super) struct Links {
     prev: u32,
     next: u32,
 }
 
 const NONE: u32 = u32::MAX;
 
-impl<T> Waiter<T> {
-    pub(super) fn new(payload: T, demands: Demands, seq: u64, deadline: Nanos, class: u32) -> Self {
-        let unlinked = Links {
-            prev: NONE,
-            next: NONE,
-        };
-        Self {
-            payload,
-            demands,
-            seq,
-            deadline,
-            class,
-            turns: 0,
-            lacked: u64::MAX,
-            links: [unlinked; 2],
-        }
-    }
+impl Links {
+    pub(super) const NONE: Self = Self {
+        prev: NONE,
+        next: NONE,
+    };
+}
 
+impl<T> Waiter<T> {
     /// A later request is granted a resource that this one waits for, while it lacks others.
     pub(super) fn overtake(&mut self, lacked: u64) {
         self.lacked &= lacked;
@@ -90,6 +84,10 @@ impl List {
 
     pub(super) fn head(self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
+    }
+
+    pub(super) fn tail(self) -> Option<u32> {
+        (self.tail != NONE).then_some(self.tail)
     }
 }
 
@@ -151,6 +149,12 @@ impl<T> Waiters<T> {
             NONE => list.tail = prev,
             next => self.links(next, among).prev = prev,
         }
+    }
+
+    /// Who stands behind it.
+    pub(super) fn next(&self, key: u32, among: Among) -> Option<u32> {
+        let next = self[key].links[among as usize].next;
+        (next != NONE).then_some(next)
     }
 
     fn links(&mut self, key: u32, among: Among) -> &mut Links {

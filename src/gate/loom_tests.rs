@@ -16,7 +16,7 @@ use loom::{future::block_on, thread};
 
 use super::{Claimant, Entry, Gate, Wait, Waiter};
 use crate::{
-    admission::{Demand, Demands},
+    admission::{Claims, Demand, Demands},
     resource::Resource,
 };
 
@@ -54,7 +54,7 @@ impl Scene {
             .map(|(index, &limit)| Resource::new(format!("r{index}"), limit))
             .collect();
         Arc::new(Self {
-            gate: Arc::new(Gate::new(resources, 16)),
+            gate: Arc::new(Gate::new(resources, 16, Duration::from_secs(1))),
             inside: limits.iter().map(|_| AtomicUsize::new(0)).collect(),
         })
     }
@@ -69,13 +69,14 @@ impl Scene {
             demands: set.clone(),
         };
         let wait = Wait {
+            claims: Claims::default(),
             arrived: self.gate.now(),
             timeout: TIMEOUT,
             max_waiting: None,
             waker: Waker::noop(),
         };
         match Gate::enter(claim, wait) {
-            Entry::Granted(_) => Arrived::Granted,
+            Entry::Granted(..) => Arrived::Granted,
             Entry::Queued(waiter) => Arrived::Queued(waiter),
             Entry::Refused(..) => Arrived::TooLate,
         }
@@ -155,7 +156,7 @@ impl Arrived {
 }
 
 fn set<const N: usize>(demands: [(u32, u32); N]) -> Demands {
-    let demand = |(resource, units)| Demand { resource, units };
+    let demand = |(resource, units)| Demand::new(resource, units);
     Demands::collect(demands.into_iter().map(demand))
 }
 

@@ -6,6 +6,8 @@
 //! deadline has come. Wakers run after the lock is released, a few at a time.
 
 mod clock;
+mod grant;
+mod live;
 #[cfg(all(test, tcl_loom))]
 mod loom_tests;
 mod timer;
@@ -15,21 +17,27 @@ mod wakes;
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    admission::{Answer, Arrival, Demand, Ledger, Nanos, Queue, Ticket, Usage, Verdict},
+    adaptive::AdaptiveLimit,
+    admission::{
+        Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Ticket, Usage, Verdict,
+    },
     resource::{Resource, SharedUsage},
     sync::{Mutex, MutexGuard, lock},
 };
 use tokio::runtime;
 
 use clock::Clock;
+pub(crate) use grant::Grant;
 use timer::{Alarms, Rouse};
-pub(crate) use waiter::{Claimant, Refused, Waiter, Why};
+pub(crate) use waiter::{Claimant, Granted, Refused, Waiter, Why};
 use waiter::{Party, Slip};
 use wakes::Wakes;
 
 /// The resources of one limiter and those who wait for them: one lock domain.
 pub(crate) struct Gate {
     resources: Box<[Resource]>,
+    /// Whether some resource has more to it than its limit.
+    has_rules: bool,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -38,18 +46,24 @@ pub(crate) struct Gate {
 struct State {
     queue: Queue<Party>,
     alarms: Alarms,
+    /// By resource.
+    adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
+    /// Those who wait for nothing to be in use.
+    drains: Vec<Waker>,
 }
 
 /// What [`Gate::enter`] says.
 pub(crate) enum Entry<C: Claimant> {
-    /// The set is the claimant's, who has to see to its [`leave`](Gate::leave).
-    Granted(C),
+    /// The set is the claimant's, who has to see to its [`leave`](Gate::leave), or where there is
+    /// something to remember, to that grant's [`give_back`](Gate::give_back).
+    Granted(C, Option<Box<Grant>>),
     Queued(Waiter<C>),
     Refused(C, Refused),
 }
 
 /// How a request waits that was not let in at first sight.
 pub(crate) struct Wait<'a> {
+    pub(crate) claims: Claims,
     /// When it arrived, on the gate's clock.
     pub(crate) arrived: Nanos,
     pub(crate) timeout: Duration,
@@ -58,16 +72,26 @@ pub(crate) struct Wait<'a> {
 }
 
 impl Gate {
-    /// A gate to these resources, which the caller has registered in this order.
-    pub(crate) fn new(resources: Vec<Resource>, max_waiting: usize) -> Self {
-        let bounds = resources
-            .iter()
-            .map(|r| r.max_waiting().unwrap_or(max_waiting));
+    /// A gate to these resources, which the caller has registered in this order. A waiter can be
+    /// overtaken by priority for as long as the `credit`.
+    pub(crate) fn new(resources: Vec<Resource>, max_waiting: usize, credit: Duration) -> Self {
+        let specs = resources.iter().map(|resource| LineSpec {
+            max_waiting: resource.max_waiting().unwrap_or(max_waiting),
+            limit: resource.usage().load().limit(),
+            rules: resource.rules().clone(),
+        });
+        let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
+        for resource in resources.iter().filter(|r| !r.rules().is_plain()) {
+            resource.usage().contend(); // always by way of the queue
+        }
         Self {
             state: Mutex::new(State {
-                queue: Queue::new(bounds),
+                queue: Queue::new(specs, nanos(credit)),
                 alarms: Alarms::new(),
+                adaptive,
+                drains: Vec::new(),
             }),
+            has_rules: resources.iter().any(|r| !r.rules().is_plain()),
             resources: resources.into(),
             clock: Clock::start(),
         }
@@ -157,6 +181,7 @@ impl Gate {
             },
             demands: claimant.demands().clone(),
             deadline,
+            claims: wait.claims,
             max_waiting: wait.max_waiting,
         };
         let mut state = lock(&gate.state);
@@ -176,31 +201,62 @@ impl Gate {
                 (answer, unused) = arrive(&mut state, arrival);
             }
         }
-        let rouse = match answer {
-            Answer::Queued(_) => state.alarms.rouse(deadline),
-            _ => Rouse::Nobody,
+        let remembered = match (answer, &unused) {
+            _ if !gate.remembers(claimant.demands()) => None,
+            (Answer::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
+            (_, unused) => unused.as_ref().map(|arrival| arrival.demands.clone()),
         };
-        drop(state);
+        let (why, retry_after, rouse) = match answer {
+            Answer::Queued(_) => (None, None, state.alarms.rouse(deadline)),
+            Answer::Granted => (None, None, Rouse::Nobody),
+            refusal => {
+                let why = Why::from(refusal);
+                (
+                    Some(why),
+                    state.retry_after(why, wait.arrived),
+                    Rouse::Nobody,
+                )
+            }
+        };
+        if state.queue.is_dirty() || remembered.is_some() {
+            gate.settle(state, wait.arrived); // of those who gave way
+        } else {
+            drop(state);
+        }
         drop(unused); // after the lock: dropping a waker is somebody else's code
-        let why = match answer {
-            Answer::Queued(ticket) => {
+        let grant = remembered.map(|demands| Grant::new(demands, wait.claims, wait.arrived));
+        let why = match (answer, why) {
+            (Answer::Queued(ticket), _) => {
                 let gate = Arc::clone(gate);
-                let waiter = Waiter::new(claimant, slip, ticket, wait.arrived);
+                let waiter = Waiter::new(claimant, slip, ticket, grant, wait.arrived);
                 gate.carry_out(rouse);
                 return Entry::Queued(waiter);
             }
+            (_, Some(why)) => why,
             // Its first poll may have come late.
-            Answer::Granted if !wait.timeout.is_zero() && gate.clock.now() > deadline => {
-                gate.leave(claimant.demands());
+            _ if !wait.timeout.is_zero() && gate.clock.now() > deadline => {
+                match grant {
+                    Some(grant) => gate.refund(&grant),
+                    None => gate.leave(claimant.demands()),
+                }
                 let short = claimant.demands()[0].resource;
-                Why::Timeout { short }
+                let by_rate = false;
+                Why::Timeout { short, by_rate }
             }
-            Answer::Granted => return Entry::Granted(claimant),
-            Answer::NoTime { short } => Why::Timeout { short },
-            Answer::Full { resource } => Why::Full { resource },
+            _ => return Entry::Granted(claimant, grant),
         };
-        let waited = Duration::ZERO;
-        Entry::Refused(claimant, Refused { why, waited })
+        let refused = Refused {
+            why,
+            waited: Duration::ZERO,
+            retry_after,
+        };
+        Entry::Refused(claimant, refused)
+    }
+
+    /// Whether a grant of this set has to be remembered.
+    pub(crate) fn remembers(&self, demands: &[Demand]) -> bool {
+        let has_rules = |d: &Demand| !self.resources[d.resource as usize].rules().is_plain();
+        self.has_rules && demands.iter().any(has_rules)
     }
 
     /// The time, on the gate's clock.
@@ -236,12 +292,17 @@ impl Gate {
             while more && !wakes.is_full() {
                 match state.next_verdict(now, &mut self.ledger()) {
                     Some((party, verdict)) => {
-                        party.slip.write(verdict);
+                        let retry_after = state.retry_after_verdict(verdict, now);
+                        party.slip.write(verdict, now, retry_after);
                         wakes.add(party.waker);
                         more = state.queue.is_dirty() || state.queue.is_due(now);
                     }
                     None => more = false,
                 }
+            }
+            if !more {
+                state.look_again();
+                self.drained_now(&mut state, &mut wakes);
             }
             drop(state);
             wakes.wake();
@@ -262,7 +323,7 @@ impl Gate {
                 self.settle(state, now);
                 continue;
             }
-            let next = state.queue.next_deadline();
+            let next = state.queue.next_event();
             if let Some(runtime) = runtime {
                 state.alarms.set(runtime, next);
             }
@@ -277,8 +338,11 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        lock(&self.state).alarms.ring_all();
-        for resource in &self.resources {
+        let mut state = lock(&self.state);
+        state.alarms.ring_all();
+        for (resource, adaptive) in self.resources.iter().zip(&mut state.adaptive) {
+            resource.restore_adaptive(adaptive.take());
+            resource.usage().calm();
             resource.usage().unregister();
         }
     }
@@ -292,6 +356,33 @@ impl State {
             false => None,
         };
         verdict.or_else(|| self.queue.next_expired(now, ledger))
+    }
+
+    /// Where rates keep waiters, the timers have to look when they let them go.
+    fn look_again(&mut self) {
+        if self.queue.has_rules() {
+            if let Some(next) = self.queue.next_event() {
+                self.alarms.advance(next);
+            }
+        }
+    }
+
+    fn retry_after_verdict(&mut self, verdict: Verdict, now: Nanos) -> Option<Duration> {
+        match verdict {
+            Verdict::Granted | Verdict::Closed => None,
+            Verdict::TimedOut { short, .. } => self.retry_after_at(short, now),
+            Verdict::Shed { resource } => self.retry_after_at(resource, now),
+        }
+    }
+
+    fn retry_after(&mut self, why: Why, now: Nanos) -> Option<Duration> {
+        self.retry_after_at(why.resource()?, now)
+    }
+
+    fn retry_after_at(&mut self, resource: u32, now: Nanos) -> Option<Duration> {
+        self.queue
+            .retry_after(resource, now)
+            .map(Duration::from_nanos)
     }
 }
 
@@ -319,6 +410,14 @@ impl Ledger for Words<'_> {
 
     fn contend(&mut self, resource: u32) {
         self.of(resource).contend();
+    }
+
+    fn calm(&mut self, resource: u32) {
+        self.of(resource).calm();
+    }
+
+    fn set_limit(&mut self, resource: u32, limit: u32) {
+        self.of(resource).set_limit(limit);
     }
 
     fn waiting(&mut self, resource: u32, waiters: usize) {

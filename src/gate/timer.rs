@@ -74,6 +74,14 @@ impl Alarms {
         }
     }
 
+    /// Makes every timer look at `time` or before.
+    pub(super) fn advance(&mut self, time: Nanos) {
+        for alarm in self.0.iter_mut().filter(|alarm| alarm.at > time) {
+            alarm.at = time;
+            alarm.bell.notify_one();
+        }
+    }
+
     /// Makes every timer look now.
     pub(super) fn ring_all(&self) {
         for alarm in &self.0 {

@@ -7,24 +7,49 @@ use std::{
     time::Duration,
 };
 
-use super::Gate;
+use super::{Gate, Grant};
 use crate::{
-    admission::{Demands, Nanos, Ticket, Verdict},
+    admission::{Answer, Demands, Nanos, Ticket, Verdict},
     sync::{AtomicU64, Ordering, lock},
 };
 
 /// Why a request was not let in. The resources are indices in canonical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    Timeout { short: u32 },
+    Timeout { short: u32, by_rate: bool },
     Full { resource: u32 },
+    Shed { resource: u32 },
+    Closed,
 }
 
-/// A refusal, and how long the request had waited for it.
+impl Why {
+    /// Where it was turned away.
+    pub(crate) fn resource(self) -> Option<u32> {
+        match self {
+            Self::Timeout { short, .. } => Some(short),
+            Self::Full { resource } | Self::Shed { resource } => Some(resource),
+            Self::Closed => None,
+        }
+    }
+}
+
+impl From<Answer> for Why {
+    fn from(refusal: Answer) -> Self {
+        match refusal {
+            Answer::NoTime { short, by_rate } => Self::Timeout { short, by_rate },
+            Answer::Full { resource } => Self::Full { resource },
+            Answer::Closed => Self::Closed,
+            Answer::Granted | Answer::Queued(_) => unreachable!("no refusal"),
+        }
+    }
+}
+
+/// A refusal, how long the request had waited for it, and when to come back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused {
     pub(crate) why: Why,
     pub(crate) waited: Duration,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// On whose behalf a set is claimed.
@@ -32,6 +57,9 @@ pub(crate) trait Claimant {
     fn gate(&self) -> &Arc<Gate>;
     fn demands(&self) -> &Demands;
 }
+
+/// A claimant that was let in, and what there is to remember.
+pub(crate) type Granted<C> = (C, Option<Box<Grant>>);
 
 /// What a waiter leaves with the queue.
 pub(super) struct Party {
@@ -43,30 +71,67 @@ pub(super) struct Party {
 pub(super) struct Slip(AtomicU64);
 
 const BLANK: u64 = 0;
+
+/// The lowest bits say what; above them stands when it was granted, or which resource it was, by its
+/// index, and in how many milliseconds to come back.
+const TAG_BITS: u32 = 3;
 const GRANTED: u64 = 1;
 const TIMED_OUT: u64 = 2;
+const TIMED_OUT_BY_RATE: u64 = 3;
+const SHED: u64 = 4;
+const CLOSED: u64 = 5;
+const RETRY_BITS: u32 = 32 - TAG_BITS;
+
+/// What a [`Slip`] says.
+enum Note {
+    /// At this time.
+    Granted(Nanos),
+    Refused(Why, Option<Duration>),
+}
 
 impl Slip {
     pub(super) fn blank() -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(BLANK)))
     }
 
-    pub(super) fn write(&self, verdict: Verdict) {
+    pub(super) fn write(&self, verdict: Verdict, now: Nanos, retry_after: Option<Duration>) {
+        let refused = |tag: u64, resource: u32| {
+            let most = (1 << RETRY_BITS) - 1;
+            let retry = retry_after.map_or(0, |after| after.as_millis().clamp(1, most) as u64);
+            tag | retry << TAG_BITS | u64::from(resource) << 32
+        };
         let word = match verdict {
-            Verdict::Granted => GRANTED,
-            Verdict::TimedOut { short } => TIMED_OUT | u64::from(short) << 32,
+            Verdict::Granted => GRANTED | now << TAG_BITS,
+            Verdict::TimedOut { short, by_rate } => match by_rate {
+                false => refused(TIMED_OUT, short),
+                true => refused(TIMED_OUT_BY_RATE, short),
+            },
+            Verdict::Shed { resource } => refused(SHED, resource),
+            Verdict::Closed => CLOSED,
         };
         self.0.store(word, Ordering::Release);
     }
 
-    fn read(&self) -> Option<Verdict> {
-        match self.0.load(Ordering::Acquire) {
-            BLANK => None,
-            GRANTED => Some(Verdict::Granted),
-            timed_out => Some(Verdict::TimedOut {
-                short: (timed_out >> 32) as u32,
-            }),
-        }
+    fn is_blank(&self) -> bool {
+        self.0.load(Ordering::Acquire) == BLANK
+    }
+
+    fn read(&self) -> Option<Note> {
+        let word = self.0.load(Ordering::Acquire);
+        let resource = (word >> 32) as u32;
+        let why = match word & ((1 << TAG_BITS) - 1) {
+            BLANK => return None,
+            GRANTED => return Some(Note::Granted(word >> TAG_BITS)),
+            SHED => Why::Shed { resource },
+            CLOSED => Why::Closed,
+            timed_out => Why::Timeout {
+                short: resource,
+                by_rate: timed_out == TIMED_OUT_BY_RATE,
+            },
+        };
+        let retry = u64::from(word as u32) >> TAG_BITS;
+        let retry_after = (retry > 0).then(|| Duration::from_millis(retry));
+        Some(Note::Refused(why, retry_after))
     }
 }
 
@@ -76,46 +141,62 @@ pub(crate) struct Waiter<C: Claimant> {
     claimant: Option<C>,
     slip: Arc<Slip>,
     ticket: Ticket,
+    /// What will have to be remembered of its grant.
+    grant: Option<Box<Grant>>,
     arrived: Nanos,
 }
 
 impl<C: Claimant> Waiter<C> {
-    pub(super) fn new(claimant: C, slip: Arc<Slip>, ticket: Ticket, arrived: Nanos) -> Self {
+    pub(super) fn new(
+        claimant: C,
+        slip: Arc<Slip>,
+        ticket: Ticket,
+        grant: Option<Box<Grant>>,
+        arrived: Nanos,
+    ) -> Self {
         Self {
             claimant: Some(claimant),
             slip,
             ticket,
+            grant,
             arrived,
         }
     }
 
     /// Waits for the verdict, and gives the claimant back with it. After `Ok` the set is the
-    /// caller's, who has to see to its [`leave`](Gate::leave).
+    /// caller's, who has to see to its [`leave`](Gate::leave) or [`give_back`](Gate::give_back).
     ///
     /// # Panics
     ///
     /// If polled after it was ready.
     #[inline]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<C, (C, Refused)>> {
-        let Some(verdict) = self.slip.read().or_else(|| self.keep_waiting(cx.waker())) else {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Granted<C>, (C, Refused)>> {
+        let Some(note) = self.slip.read().or_else(|| self.keep_waiting(cx.waker())) else {
             return Poll::Pending;
         };
         let claimant = self.claimant.take().expect("present until collected");
-        Poll::Ready(match verdict {
-            Verdict::Granted => Ok(claimant),
-            Verdict::TimedOut { short } => {
+        Poll::Ready(match note {
+            Note::Granted(at) => Ok((claimant, self.grant_of(at))),
+            Note::Refused(why, retry_after) => {
                 let refused = Refused {
-                    why: Why::Timeout { short },
+                    why,
                     waited: claimant.gate().since(self.arrived),
+                    retry_after,
                 };
                 Err((claimant, refused))
             }
         })
     }
 
+    fn grant_of(&mut self, at: Nanos) -> Option<Box<Grant>> {
+        let mut grant = self.grant.take()?;
+        grant.at = at;
+        Some(grant)
+    }
+
     /// Polled without a verdict: by another task than before, perhaps, or because a timer is gone.
     #[cold]
-    fn keep_waiting(&self, waker: &Waker) -> Option<Verdict> {
+    fn keep_waiting(&self, waker: &Waker) -> Option<Note> {
         let gate = self.claimant().gate();
         let mut state = lock(&gate.state);
         let Some(party) = state.queue.payload_mut(self.ticket) else {
@@ -150,11 +231,17 @@ impl<C: Claimant> Waiter<C> {
 
 impl<C: Claimant> Drop for Waiter<C> {
     fn drop(&mut self) {
-        if let Some(claimant) = &self.claimant {
-            let gate = claimant.gate();
-            let waits = self.slip.read().is_none() && gate.give_up(self.ticket);
-            if !waits && self.slip.read() == Some(Verdict::Granted) {
-                gate.leave(claimant.demands());
+        let Some(claimant) = self.claimant.take() else {
+            return;
+        };
+        let gate = claimant.gate();
+        if self.slip.is_blank() && gate.give_up(self.ticket) {
+            return;
+        }
+        if let Some(Note::Granted(at)) = self.slip.read() {
+            match self.grant_of(at) {
+                Some(grant) => gate.refund(&grant),
+                None => gate.leave(claimant.demands()),
             }
         }
     }

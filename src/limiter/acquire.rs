@@ -29,7 +29,7 @@ impl Future for Acquire {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(self.get_mut().0.poll(cx)) {
-            Ok(set) => Ok(set.permit()),
+            Ok((set, grant)) => Ok(set.permit(grant)),
             Err((_, rejection)) => Err(rejection),
         })
     }

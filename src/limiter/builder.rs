@@ -5,7 +5,10 @@ use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Response;
 
-use super::{DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind};
+use super::{
+    DEFAULT_CREDIT, DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter,
+    error::Kind,
+};
 use crate::{
     gate::Gate,
     rejection::{Rejection, Responder},
@@ -29,6 +32,7 @@ use crate::{
 pub struct LimiterBuilder {
     timeout: Duration,
     max_waiting: usize,
+    credit: Duration,
     resources: Vec<Resource>,
     any_order: bool,
     responder: Responder,
@@ -39,6 +43,7 @@ impl LimiterBuilder {
         Self {
             timeout: DEFAULT_TIMEOUT,
             max_waiting: DEFAULT_MAX_WAITING,
+            credit: DEFAULT_CREDIT,
             resources: Vec::new(),
             any_order: false,
             responder: Responder::default(),
@@ -57,6 +62,24 @@ impl LimiterBuilder {
     /// [`DEFAULT_MAX_WAITING`]. A request that waits for a set counts at each of its resources.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = requests;
+        self
+    }
+
+    /// For how long a waiter can be overtaken by requests of higher priority. Who has waited for that
+    /// long is served before all who have not. Default: [`DEFAULT_CREDIT`].
+    ///
+    /// Zero makes priorities decide nothing but whom a full queue turns away. A credit above the timeout
+    /// lets low priorities starve while there are enough high ones.
+    pub fn priority_credit(mut self, credit: Duration) -> Self {
+        self.credit = credit;
+        self
+    }
+
+    /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has kept
+    /// past their deadline: where the rate is what the client was promised, and not what the server can
+    /// bear.
+    pub fn too_many_requests(mut self) -> Self {
+        self.responder.answer_429();
         self
     }
 
@@ -102,7 +125,8 @@ impl LimiterBuilder {
         F: Fn(&Rejection) -> Response<B> + Send + Sync + 'static,
         B: Into<Bytes>,
     {
-        self.responder = Responder::new(move |rejection| respond(rejection).map(Into::into));
+        self.responder
+            .answer(move |rejection| respond(rejection).map(Into::into));
         self
     }
 
@@ -146,8 +170,10 @@ impl LimiterBuilder {
                 return Err(InvalidLimiter(Kind::Taken(name)));
             }
         }
+        let gate = Arc::new(Gate::new(self.resources, self.max_waiting, self.credit));
+        gate.attach();
         Ok(Limiter(Arc::new(Inner {
-            gate: Arc::new(Gate::new(self.resources, self.max_waiting)),
+            gate,
             timeout: self.timeout,
             any_order: self.any_order,
             responder: self.responder,
@@ -160,6 +186,7 @@ impl fmt::Debug for LimiterBuilder {
         f.debug_struct("LimiterBuilder")
             .field("timeout", &self.timeout)
             .field("max_waiting", &self.max_waiting)
+            .field("priority_credit", &self.credit)
             .field("resources", &self.resources)
             .field("any_order", &self.any_order)
             .finish_non_exhaustive()

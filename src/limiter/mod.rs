@@ -17,7 +17,7 @@ pub use error::{InvalidLimiter, InvalidSet};
 pub use request::AcquireRequest;
 pub use run::Run;
 pub(crate) use set::{HasSet, ResourceSet};
-pub(crate) use turn::{Terms, Turn};
+pub(crate) use turn::{Terms, Turn, enter_now};
 
 use crate::{
     gate::{Gate, Refused, Why},
@@ -37,6 +37,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A queue only has to bridge bursts; what has not been served within the timeout is refused anyway.
 /// At 1,024 requests of some kilobytes each, a full queue costs a few megabytes.
 pub const DEFAULT_MAX_WAITING: usize = 1024;
+
+/// For how long a waiter can be overtaken by higher priorities unless something else is said: 1 s.
+pub const DEFAULT_CREDIT: Duration = Duration::from_secs(1);
 
 /// The resources that share one queue discipline, and the way to their permits.
 ///
@@ -206,6 +209,30 @@ impl Limiter {
         Ok(AcquireRequest::new(self.set(set)?))
     }
 
+    /// Turns away everybody who waits and everybody who comes, with [`Reason::Closed`]. Permits that are
+    /// held stay valid. For good; see [`drained`](Self::drained).
+    pub fn close(&self) {
+        self.0.gate.close();
+    }
+
+    /// Waits until nothing is held of any resource: after [`close`](Self::close), that the work is done.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    /// # async fn shut_down(limiter: Limiter) {
+    /// limiter.close();
+    /// let in_time = tokio::time::timeout(Duration::from_secs(10), limiter.drained()).await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn drained(&self) {
+        self.0.gate.drained().await;
+    }
+
     /// The resources, in canonical order.
     pub fn registered(&self) -> &[Resource] {
         self.0.gate.resources()
@@ -213,18 +240,23 @@ impl Limiter {
 }
 
 impl Inner {
-    /// A refusal of the gate as the user sees it.
+    /// A refusal of the gate as the user sees it, of a set whose first resource is this.
     #[cold]
-    pub(crate) fn rejection(&self, refused: Refused) -> Rejection {
-        let (reason, resource) = match refused.why {
-            Why::Timeout { short } => (Reason::Timeout, short),
-            Why::Full { resource } => (Reason::QueueFull, resource),
+    pub(crate) fn rejection(&self, first: u32, refused: Refused) -> Rejection {
+        let reason = match refused.why {
+            Why::Timeout { .. } => Reason::Timeout,
+            Why::Full { .. } => Reason::QueueFull,
+            Why::Shed { .. } => Reason::Shed,
+            Why::Closed => Reason::Closed,
         };
+        let resource = refused.why.resource().unwrap_or(first);
         let resource = self.gate.resources()[resource as usize].shared_name();
         let rejection = Rejection::new(
             reason,
+            matches!(refused.why, Why::Timeout { by_rate: true, .. }),
             Arc::clone(resource),
             refused.waited,
+            refused.retry_after,
             self.responder.clone(),
         );
         crate::observe::rejected(&rejection);

@@ -3,13 +3,14 @@
 use std::{future::Future, time::Duration};
 
 use super::{Acquire, ResourceSet, Run, Terms, turn};
-use crate::{permit::Permit, rejection::Rejection};
+use crate::{admission::Claims, permit::Permit, rejection::Rejection, resource::LaneKey};
 
 /// A request for a set of resources; see [`Limiter::request`](crate::Limiter::request).
 #[derive(Clone)]
 #[must_use = "a request does nothing until `.acquire()`, `.try_acquire()` or `.run(..)`"]
 pub struct AcquireRequest {
     set: ResourceSet,
+    claims: Claims,
     timeout: Option<Duration>,
     max_waiting: Option<usize>,
 }
@@ -18,6 +19,7 @@ impl AcquireRequest {
     pub(super) fn new(set: ResourceSet) -> Self {
         Self {
             set,
+            claims: Claims::default(),
             timeout: None,
             max_waiting: None,
         }
@@ -26,6 +28,35 @@ impl AcquireRequest {
     /// How long this request may be queued, instead of what the limiter says. Zero: not at all.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// How urgent it is: higher first, among those who wait in the same lane. Default: 10. A waiter can
+    /// be overtaken for at most the limiter's
+    /// [credit](crate::limiter::LimiterBuilder::priority_credit).
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.claims.priority = priority;
+        self
+    }
+
+    /// Its lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key.
+    pub fn lane(mut self, lane: impl Into<LaneKey>) -> Self {
+        self.claims.lane = lane.into().id();
+        self
+    }
+
+    /// What it counts as under [load rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes or
+    /// rows. Default: 1.
+    pub fn load(mut self, load: u64) -> Self {
+        self.claims.load = load;
+        self
+    }
+
+    /// As [`timeout`](Self::timeout), but turned away at once if those before it in the queue will keep
+    /// it longer than that, at the pace at which the queue drains.
+    pub fn deadline(mut self, within: Duration) -> Self {
+        self.timeout = Some(within);
+        self.claims.or_never = true;
         self
     }
 
@@ -39,6 +70,7 @@ impl AcquireRequest {
     pub fn acquire(self) -> Acquire {
         let timeout = self.timeout.unwrap_or(self.set.limiter().timeout);
         let terms = Terms {
+            claims: self.claims,
             timeout,
             max_waiting: self.max_waiting,
             arrived: None,
@@ -52,7 +84,8 @@ impl AcquireRequest {
     ///
     /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire).
     pub fn try_acquire(self) -> Result<Permit, Rejection> {
-        turn::try_enter(self.set, self.max_waiting).map(|set| set.permit())
+        let entered = turn::try_enter(self.set, self.claims, self.max_waiting);
+        entered.map(|(set, grant)| set.permit(grant))
     }
 
     /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has
@@ -74,6 +107,8 @@ impl std::fmt::Debug for AcquireRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AcquireRequest")
             .field("resources", &self.set.names())
+            .field("priority", &self.claims.priority)
+            .field("load", &self.claims.load)
             .field("timeout", &self.timeout)
             .field("max_waiting", &self.max_waiting)
             .finish()

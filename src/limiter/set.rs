@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Inner, InvalidSet, Limiter, error::Fault};
 use crate::{
     admission::{Demand, Demands},
-    gate::{Claimant, Gate},
+    gate::{Claimant, Gate, Grant},
     permit::Permit,
     resource::Claim,
 };
@@ -63,10 +63,7 @@ impl Limiter {
                 units,
                 limit,
             }),
-            (units, _) => Ok(Demand {
-                resource: index,
-                units: units as u32,
-            }),
+            (units, _) => Ok(Demand::new(index, units as u32)),
         }
     }
 
@@ -119,10 +116,23 @@ impl ResourceSet {
         self.gate().leave(&self.demands);
     }
 
+    /// Returns the set, and what was remembered of its grant.
+    pub(crate) fn give_back(&self, grant: Option<&Grant>) {
+        match grant {
+            Some(grant) => self.gate().give_back(grant),
+            None => self.leave(),
+        }
+    }
+
+    /// Whether a grant of the set is remembered, so that it always goes by way of the queue.
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.gate().remembers(&self.demands)
+    }
+
     /// Ownership of the set, for whoever was let in.
     #[inline]
-    pub(crate) fn permit(&self) -> Permit {
-        Permit::new(Arc::clone(self.gate()), self.demands.clone())
+    pub(crate) fn permit(&self, grant: Option<Box<Grant>>) -> Permit {
+        Permit::new(Arc::clone(self.gate()), self.demands.clone(), grant)
     }
 
     /// The resources by name, as logs show them: `db+fs`.

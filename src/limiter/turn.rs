@@ -8,8 +8,8 @@ use std::{
 
 use super::{HasSet, nested};
 use crate::{
-    admission::Nanos,
-    gate::{Claimant, Entry, Gate, Refused, Wait, Waiter},
+    admission::{Claims, Nanos},
+    gate::{Claimant, Entry, Gate, Granted, Refused, Wait, Waiter},
     observe,
     rejection::Rejection,
 };
@@ -17,6 +17,7 @@ use crate::{
 /// How a request waits.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
+    pub(crate) claims: Claims,
     pub(crate) timeout: Duration,
     /// Instead of each resource's own bound on the length of its queue.
     pub(crate) max_waiting: Option<usize>,
@@ -26,7 +27,7 @@ pub(crate) struct Terms {
 
 /// The way of one request to its set: it arrives, it may queue, it is admitted or rejected.
 ///
-/// Whoever is admitted sees to the set's [`leave`](Gate::leave).
+/// Whoever is admitted sees to the set's [`give_back`](super::ResourceSet::give_back).
 pub(crate) enum Turn<C: HasSet> {
     Arriving(C, Terms),
     Queued(Waiter<C>),
@@ -39,14 +40,17 @@ impl<C: HasSet> Turn<C> {
     /// # Panics
     ///
     /// If polled after it was ready.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<C, (C, Rejection)>> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Granted<C>, (C, Rejection)>> {
         if let Self::Queued(waiter) = self {
             let arrived = waiter.arrived();
             let verdict = ready!(waiter.poll(cx));
             *self = Self::Over;
             return Poll::Ready(match verdict {
-                Ok(claimant) => {
-                    let granted = Granted(Some(claimant));
+                Ok(granted) => {
+                    let granted = Admitted(Some(granted));
                     granted.observe(arrived);
                     Ok(granted.into_inner())
                 }
@@ -58,7 +62,7 @@ impl<C: HasSet> Turn<C> {
         }
         match mem::replace(self, Self::Over) {
             Self::Arriving(claimant, terms) => match arrive(claimant, terms, cx.waker()) {
-                Entry::Granted(claimant) => Poll::Ready(Ok(claimant)),
+                Entry::Granted(claimant, grant) => Poll::Ready(Ok((claimant, grant))),
                 Entry::Refused(claimant, refused) => {
                     let rejection = reject(&claimant, refused);
                     Poll::Ready(Err((claimant, rejection)))
@@ -80,41 +84,55 @@ impl<C: HasSet> Turn<C> {
 }
 
 /// A claimant whose set is given back should somebody who listens to the logs panic.
-struct Granted<C: HasSet>(Option<C>);
+struct Admitted<C: HasSet>(Option<Granted<C>>);
 
-impl<C: HasSet> Granted<C> {
+impl<C: HasSet> Admitted<C> {
     fn observe(&self, arrived: Nanos) {
-        if let Some(claimant) = &self.0 {
+        if let Some((claimant, _)) = &self.0 {
             observe::admitted(|| claimant.set().names(), || claimant.gate().since(arrived));
         }
     }
 
-    fn into_inner(mut self) -> C {
+    fn into_inner(mut self) -> Granted<C> {
         self.0.take().expect("taken once")
     }
 }
 
-impl<C: HasSet> Drop for Granted<C> {
+impl<C: HasSet> Drop for Admitted<C> {
     fn drop(&mut self) {
-        if let Some(claimant) = &self.0 {
-            claimant.set().leave();
+        if let Some((claimant, grant)) = &self.0 {
+            claimant.set().give_back(grant.as_deref());
         }
     }
 }
 
 /// Admits the claimant at once, or not at all.
-pub(super) fn try_enter<C: HasSet>(
+pub(crate) fn try_enter<C: HasSet>(
     claimant: C,
+    claims: Claims,
     max_waiting: Option<usize>,
-) -> Result<C, Rejection> {
+) -> Result<Granted<C>, Rejection> {
+    match enter_now(claimant, claims, max_waiting) {
+        Ok(granted) => Ok(granted),
+        Err((claimant, refused)) => Err(reject(&claimant, refused)),
+    }
+}
+
+/// Admits the claimant at once, or gives it back.
+pub(crate) fn enter_now<C: HasSet>(
+    claimant: C,
+    claims: Claims,
+    max_waiting: Option<usize>,
+) -> Result<Granted<C>, (C, Refused)> {
     let terms = Terms {
+        claims,
         timeout: Duration::ZERO,
         max_waiting,
         arrived: None,
     };
     match arrive(claimant, terms, Waker::noop()) {
-        Entry::Granted(claimant) => Ok(claimant),
-        Entry::Refused(claimant, refused) => Err(reject(&claimant, refused)),
+        Entry::Granted(claimant, grant) => Ok((claimant, grant)),
+        Entry::Refused(claimant, refused) => Err((claimant, refused)),
         Entry::Queued(_) => unreachable!("a request without time is not queued"),
     }
 }
@@ -122,9 +140,10 @@ pub(super) fn try_enter<C: HasSet>(
 fn arrive<C: HasSet>(claimant: C, terms: Terms, waker: &Waker) -> Entry<C> {
     // One that arrived before has tried.
     if terms.arrived.is_none() && claimant.set().try_enter() {
-        return Entry::Granted(claimant);
+        return Entry::Granted(claimant, None);
     }
     let wait = Wait {
+        claims: terms.claims,
         arrived: terms.arrived.unwrap_or_else(|| claimant.gate().now()),
         timeout: terms.timeout,
         max_waiting: terms.max_waiting,
@@ -134,5 +153,7 @@ fn arrive<C: HasSet>(claimant: C, terms: Terms, waker: &Waker) -> Entry<C> {
 }
 
 fn reject(claimant: &impl HasSet, refused: Refused) -> Rejection {
-    claimant.set().limiter().rejection(refused)
+    let set = claimant.set();
+    let first = claimant.demands()[0].resource;
+    set.limiter().rejection(first, refused)
 }

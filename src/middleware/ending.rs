@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response};
+use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::{Custom, Held, Reject, RequestHead, ResponseBody, ServerBusy};
@@ -31,7 +31,7 @@ use crate::rejection::Rejection;
     note = "where the response body cannot be made from `bytes::Bytes`, say what to answer: `.on_reject(|rejection| response)`",
     note = "where the service's error cannot be made from a `Rejection`, use `.wrap_errors()`, `.on_reject(..)` or `.map_rejection(..)`"
 )]
-pub trait Ending<Req, Res, Err>: sealed::Sealed {
+pub trait Ending<Req, Res, Err>: Sealed {
     /// The response of the limited service.
     type Response;
     /// The error of the limited service.
@@ -67,8 +67,12 @@ fn hold_until_ready<C: Future>(
     call: Pin<&mut C>,
     cx: &mut Context<'_>,
     held: &mut Option<Held>,
+    status: impl FnOnce(&C::Output) -> Option<StatusCode>,
 ) -> Poll<C::Output> {
     let poll = call.poll(cx);
+    if let (Poll::Ready(output), Some(held)) = (&poll, &mut *held) {
+        held.ended(|| status(output));
+    }
     // Returned last of all, when the response is in the caller's hands: as long as a panic here would
     // have to drop it, it is made in a place of its own and copied twice on its way out.
     let _done = match poll {
@@ -85,9 +89,22 @@ fn hold_until_body_end<B: Body, Err>(
     held: &mut Option<Held>,
 ) -> Poll<Result<Response<ResponseBody<B>>, Err>> {
     call.poll(cx).map(|result| {
-        let held = held.take();
+        let mut held = held.take();
+        if let Some(held) = &mut held {
+            held.ended(|| status_of(&result));
+        }
         result.map(|response| response.map(|body| ResponseBody::holding(body, held)))
     })
+}
+
+/// The status of a response, unless the service failed.
+fn status_of<B, Err>(result: &Result<Response<B>, Err>) -> Option<StatusCode> {
+    result.as_ref().ok().map(Response::status)
+}
+
+/// Of a response that has none.
+fn no_status<T>(_: &T) -> Option<StatusCode> {
+    None
 }
 
 mod sealed {
@@ -96,6 +113,7 @@ mod sealed {
     impl<R> Sealed for super::AtHead<R> {}
     impl<R> Sealed for super::AnyService<R> {}
 }
+pub(super) use sealed::Sealed;
 
 /// The permit is held until the response body has ended, failed or been dropped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -187,7 +205,7 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Response<B>, Err>> {
-        hold_until_ready(call, cx, held)
+        hold_until_ready(call, cx, held, status_of)
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
@@ -226,7 +244,7 @@ impl<Req, Res, Err: From<Rejection>> Ending<Req, Res, Err> for AnyService<IntoEr
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, Err>> {
-        hold_until_ready(call, cx, held)
+        hold_until_ready(call, cx, held, no_status)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -256,7 +274,7 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, Err>> {
-        hold_until_ready(call, cx, held)
+        hold_until_ready(call, cx, held, no_status)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -283,7 +301,7 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, Err>> {
-        hold_until_ready(call, cx, held)
+        hold_until_ready(call, cx, held, no_status)
     }
 
     fn reject(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -311,7 +329,7 @@ impl<Req, Res, Err> Ending<Req, Res, Err> for AnyService<WrapErrors> {
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, LimitError<Err>>> {
-        hold_until_ready(call, cx, held).map_err(LimitError::Inner)
+        hold_until_ready(call, cx, held, no_status).map_err(LimitError::Inner)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, LimitError<Err>> {

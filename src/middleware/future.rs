@@ -135,9 +135,10 @@ where
         } = pending;
         if held.is_none() {
             match ready!(turn.poll(cx)) {
-                Ok(route) => {
+                Ok((route, grant)) => {
                     let extensions = request.as_mut().and_then(E::extensions);
-                    *held = Some(Held::expose_if(route.expose, Some(route), extensions));
+                    let expose = route.expose;
+                    *held = Some(Held::expose_if(expose, Some((route, grant)), extensions));
                 }
                 Err((_, rejection)) => {
                     let request = request.take().expect(READY);

@@ -2,10 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use http::Extensions;
+use http::{Extensions, StatusCode};
 
 use super::layer::Route;
-use crate::{gate::Claimant, limiter::nested, permit::PermitHandle};
+use crate::{
+    adaptive::Outcome,
+    gate::{Claimant, Grant},
+    limiter::nested,
+    permit::PermitHandle,
+};
 
 /// What a call holds while it runs. Dropping it returns the set, unless the handler has taken the
 /// permit.
@@ -21,12 +26,18 @@ enum Kind {
 }
 
 /// The set of a route, on behalf of a request that was let in.
-struct Admitted(Arc<Route>);
+struct Admitted {
+    route: Arc<Route>,
+    grant: Option<Box<Grant>>,
+}
 
 impl Drop for Admitted {
     #[inline]
     fn drop(&mut self) {
-        self.0.set.leave();
+        match &self.grant {
+            None => self.route.set.leave(),
+            Some(_) => self.route.set.give_back(self.grant.as_deref()),
+        }
     }
 }
 
@@ -41,8 +52,11 @@ impl Drop for Exposed {
 impl Held {
     /// For a request that was let in.
     #[inline]
-    pub(super) fn set(route: Arc<Route>) -> Self {
-        Self(Kind::Set(Admitted(route)))
+    pub(super) fn set(route: Arc<Route>, mut grant: Option<Box<Grant>>) -> Self {
+        if let Some(grant) = &mut grant {
+            grant.set_outcome(Outcome::Ignore); // should the call be dropped
+        }
+        Self(Kind::Set(Admitted { route, grant }))
     }
 
     /// For a request that was let in to the set of `route`, or that went past the limit. If it is to
@@ -50,17 +64,31 @@ impl Held {
     /// went past the limit is empty, so that its handler need not care.
     pub(super) fn expose_if(
         expose: bool,
-        route: Option<Arc<Route>>,
+        granted: Option<(Arc<Route>, Option<Box<Grant>>)>,
         extensions: Option<&mut Extensions>,
     ) -> Self {
-        match (extensions, route) {
-            (Some(extensions), route) if expose => {
-                let handle = PermitHandle::new(route.map(|route| route.set.permit()));
+        match (extensions, granted) {
+            (Some(extensions), granted) if expose => {
+                let permit = granted.map(|(route, grant)| route.set.permit(grant));
+                let handle = PermitHandle::new(permit);
                 extensions.insert(handle.clone());
                 Self(Kind::Exposed(Exposed(handle)))
             }
-            (_, Some(route)) => Self::set(route),
+            (_, Some((route, grant))) => Self::set(route, grant),
             (_, None) => Self(Kind::Bypassed),
+        }
+    }
+
+    /// The call has ended, with this status: how the work went, where somebody wants to know.
+    #[inline]
+    pub(super) fn ended(&mut self, status: impl FnOnce() -> Option<StatusCode>) {
+        if let Kind::Set(Admitted {
+            route,
+            grant: Some(grant),
+        }) = &mut self.0
+        {
+            let asks = route.asks.as_ref();
+            grant.set_outcome(asks.map_or(Outcome::Success, |asks| asks.outcome(status())));
         }
     }
 
@@ -69,7 +97,9 @@ impl Held {
     #[inline]
     pub(super) fn watch(&self) -> Option<nested::Held> {
         match &self.0 {
-            Kind::Set(Admitted(route)) => Some(nested::held(route.set.gate(), route.set.demands())),
+            Kind::Set(Admitted { route, .. }) => {
+                Some(nested::held(route.set.gate(), route.set.demands()))
+            }
             _ => None,
         }
     }
@@ -78,7 +108,7 @@ impl Held {
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Set(Admitted(route)) => f.write_str(&route.set.names()),
+            Kind::Set(Admitted { route, .. }) => f.write_str(&route.set.names()),
             Kind::Exposed(Exposed(handle)) => handle.fmt(f),
             Kind::Bypassed => f.write_str("nothing"),
         }

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    ConcurrencyLimit, Custom, RequestHead,
+    ConcurrencyLimit, Custom,
+    asks::Asks,
     ending::{AnyService, AtHead, IntoError, MapRejection, UntilBodyEnd, WrapErrors},
 };
 use crate::{
@@ -49,7 +50,7 @@ pub(super) struct Route {
     pub(super) set: ResourceSet,
     pub(super) timeout: Duration,
     pub(super) max_waiting: Option<usize>,
-    pub(super) bypass: Option<Bypass>,
+    pub(super) asks: Option<Asks>,
     pub(super) expose: bool,
 }
 
@@ -57,7 +58,7 @@ impl Route {
     /// Whether all that a request does is to claim the set.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.bypass.is_none() && !self.expose
+        self.asks.is_none() && !self.expose
     }
 }
 
@@ -67,8 +68,6 @@ impl HasSet for Arc<Route> {
         &self.set
     }
 }
-
-type Bypass = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
 impl Limiter {
     /// A layer whose requests each claim this set: all of it, or they wait.
@@ -123,7 +122,7 @@ impl Limiter {
                 timeout: set.limiter().timeout,
                 set,
                 max_waiting: None,
-                bypass: None,
+                asks: None,
                 expose: false,
             }),
             ending: UntilBodyEnd::default(),
@@ -146,21 +145,8 @@ impl<E> ConcurrencyLimitLayer<E> {
         self
     }
 
-    fn route_mut(&mut self) -> &mut Route {
+    pub(super) fn route_mut(&mut self) -> &mut Route {
         Arc::make_mut(&mut self.route)
-    }
-
-    fn bypass_if(
-        mut self,
-        bypass: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.route_mut().bypass = Some(Arc::new(bypass));
-        self
-    }
-
-    fn expose(mut self) -> Self {
-        self.route_mut().expose = true;
-        self
     }
 
     fn ending<T>(self, ending: impl FnOnce(E) -> T) -> ConcurrencyLimitLayer<T> {
@@ -211,28 +197,6 @@ impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<P>>> {
         self.ending(|_| UntilBodyEnd(Custom(policy)))
     }
-
-    /// Lets requests past the limit: `bypass` says which. They wait for nothing and hold nothing.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use tower_concurrency_limiter::{Limiter, Resource};
-    /// # let db = Resource::new("db", 5);
-    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
-    /// let layer = limiter.resources([&db]).bypass(|request| request.uri().path() == "/health");
-    /// ```
-    pub fn bypass<F>(self, bypass: F) -> Self
-    where
-        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    {
-        self.bypass_if(bypass)
-    }
-
-    /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the handler
-    /// can move the permit to work that outlives the request. Costs one allocation per request.
-    pub fn expose_permit(self) -> Self {
-        self.expose()
-    }
 }
 
 /// For HTTP or, still, for anything else.
@@ -250,14 +214,14 @@ impl ConcurrencyLimitLayer<UntilBodyEnd> {
     ///
     /// # Panics
     ///
-    /// After [`bypass`](Self::bypass) or [`expose_permit`](Self::expose_permit), which need HTTP
-    /// requests.
+    /// After [`bypass`](Self::bypass), [`expose_permit`](Self::expose_permit) or another method that needs
+    /// HTTP requests.
     #[track_caller]
     pub fn for_any_service(self) -> ConcurrencyLimitLayer<AnyService> {
         assert!(
-            self.route.bypass.is_none() && !self.route.expose,
-            "`.bypass(..)` and `.expose_permit()` need HTTP requests; leave them out with \
-             `.for_any_service()`"
+            self.route.asks.is_none() && !self.route.expose,
+            "`.bypass(..)`, `.priority(..)` and the like, and `.expose_permit()` need HTTP requests; leave \
+             them out with `.for_any_service()`"
         );
         self.ending(|_| AnyService(IntoError))
     }
@@ -276,21 +240,6 @@ impl<R> ConcurrencyLimitLayer<AtHead<R>> {
     /// The same by a policy that sees the request; see [`Reject`](super::Reject).
     pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<AtHead<Custom<P>>> {
         self.ending(|_| AtHead(Custom(policy)))
-    }
-
-    /// Lets requests past the limit: `bypass` says which. They wait for nothing and hold nothing.
-    /// Setting another one replaces it.
-    pub fn bypass<F>(self, bypass: F) -> Self
-    where
-        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    {
-        self.bypass_if(bypass)
-    }
-
-    /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the handler
-    /// can move the permit to work that outlives the request. Costs one allocation per request.
-    pub fn expose_permit(self) -> Self {
-        self.expose()
     }
 }
 

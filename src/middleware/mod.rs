@@ -10,6 +10,7 @@
 //!
 //! This is the only module that knows `http::Request`.
 
+mod asks;
 mod body;
 pub mod ending;
 mod future;
@@ -19,6 +20,7 @@ mod layer;
 mod reject;
 mod service;
 
+pub use asks::Http;
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use head::RequestHead;

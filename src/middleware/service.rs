@@ -10,8 +10,9 @@ use tower_service::Service;
 
 use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::Route};
 use crate::{
-    gate::Claimant,
-    limiter::{Terms, Turn},
+    admission::Claims,
+    gate::{Claimant, Granted},
+    limiter::{Terms, Turn, enter_now},
 };
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
@@ -66,7 +67,7 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         if self.route.is_plain() && self.route.set.try_enter() {
-            let held = Held::set(Arc::clone(&self.route));
+            let held = Held::set(Arc::clone(&self.route), None);
             let _watch = held.watch();
             return ResponseFuture::running(self.inner.call(request), held);
         }
@@ -83,26 +84,44 @@ impl<S, E> ConcurrencyLimit<S, E> {
         E: Ending<Req, S::Response, S::Error> + Clone,
     {
         let route = &self.route;
-        let bypass = match (&route.bypass, E::head(&request)) {
-            (Some(bypass), Some(head)) => bypass(&head),
-            _ => false,
+        let (mut bypass, mut claims, mut deadline) = (false, Claims::default(), None);
+        if let (Some(asks), Some(head)) = (&route.asks, E::head(&request)) {
+            bypass = asks.bypass(&head);
+            claims = asks.claims(&head);
+            deadline = asks.deadline(&head);
+        }
+        let granted = match bypass {
+            true => None,
+            false => self.try_enter(claims),
         };
-        if bypass || (!route.is_plain() && route.set.try_enter()) {
-            let route = (!bypass).then(|| Arc::clone(route));
-            let held = Held::expose_if(self.route.expose, route, E::extensions(&mut request));
+        if bypass || granted.is_some() {
+            let held = Held::expose_if(route.expose, granted, E::extensions(&mut request));
             let _watch = held.watch();
             return ResponseFuture::running(self.inner.call(request), held);
         }
         // The readiness of the inner service may be a slot that others could use meanwhile.
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready));
+        claims.or_never = deadline.is_some();
         let terms = Terms {
-            timeout: route.timeout,
+            claims,
+            timeout: deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout)),
             max_waiting: route.max_waiting,
             arrived: Some(route.set.gate().now()),
         };
         let turn = Turn::Arriving(Arc::clone(route), terms);
         ResponseFuture::waiting(turn, self.inner.clone(), request, self.ending.clone())
+    }
+}
+
+impl<S, E> ConcurrencyLimit<S, E> {
+    /// Lets the request in if that can be done at once, and was not tried yet.
+    fn try_enter(&self, claims: Claims) -> Option<Granted<Arc<Route>>> {
+        let route = &self.route;
+        if route.set.is_remembered() {
+            return enter_now(Arc::clone(route), claims, route.max_waiting).ok();
+        }
+        (!route.is_plain() && route.set.try_enter()).then(|| (Arc::clone(route), None))
     }
 }
 

@@ -8,7 +8,12 @@ use std::{fmt, sync::Arc};
 pub use handle::MissingPermit;
 pub use handle::PermitHandle;
 
-use crate::{admission::Demands, gate::Gate, resource::Resource};
+use crate::{
+    adaptive::Outcome,
+    admission::Demands,
+    gate::{Gate, Grant},
+    resource::Resource,
+};
 
 /// Ownership of a granted set of resources.
 ///
@@ -24,13 +29,19 @@ use crate::{admission::Demands, gate::Gate, resource::Resource};
 pub struct Permit {
     gate: Arc<Gate>,
     demands: Demands,
+    /// Where some resource has more to it than its limit.
+    grant: Option<Box<Grant>>,
 }
 
 impl Permit {
     /// Ownership of a set that the gate has granted.
     #[inline]
-    pub(crate) fn new(gate: Arc<Gate>, demands: Demands) -> Self {
-        Self { gate, demands }
+    pub(crate) fn new(gate: Arc<Gate>, demands: Demands, grant: Option<Box<Grant>>) -> Self {
+        Self {
+            gate,
+            demands,
+            grant,
+        }
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -48,12 +59,52 @@ impl Permit {
             (resource, demand.units as usize)
         })
     }
+
+    /// The load that the request was charged with.
+    pub fn load(&self) -> u64 {
+        self.grant.as_ref().map_or(1, |grant| grant.load())
+    }
+
+    /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
+    /// still counts there, and what was used beyond the estimate is a debt that later requests wait
+    /// for. Without a load rate it changes nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Rate, Rejection, Resource};
+    /// # async fn ask() -> u64 { 1_200 }
+    /// # async fn chat() -> Result<(), Rejection> {
+    /// let openai = Resource::builder("openai").load_rate(Rate::per_minute(90_000)).build();
+    /// let limiter = Limiter::new(Duration::from_secs(30), [&openai]);
+    ///
+    /// let mut permit = limiter.request([&openai]).load(2_000).acquire().await?; // an estimate
+    /// let tokens_used = ask().await;
+    /// permit.settle_load(tokens_used);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn settle_load(&mut self, actual: u64) {
+        if let Some(grant) = &mut self.grant {
+            self.gate.settle_load(grant, actual);
+        }
+    }
+
+    /// Says how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:
+    /// [`Outcome::Success`].
+    pub fn set_outcome(&mut self, outcome: Outcome) {
+        if let Some(grant) = &mut self.grant {
+            grant.set_outcome(outcome);
+        }
+    }
 }
 
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        self.gate.leave(&self.demands);
+        match &self.grant {
+            None => self.gate.leave(&self.demands),
+            Some(grant) => self.gate.give_back(grant),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) use response::Responder;
 #[derive(Clone)]
 pub struct Rejection {
     reason: Reason,
+    by_rate: bool,
     resource: Arc<str>,
     waited: Duration,
     retry_after: Option<Duration>,
@@ -29,15 +30,18 @@ pub struct Rejection {
 impl Rejection {
     pub(crate) fn new(
         reason: Reason,
+        by_rate: bool,
         resource: Arc<str>,
         waited: Duration,
+        retry_after: Option<Duration>,
         responder: Responder,
     ) -> Self {
         Self {
             reason,
+            by_rate,
             resource,
             waited,
-            retry_after: None,
+            retry_after,
             responder,
         }
     }
@@ -45,6 +49,11 @@ impl Rejection {
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// Whether it was a [rate](crate::Rate) that the resource was short of, and not room.
+    pub fn is_rate_limited(&self) -> bool {
+        self.by_rate
     }
 
     /// The name of the resource that was short; of a set, the first one that was.
@@ -57,8 +66,10 @@ impl Rejection {
         self.waited
     }
 
-    /// When to come back, where that is known. The response says so in `retry-after`, in whole
-    /// seconds, rounded up.
+    /// When to come back, where that is known: once the queue has drained at the pace at which it does,
+    /// plus up to a fifth, so that not all come back at once, at most 30 s; or when a rate allows it. The
+    /// response says so in `retry-after`, in whole seconds, rounded up. Unknown until a queue has been
+    /// seen to drain for a second.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

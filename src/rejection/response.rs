@@ -15,7 +15,11 @@ use super::Rejection;
 
 /// Makes the response of a rejection: the limiter's own, or the default.
 #[derive(Clone, Default)]
-pub(crate) struct Responder(Option<Arc<Respond>>);
+pub(crate) struct Responder {
+    respond: Option<Arc<Respond>>,
+    /// Whether those whom a rate has kept are told so by their status.
+    answers_429: bool,
+}
 
 type Respond = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
 
@@ -25,10 +29,23 @@ impl UnwindSafe for Responder {}
 impl RefUnwindSafe for Responder {}
 
 impl Responder {
-    pub(crate) fn new(
+    pub(crate) fn answer(
+        &mut self,
         respond: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
-    ) -> Self {
-        Self(Some(Arc::new(respond)))
+    ) {
+        self.respond = Some(Arc::new(respond));
+    }
+
+    pub(crate) fn answer_429(&mut self) {
+        self.answers_429 = true;
+    }
+
+    /// The same without the limiter's own response.
+    fn default_of(&self) -> Self {
+        Self {
+            respond: None,
+            ..*self
+        }
     }
 }
 
@@ -45,10 +62,10 @@ impl Rejection {
 
     /// The same, when nobody else needs the rejection.
     pub(crate) fn answer(self) -> Response<Bytes> {
-        let Some(respond) = &self.responder.0 else {
+        let Some(respond) = &self.responder.respond else {
             return self.server_busy();
         };
-        let mut response = respond(&self.answered_by(Responder::default()));
+        let mut response = respond(&self.answered_by(self.responder.default_of()));
         let extensions = response.extensions_mut();
         // What `on_reject` has put there may know more.
         let known = extensions.remove();
@@ -65,9 +82,14 @@ impl Rejection {
     }
 
     fn server_busy(self) -> Response<Bytes> {
-        const BODY: Bytes = Bytes::from_static(br#"{"detail":"Server busy, please retry later"}"#);
-        let mut response = Response::new(BODY);
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        const BUSY: &[u8] = br#"{"detail":"Server busy, please retry later"}"#;
+        const TOO_MANY: &[u8] = br#"{"detail":"Too many requests, please retry later"}"#;
+        let (status, body) = match self.by_rate && self.responder.answers_429 {
+            false => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
+            true => (StatusCode::TOO_MANY_REQUESTS, TOO_MANY),
+        };
+        let mut response = Response::new(Bytes::from_static(body));
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after {

@@ -1,23 +1,66 @@
 //! Everything that can be said about a resource.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use super::{InvalidResource, Resource, SharedUsage, error::Kind};
+use super::{InvalidResource, Lane, Lanes, Overload, Rate, Resource, SharedUsage, error::Kind};
+use crate::{
+    adaptive::AdaptiveLimit,
+    admission::{Beneficiary, By, LineRules, ReserveRule, Sharing},
+};
 
 /// Builds a [`Resource`].
 ///
+/// A resource has any number of constraints at once, and a request waits while any of them would be
+/// violated. All are decided in one step; nothing is spent by a request that is not admitted.
+///
 /// ```
-/// use tower_concurrency_limiter::Resource;
+/// use tower_concurrency_limiter::{Rate, Resource};
 ///
 /// let disk = Resource::builder("disk").concurrency(10).max_waiting(200).build();
 /// assert_eq!(disk.limit(), 10);
+///
+/// let openai = Resource::builder("openai")
+///     .concurrency(10)
+///     .rate(Rate::per_minute(500))
+///     .load_rate(Rate::per_minute(90_000)) // tokens
+///     .build();
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a builder does nothing until `.build()`"]
 pub struct ResourceBuilder {
     name: Arc<str>,
     limit: Option<usize>,
     max_waiting: Option<usize>,
+    rates: Vec<(By, Rate)>,
+    lanes: Option<Lanes>,
+    reserves: Vec<(usize, u8)>,
+    overload: Option<Overload>,
+    adaptive: Option<Adaptive>,
+}
+
+/// The lock makes it `Sync`, as a builder should be.
+struct Adaptive(Mutex<Box<dyn AdaptiveLimit>>);
+
+impl Adaptive {
+    fn limit(&self) -> usize {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .limit()
+    }
+
+    fn into_inner(self) -> Box<dyn AdaptiveLimit> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Adaptive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "adaptive, now {}", self.limit())
+    }
 }
 
 impl ResourceBuilder {
@@ -26,12 +69,61 @@ impl ResourceBuilder {
             name,
             limit: None,
             max_waiting: None,
+            rates: Vec::new(),
+            lanes: None,
+            reserves: Vec::new(),
+            overload: None,
+            adaptive: None,
         }
     }
 
-    /// How many units may be in use at once, 1 to [`Resource::MAX_LIMIT`]. Required.
+    /// How many units may be in use at once, 1 to [`Resource::MAX_LIMIT`]. Required, unless the resource
+    /// has a rate or an adaptive limit.
     pub fn concurrency(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// How many requests may be admitted in a time. May be said more than once: ten per second and a
+    /// thousand per hour.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rates.push((By::Request, rate));
+        self
+    }
+
+    /// How much load may be admitted in a time: tokens, bytes or rows, as each request says by
+    /// [`.load(..)`](crate::ConcurrencyLimitLayer::load). Without it a request counts as 1.
+    ///
+    /// What was only estimated can be corrected after the call, by
+    /// [`Permit::settle_load`](crate::Permit::settle_load).
+    pub fn load_rate(mut self, rate: Rate) -> Self {
+        self.rates.push((By::Load, rate));
+        self
+    }
+
+    /// Divides the resource between lanes.
+    pub fn lanes(mut self, lanes: Lanes) -> Self {
+        self.lanes = Some(lanes);
+        self
+    }
+
+    /// Units that requests of this priority and above can always get, whatever the queue holds: others
+    /// leave them idle. May be said more than once, for different priorities.
+    pub fn reserve(mut self, units: usize, priority: u8) -> Self {
+        self.reserves.push((units, priority));
+        self
+    }
+
+    /// What to do when the queue stands. Default: first come, first served, all the same.
+    pub fn overload(mut self, overload: Overload) -> Self {
+        self.overload = Some(overload);
+        self
+    }
+
+    /// Moves the limit by how the work goes; see [`adaptive`](crate::adaptive). Takes the place of
+    /// [`concurrency`](Self::concurrency).
+    pub fn adaptive(mut self, limit: impl AdaptiveLimit + 'static) -> Self {
+        self.adaptive = Some(Adaptive(Mutex::new(Box::new(limit))));
         self
     }
 
@@ -62,30 +154,150 @@ impl ResourceBuilder {
     ///
     /// # Errors
     ///
-    /// If the name is empty, or the limit missing, 0 or above [`Resource::MAX_LIMIT`].
+    /// If the name is empty; if there is neither a limit nor a rate, or one is out of range; if lanes
+    /// have the same or no name, a weight of 0, a `max` of 0, or are strict and keyed; if more is reserved
+    /// than there is.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
             return Err(InvalidResource(Kind::EmptyName));
         }
-        let Some(limit) = self.limit else {
-            return Err(InvalidResource(Kind::NoLimit { name: self.name }));
-        };
-        if limit == 0 {
-            return Err(InvalidResource(Kind::ZeroLimit { name: self.name }));
-        }
-        let Some(limit) = u32::try_from(limit)
-            .ok()
-            .filter(|&limit| limit as usize <= Resource::MAX_LIMIT)
-        else {
-            return Err(InvalidResource(Kind::HugeLimit {
-                name: self.name,
-                limit,
-            }));
-        };
+        let limit = self.limit_now()?;
+        let rules = self.rules(limit)?;
         Ok(Resource(Arc::new(super::Inner {
             name: self.name,
             max_waiting: self.max_waiting,
+            rules,
+            adaptive: Mutex::new(self.adaptive.map(Adaptive::into_inner)),
+            registrar: Mutex::new(None),
             usage: SharedUsage::new(limit),
         })))
+    }
+
+    fn limit_now(&self) -> Result<u32, InvalidResource> {
+        let name = || Arc::clone(&self.name);
+        let limit = match (&self.adaptive, self.limit) {
+            (Some(adaptive), _) => adaptive.limit(),
+            (None, Some(limit)) => limit,
+            (None, None) if self.rates.is_empty() => {
+                return Err(InvalidResource(Kind::NoLimit { name: name() }));
+            }
+            (None, None) => Resource::MAX_LIMIT,
+        };
+        if limit == 0 {
+            return Err(InvalidResource(Kind::ZeroLimit { name: name() }));
+        }
+        let huge = || {
+            InvalidResource(Kind::HugeLimit {
+                name: name(),
+                limit,
+            })
+        };
+        largest(limit).ok_or_else(huge)
+    }
+
+    fn rules(&self, limit: u32) -> Result<LineRules, InvalidResource> {
+        let name = || Arc::clone(&self.name);
+        let mut rates = Vec::new();
+        for (by, rate) in &self.rates {
+            let rule = rate.rule().map_err(|fault| {
+                let name = name();
+                InvalidResource(match by {
+                    By::Request => Kind::Rate { name, fault },
+                    By::Load => Kind::LoadRate { name, fault },
+                })
+            })?;
+            rates.push((*by, rule));
+        }
+        let by_lane = self.lanes.iter().flat_map(|lanes| {
+            let reserving = lanes.declared.iter().filter(|lane| lane.reserve > 0);
+            reserving.map(|lane| (lane.reserve, Beneficiary::Lane(lane.id())))
+        });
+        let by_priority = self.reserves.iter();
+        let by_priority =
+            by_priority.map(|&(units, priority)| (units, Beneficiary::Priority(priority)));
+        let reserves: Vec<_> = by_lane.chain(by_priority).collect();
+        let reserved = reserves.iter().map(|(units, _)| *units as u64).sum();
+        if reserved > u64::from(limit) {
+            return Err(InvalidResource(Kind::Reserved {
+                name: name(),
+                reserved,
+                limit,
+            }));
+        }
+        if let Some(lanes) = &self.lanes {
+            check_lanes(lanes, &self.name, limit)?;
+        }
+        Ok(LineRules {
+            lanes: self.lanes.as_ref().map(Lanes::rules),
+            reserves: reserves
+                .into_iter()
+                .map(|(units, beneficiary)| ReserveRule {
+                    units: units as u32,
+                    beneficiary,
+                })
+                .collect(),
+            rates,
+            overload: self.overload.map(Overload::rule),
+            is_watched: self.adaptive.is_some(),
+        })
+    }
+}
+
+/// The limit as it is kept, if it is not too large for that.
+pub(super) fn largest(limit: usize) -> Option<u32> {
+    let limit = u32::try_from(limit).ok()?;
+    (limit as usize <= Resource::MAX_LIMIT).then_some(limit)
+}
+
+fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), InvalidResource> {
+    let fault = |fault| {
+        InvalidResource(Kind::Lanes {
+            name: Arc::clone(name),
+            fault,
+        })
+    };
+    let mut names = HashSet::new();
+    for lane in lanes.declared.iter().chain(&lanes.others) {
+        check_lane(lane, name)?;
+    }
+    if let Some(twice) = lanes.declared.iter().find(|lane| !names.insert(&lane.name)) {
+        return Err(fault(format!(
+            "two lanes named \"{}\"; give each its own name",
+            twice.name
+        )));
+    }
+    match (lanes.sharing, lanes.keys) {
+        (_, Some(0)) => Err(fault("lanes for 0 keys; keep 1 or more".into())),
+        (Sharing::Strict, Some(_)) => Err(fault(
+            "strict lanes, whose portions are fixed, and one for each key; use `Lanes::shared`"
+                .into(),
+        )),
+        (_, None) if lanes.declared.is_empty() => {
+            Err(fault("no lane; declare one, or use `Lanes::keyed`".into()))
+        }
+        (Sharing::Strict, None) if lanes.declared.len() as u64 > u64::from(limit) => Err(fault(
+            format!("more strict lanes than its limit of {limit}; each needs a unit of its own"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_lane(lane: &Lane, name: &Arc<str>) -> Result<(), InvalidResource> {
+    let fault = |fault: &str| {
+        Err(InvalidResource(Kind::Lanes {
+            name: Arc::clone(name),
+            fault: format!("lane \"{}\" with {fault}", lane.name),
+        }))
+    };
+    if lane.name.is_empty() {
+        return fault("an empty name; pass one, such as \"batch\"");
+    }
+    match (lane.weight, lane.max) {
+        (0, _) => fault("weight 0, which would never be served; pass 1 or more"),
+        (_, Some(0)) => fault("a `max` of 0, which would never be served; pass 1 or more"),
+        (_, Some(max)) if max < lane.reserve => {
+            fault("a reserve above its `max`; reserve less, or raise the `max`")
+        }
+        _ => Ok(()),
     }
 }

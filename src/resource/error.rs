@@ -21,15 +21,26 @@ pub(super) enum Kind {
         name: Arc<str>,
         limit: usize,
     },
-    #[allow(dead_code)]
     Rate {
         name: Arc<str>,
         fault: RateFault,
     },
-    #[allow(dead_code)]
     LoadRate {
         name: Arc<str>,
         fault: RateFault,
+    },
+    Lanes {
+        name: Arc<str>,
+        fault: String,
+    },
+    Reserved {
+        name: Arc<str>,
+        reserved: u64,
+        limit: u32,
+    },
+    NoRule {
+        name: Arc<str>,
+        rule: &'static str,
     },
 }
 
@@ -47,6 +58,11 @@ impl InvalidResource {
         )
     }
 
+    /// Whether it is the lanes or the reserves that are wrong.
+    pub fn is_lanes(&self) -> bool {
+        matches!(self.0, Kind::Lanes { .. } | Kind::Reserved { .. })
+    }
+
     /// Whether it is the rate or the load rate that is wrong.
     pub fn is_rate(&self) -> bool {
         matches!(self.0, Kind::Rate { .. } | Kind::LoadRate { .. })
@@ -61,7 +77,7 @@ impl fmt::Display for InvalidResource {
             ),
             Kind::NoLimit { name } => write!(
                 f,
-                "resource \"{name}\" has no limit; set one with `.concurrency(n)`"
+                "resource \"{name}\" has no limit; set one with `.concurrency(n)`, or a rate with `.rate(..)`"
             ),
             Kind::ZeroLimit { name } => write!(
                 f,
@@ -77,6 +93,21 @@ impl fmt::Display for InvalidResource {
             Kind::LoadRate { name, fault } => {
                 write!(f, "resource \"{name}\" has load rate {fault}")
             }
+            Kind::Lanes { name, fault } => write!(f, "resource \"{name}\" has {fault}"),
+            Kind::Reserved {
+                name,
+                reserved,
+                limit,
+            } => write!(
+                f,
+                "resource \"{name}\" has {reserved} reserved units, more than its limit of {limit}; \
+                 reserve less, or raise the limit"
+            ),
+            Kind::NoRule { name, rule } => write!(
+                f,
+                "resource \"{name}\" has no {rule} that could be changed; build it with one, and register \
+                 it with a limiter first"
+            ),
         }
     }
 }

@@ -3,17 +3,27 @@
 mod builder;
 mod claim;
 mod error;
-#[allow(dead_code)]
+mod lanes;
+mod live;
+mod overload;
 mod rate;
 mod usage;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 pub use builder::ResourceBuilder;
 pub use claim::Claim;
 pub use error::InvalidResource;
+pub use lanes::{Lane, LaneKey, Lanes};
+pub(crate) use live::{Change, Registrar};
+pub use overload::Overload;
 pub use rate::Rate;
 pub(crate) use usage::SharedUsage;
+
+use crate::{adaptive::AdaptiveLimit, admission::LineRules};
 
 /// A named thing with a finite limit: a database, a disk, a paid API.
 ///
@@ -32,6 +42,10 @@ pub struct Resource(Arc<Inner>);
 struct Inner {
     name: Arc<str>,
     max_waiting: Option<usize>,
+    rules: LineRules,
+    /// Until the resource is registered.
+    adaptive: Mutex<Option<Box<dyn AdaptiveLimit>>>,
+    registrar: Mutex<Option<Weak<dyn Registrar>>>,
     usage: SharedUsage,
 }
 
@@ -61,7 +75,7 @@ impl Resource {
         &self.0.name
     }
 
-    /// How many units may be in use at once.
+    /// How many units may be in use at once: [`MAX_LIMIT`](Self::MAX_LIMIT) if there is no such bound.
     pub fn limit(&self) -> usize {
         self.0.usage.load().limit() as usize
     }
@@ -95,6 +109,22 @@ impl Resource {
 
     pub(crate) fn max_waiting(&self) -> Option<usize> {
         self.0.max_waiting
+    }
+
+    pub(crate) fn rules(&self) -> &LineRules {
+        &self.0.rules
+    }
+
+    /// What moves the limit, for whoever looks after the resource from now on.
+    pub(crate) fn take_adaptive(&self) -> Option<Box<dyn AdaptiveLimit>> {
+        let adaptive = self.0.adaptive.lock();
+        adaptive.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// For when it is registered again.
+    pub(crate) fn restore_adaptive(&self, limit: Option<Box<dyn AdaptiveLimit>>) {
+        let adaptive = self.0.adaptive.lock();
+        *adaptive.unwrap_or_else(PoisonError::into_inner) = limit;
     }
 
     #[inline]

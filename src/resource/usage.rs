@@ -81,12 +81,27 @@ impl SharedUsage {
         }
     }
 
-    /// Publishes the length of the queue; an empty one lifts the mark.
+    /// Lets takers in again.
+    pub(crate) fn calm(&self) {
+        self.word.fetch_and(!Usage::CONTENDED, Ordering::Release);
+    }
+
+    /// Sets another limit; what is in use stays in use.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let limited = Usage::from_bits(seen).with_limit(limit).bits();
+            let order = (Ordering::AcqRel, Ordering::Relaxed);
+            match (self.word).compare_exchange_weak(seen, limited, order.0, order.1) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Publishes the length of the queue.
     pub(crate) fn set_waiting(&self, waiters: usize) {
         self.waiting.store(waiters, Ordering::Relaxed);
-        if waiters == 0 {
-            self.word.fetch_and(!Usage::CONTENDED, Ordering::Release);
-        }
     }
 
     /// The index in the limiter's canonical order.

@@ -1,4 +1,4 @@
-//! When which waiter runs out of time.
+//! Who arrived when, and who runs out of time.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -14,8 +14,10 @@ use super::{
 /// waiter leaves early, the entry stays until it surfaces, or until there are twice as many entries as
 /// waiters, so memory stays in proportion to the waiters.
 #[derive(Debug)]
-pub(super) struct Deadlines {
+pub(super) struct Timeline {
     all: List,
+    /// The first that has not aged.
+    young: Option<u32>,
     /// The latest deadline since the list was empty.
     latest: Nanos,
     early: BinaryHeap<Reverse<Entry>>,
@@ -40,10 +42,11 @@ impl Entry {
 /// Below this size sweeping would cost more than it frees.
 const SWEEP_FROM: usize = 64;
 
-impl Deadlines {
+impl Timeline {
     pub(super) fn new() -> Self {
         Self {
             all: List::EMPTY,
+            young: None,
             latest: 0,
             early: BinaryHeap::new(),
         }
@@ -63,15 +66,32 @@ impl Deadlines {
             self.early.push(Reverse(Entry { deadline, seq, key }));
         }
         waiters.link_last(&mut self.all, Among::All, key);
+        self.young.get_or_insert(key);
     }
 
     /// A waiter is about to leave.
     pub(super) fn forget<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
+        if self.young == Some(key) {
+            self.young = waiters.next(key, Among::All);
+        }
         waiters.unlink(&mut self.all, Among::All, key);
     }
 
+    /// The next that ages, of those who arrived at `time` or before.
+    pub(super) fn age<T>(&mut self, waiters: &mut Waiters<T>, time: Nanos) -> Option<u32> {
+        let key = self.young.filter(|&key| waiters[key].arrived <= time)?;
+        waiters[key].aged = true;
+        self.young = waiters.next(key, Among::All);
+        Some(key)
+    }
+
+    /// Who arrived first.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.all.head()
+    }
+
     /// The earliest deadline, and whose it is.
-    pub(super) fn next<T>(&mut self, waiters: &Waiters<T>) -> Option<(Nanos, u32)> {
+    pub(super) fn next_deadline<T>(&mut self, waiters: &Waiters<T>) -> Option<(Nanos, u32)> {
         // No deadline in order comes before the first one's, and every other one is in the heap.
         let first = self.all.head()?;
         while let Some(Reverse(early)) = self.early.peek() {

@@ -1,0 +1,94 @@
+//! Those who ask for the same resources in the same lanes.
+
+use smallvec::SmallVec;
+
+use super::{
+    rank::{Head, Rank},
+    waiters::{Among, List, Waiters},
+};
+
+/// Waiters of which only the first contends: the others ask for the same and stand behind it.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// One for each priority that waits, highest first.
+    levels: SmallVec<[Level; 1]>,
+    /// Who contends, as it stands in the lines.
+    pub(super) head: Option<Head>,
+    pub(super) newest_first: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    priority: u8,
+    list: List,
+    len: usize,
+}
+
+impl Flow {
+    pub(super) fn new(newest_first: bool) -> Self {
+        Self {
+            levels: SmallVec::new(),
+            head: None,
+            newest_first,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    pub(super) fn push<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
+        let priority = waiters[key].priority;
+        let position = self.levels.partition_point(|l| l.priority > priority);
+        if self.levels.get(position).map(|l| l.priority) != Some(priority) {
+            let level = Level {
+                priority,
+                list: List::EMPTY,
+                len: 0,
+            };
+            self.levels.insert(position, level);
+        }
+        let level = &mut self.levels[position];
+        level.len += 1;
+        waiters.link_last(&mut level.list, Among::Level, key);
+    }
+
+    pub(super) fn unlink<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
+        let priority = waiters[key].priority;
+        let position = self.levels.partition_point(|l| l.priority > priority);
+        let level = &mut self.levels[position];
+        level.len -= 1;
+        waiters.unlink(&mut level.list, Among::Level, key);
+        if level.len == 0 {
+            self.levels.remove(position);
+        }
+    }
+
+    /// Who should contend.
+    pub(super) fn first<T>(&self, waiters: &Waiters<T>) -> Option<Head> {
+        let top = self.levels.first()?;
+        let key = match &*self.levels {
+            _ if self.newest_first => top.list.tail(),
+            [_] => top.list.head(),
+            levels => {
+                let heads = levels.iter().filter_map(|level| level.list.head());
+                let aged = heads.filter(|&key| waiters[key].aged);
+                let oldest = aged.min_by_key(|&key| waiters[key].seq);
+                oldest.or(top.list.head())
+            }
+        }?;
+        let rank = Rank::of(&waiters[key], self.newest_first);
+        Some(Head { rank, key })
+    }
+
+    /// The youngest of the lowest priority.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.levels.last()?.list.tail()
+    }
+
+    /// How many wait with this priority or above.
+    pub(super) fn ahead_of(&self, priority: u8) -> usize {
+        let ahead = self.levels.iter().take_while(|l| l.priority >= priority);
+        ahead.map(|level| level.len).sum()
+    }
+}

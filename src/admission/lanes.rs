@@ -1,0 +1,328 @@
+//! Weighted fair sharing of one resource.
+//!
+//! Start-time fair queueing (Goyal, Vin and Cheng, 1996) over lanes: a grant costs a lane its units
+//! divided by its weight, in virtual time; the backlogged lane whose next grant starts first is served
+//! first. A lane that was idle starts at the present, so nobody saves up for a burst.
+
+use std::collections::{BTreeSet, HashMap};
+
+use slab::Slab;
+
+use super::rank::{Head, Heads, Rank};
+
+/// Which lane a request asks for: a number that stands for a name, or for a key such as a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LaneId(pub(crate) u64);
+
+/// How the units of a resource are divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// What a lane does not use is lent to the others.
+    #[default]
+    Shared,
+    /// Each lane has its portion by weight, and no more.
+    Strict,
+}
+
+/// A lane as it was declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneRule {
+    pub(crate) weight: u32,
+    /// At most this many units at once.
+    pub(crate) max: u32,
+}
+
+impl Default for LaneRule {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            max: u32::MAX,
+        }
+    }
+}
+
+/// All lanes of a resource, as they were declared.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaneRules {
+    pub(crate) sharing: Sharing,
+    pub(crate) declared: Vec<(LaneId, LaneRule)>,
+    /// One lane for all who ask for none of these; without it, they are in the first.
+    pub(crate) others: Option<LaneRule>,
+    /// Or a lane of this kind for each key that is asked for, and at most so many of them.
+    pub(crate) keyed: Option<(LaneRule, usize)>,
+}
+
+/// The lanes of one resource.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    sharing: Sharing,
+    lanes: Slab<Lane>,
+    by_id: HashMap<LaneId, u32>,
+    /// Those from here on were made for a key.
+    declared: usize,
+    keyed: Option<(LaneRule, usize)>,
+    /// The lane of those who ask for none.
+    others: u32,
+    /// Lanes that were made for a key and are used by nobody, the one that is owed most first.
+    idle: BTreeSet<(VirtualTime, u32)>,
+    /// Lanes with a waiter and room for it, by the start of their next grant.
+    ready: BTreeSet<(VirtualTime, u32)>,
+    now: VirtualTime,
+    limit: u32,
+}
+
+/// Units times [`SCALE`], divided by weight.
+type VirtualTime = u128;
+
+const SCALE: VirtualTime = 1 << 32;
+
+#[derive(Debug)]
+struct Lane {
+    id: Option<LaneId>,
+    rule: LaneRule,
+    /// What it may use at once.
+    cap: u32,
+    in_use: u32,
+    /// Waiters, and permits that are held.
+    users: usize,
+    /// When its last grant ended.
+    finish: VirtualTime,
+    /// Its place among the ready ones.
+    start: Option<VirtualTime>,
+    heads: Heads,
+}
+
+impl Lane {
+    fn new(id: Option<LaneId>, rule: LaneRule) -> Self {
+        Self {
+            id,
+            rule,
+            cap: rule.max,
+            in_use: 0,
+            users: 0,
+            finish: 0,
+            start: None,
+            heads: Heads::default(),
+        }
+    }
+}
+
+/// Where a request stands at a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    start: VirtualTime,
+    lane: u32,
+    rank: Rank,
+}
+
+impl Position {
+    /// At a resource without lanes.
+    pub(super) fn by_rank(rank: Rank) -> Self {
+        Self {
+            start: 0,
+            lane: 0,
+            rank,
+        }
+    }
+}
+
+impl Lanes {
+    pub(super) fn new(rules: &LaneRules, limit: u32) -> Self {
+        let declared = rules.declared.iter().map(|(id, rule)| (Some(*id), *rule));
+        let unnamed = match (rules.others, rules.keyed) {
+            (Some(others), _) => Some(others),
+            (None, Some((kind, _))) if rules.declared.is_empty() => Some(kind),
+            _ => None,
+        };
+        let mut lanes = Slab::new();
+        let mut by_id = HashMap::new();
+        for (id, rule) in declared.chain(unnamed.map(|rule| (None, rule))) {
+            let index = lanes.insert(Lane::new(id, rule)) as u32;
+            by_id.extend(id.map(|id| (id, index)));
+        }
+        let mut new = Self {
+            sharing: rules.sharing,
+            declared: lanes.len(),
+            others: unnamed.map_or(0, |_| lanes.len() as u32 - 1),
+            lanes,
+            by_id,
+            keyed: rules.keyed,
+            idle: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            now: 0,
+            limit,
+        };
+        new.set_limit(limit);
+        new
+    }
+
+    /// The lane of a request, which uses it until it [leaves](Self::leave).
+    pub(super) fn join(&mut self, id: Option<LaneId>) -> u32 {
+        let index = match id {
+            None => self.others,
+            Some(id) => match (self.by_id.get(&id), self.keyed) {
+                (Some(&index), _) => index,
+                (None, None) => self.others,
+                (None, Some((rule, most))) => self.make(id, rule, most),
+            },
+        };
+        let lane = &mut self.lanes[index as usize];
+        if lane.users == 0 && index as usize >= self.declared {
+            self.idle.remove(&(lane.finish, index));
+        }
+        lane.users += 1;
+        index
+    }
+
+    fn make(&mut self, id: LaneId, rule: LaneRule, most: usize) -> u32 {
+        if self.lanes.len() - self.declared >= most {
+            let Some((_, idle)) = self.idle.pop_first() else {
+                // Every lane is in use: the key shares one, the same as long as that is so.
+                return (self.declared as u64 + id.0 % most as u64) as u32;
+            };
+            let forgotten = self.lanes.remove(idle as usize);
+            forgotten.id.and_then(|id| self.by_id.remove(&id));
+        }
+        let index = self.lanes.insert(Lane::new(Some(id), rule)) as u32;
+        self.by_id.insert(id, index);
+        index
+    }
+
+    /// A waiter is gone, or a permit was returned, whose lane it was.
+    pub(super) fn leave(&mut self, lane: u32) {
+        let index = lane;
+        let lane = &mut self.lanes[index as usize];
+        lane.users -= 1;
+        if lane.users == 0 && index as usize >= self.declared {
+            self.idle.insert((lane.finish, index));
+        }
+    }
+
+    /// Where a request of this rank stands, or would.
+    pub(super) fn position(&self, lane: u32, rank: Rank) -> Position {
+        let start = self.start(lane);
+        Position { start, lane, rank }
+    }
+
+    /// When the next grant of a lane starts.
+    fn start(&self, lane: u32) -> VirtualTime {
+        let lane = &self.lanes[lane as usize];
+        lane.start.unwrap_or_else(|| lane.finish.max(self.now))
+    }
+
+    /// Those who contend, in order, but for lanes without room.
+    pub(super) fn contenders(&self) -> impl Iterator<Item = (Position, Head)> {
+        self.ready.iter().flat_map(|&(start, lane)| {
+            let heads = self.lanes[lane as usize].heads.iter();
+            heads.map(move |&head| {
+                let rank = head.rank;
+                (Position { start, lane, rank }, head)
+            })
+        })
+    }
+
+    pub(super) fn heads(&self, lane: u32) -> &[Head] {
+        &self.lanes[lane as usize].heads
+    }
+
+    pub(super) fn has_room(&self, lane: u32, units: u32) -> bool {
+        let lane = &self.lanes[lane as usize];
+        u64::from(lane.in_use) + u64::from(units) <= u64::from(lane.cap)
+    }
+
+    /// The head of a flow changes.
+    pub(super) fn replace(&mut self, lane: u32, old: Option<Head>, new: Option<Head>) {
+        self.lanes[lane as usize].heads.replace(old, new);
+        self.sort_in(lane);
+    }
+
+    /// A lane of the declared ones, by its name.
+    pub(super) fn declared(&self, id: LaneId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn take(&mut self, lane: u32, units: u32) {
+        let start = self.start(lane);
+        let first = self.ready.first().map_or(start, |&(first, _)| first);
+        // Who was let in beside the queue does not move those who wait in it.
+        self.now = self.now.max(start.min(first));
+        let taker = &mut self.lanes[lane as usize];
+        taker.in_use += units;
+        taker.finish =
+            start + VirtualTime::from(units) * SCALE / VirtualTime::from(taker.rule.weight);
+        if let Some(start) = taker.start.take() {
+            self.ready.remove(&(start, lane));
+        }
+        self.sort_in(lane);
+    }
+
+    pub(super) fn give_back(&mut self, lane: u32, units: u32) {
+        self.lanes[lane as usize].in_use -= units;
+        self.sort_in(lane);
+    }
+
+    /// Puts a lane among the ready ones, or takes it out.
+    fn sort_in(&mut self, lane: u32) {
+        let start = self.start(lane);
+        let this = &mut self.lanes[lane as usize];
+        let is_ready = !this.heads.is_empty() && this.in_use < this.cap;
+        match this.start {
+            None if is_ready => {
+                this.start = Some(start);
+                self.ready.insert((start, lane));
+            }
+            Some(start) if !is_ready => {
+                this.start = None;
+                self.ready.remove(&(start, lane));
+            }
+            _ => {}
+        }
+    }
+
+    /// Another limit of the resource: strict portions follow it, by largest remainder, and are never
+    /// below one unit.
+    pub(super) fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+        let strict = self.sharing == Sharing::Strict;
+        let total: u64 = self
+            .lanes
+            .iter()
+            .map(|(_, l)| u64::from(l.rule.weight))
+            .sum();
+        let product = |lane: &Lane| u64::from(limit) * u64::from(lane.rule.weight);
+        let whole: u64 = self.lanes.iter().map(|(_, l)| product(l) / total).sum();
+        let mut by_remainder: Vec<_> = self
+            .lanes
+            .iter()
+            .map(|(i, l)| (product(l) % total, i))
+            .collect();
+        by_remainder.sort_by_key(|&(remainder, index)| (std::cmp::Reverse(remainder), index));
+        let left = (u64::from(limit) - whole) as usize;
+        for (place, (_, index)) in by_remainder.into_iter().enumerate() {
+            let lane = &mut self.lanes[index];
+            let portion = product(lane) / total + u64::from(place < left);
+            let portion = if strict {
+                (portion as u32).max(1)
+            } else {
+                u32::MAX
+            };
+            lane.cap = lane.rule.max.min(portion);
+            self.sort_in(index as u32);
+        }
+    }
+
+    /// Another weight or cap for a declared lane; `false` if there is none of this name.
+    pub(super) fn set_rule(&mut self, id: LaneId, rule: LaneRule) -> bool {
+        let Some(&lane) = self.by_id.get(&id) else {
+            return false;
+        };
+        self.lanes[lane as usize].rule = rule;
+        self.set_limit(self.limit);
+        true
+    }
+
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+}

@@ -1,0 +1,460 @@
+//! What waits at one resource, and by which rules.
+
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Reverse,
+    collections::BTreeSet,
+};
+
+use super::{
+    Demand, Nanos, Usage,
+    drain::Drain,
+    lanes::{LaneId, LaneRules, Lanes, Position},
+    overload::{Overload, OverloadRule},
+    rank::{Head, Heads, Rank},
+    rate::{Meter, RateRule},
+    waiters::Waiter,
+};
+
+/// The rules of one resource, beside its limit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LineRules {
+    pub(crate) lanes: Option<LaneRules>,
+    pub(crate) reserves: Vec<ReserveRule>,
+    pub(crate) rates: Vec<(By, RateRule)>,
+    pub(crate) overload: Option<OverloadRule>,
+    /// Somebody wants to see every grant and every return.
+    pub(crate) is_watched: bool,
+}
+
+impl LineRules {
+    /// Whether the limit is all there is, so that units can be taken past the queue while nobody waits.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.lanes.is_none()
+            && self.reserves.is_empty()
+            && self.rates.is_empty()
+            && self.overload.is_none()
+            && !self.is_watched
+    }
+}
+
+/// What a rate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Request,
+    Load,
+}
+
+/// Units that some requests can always get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReserveRule {
+    pub(crate) units: u32,
+    pub(crate) beneficiary: Beneficiary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beneficiary {
+    Lane(LaneId),
+    /// This priority and above.
+    Priority(u8),
+}
+
+/// What is asked of one resource, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    pub(super) demand: Demand,
+    pub(super) priority: u8,
+    pub(super) load: u64,
+}
+
+/// What an [`Ask`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Enough,
+    /// Its lane has all it may have, which is nothing to the others.
+    LaneFull,
+    /// Whoever is later waits behind it.
+    Short,
+}
+
+/// One resource.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Those who contend, where there are no lanes.
+    heads: Heads,
+    pub(super) waiting: usize,
+    pub(super) max_waiting: usize,
+    /// How many of those who contend ask for other resources too.
+    sets: usize,
+    pub(super) is_dirty: bool,
+    pub(super) drain: Drain,
+    pub(super) rules: Option<Box<Rules>>,
+}
+
+/// What only some resources have.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) lanes: Option<Lanes>,
+    reserves: Vec<Reserve>,
+    rates: Vec<(By, RefCell<Meter>)>,
+    /// When somebody can go who was kept by a rate.
+    retry_at: Cell<Option<Nanos>>,
+    pub(super) overload: Option<Overload>,
+    /// All waiters: the lowest priority first, and among equals the youngest.
+    backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
+}
+
+#[derive(Debug)]
+struct Reserve {
+    units: u32,
+    in_use: u32,
+    who: Who,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Lane(u32),
+    Priority(u8),
+}
+
+impl Reserve {
+    fn is_for(&self, lane: u32, priority: u8) -> bool {
+        match self.who {
+            Who::Lane(favoured) => favoured == lane,
+            Who::Priority(least) => priority >= least,
+        }
+    }
+
+    fn left(&self) -> u32 {
+        self.units.saturating_sub(self.in_use)
+    }
+}
+
+impl Line {
+    pub(super) fn new(max_waiting: usize, limit: u32, rules: &LineRules) -> Self {
+        Self {
+            heads: Heads::default(),
+            waiting: 0,
+            max_waiting,
+            sets: 0,
+            is_dirty: false,
+            drain: Drain::default(),
+            rules: (!rules.is_plain()).then(|| Box::new(Rules::new(rules, limit))),
+        }
+    }
+
+    /// Those who contend, in the order of service.
+    pub(super) fn contenders(&self) -> impl Iterator<Item = (Position, Head)> {
+        let by_rank = self.heads.iter();
+        let in_lanes = self.lanes().into_iter().flat_map(Lanes::contenders);
+        by_rank
+            .map(|&head| (Position::by_rank(head.rank), head))
+            .chain(in_lanes)
+    }
+
+    /// Whether there are contenders that can be overtaken by turns.
+    pub(super) fn has_sets(&self) -> bool {
+        self.sets > 0
+    }
+
+    pub(super) fn has_contenders(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Those who contend in a lane, in order of rank.
+    pub(super) fn peers(&self, lane: u32) -> &[Head] {
+        match self.lanes() {
+            Some(lanes) => lanes.heads(lane),
+            None => &self.heads,
+        }
+    }
+
+    /// Where a request of this rank stands, or would.
+    pub(super) fn position(&self, lane: u32, rank: Rank) -> Position {
+        match self.lanes() {
+            Some(lanes) => lanes.position(lane, rank),
+            None => Position::by_rank(rank),
+        }
+    }
+
+    /// The head of a flow changes.
+    pub(super) fn replace(
+        &mut self,
+        lane: u32,
+        old: Option<Head>,
+        new: Option<Head>,
+        is_set: bool,
+    ) {
+        if is_set {
+            self.sets = self.sets + usize::from(new.is_some()) - usize::from(old.is_some());
+        }
+        match self.lanes_mut() {
+            Some(lanes) => lanes.replace(lane, old, new),
+            None => self.heads.replace(old, new),
+        }
+    }
+
+    /// What `ask` finds when `taken` units are not to be had beside those in use.
+    pub(super) fn room(&self, usage: Usage, ask: &Ask, taken: u64, now: Nanos) -> Room {
+        match &self.rules {
+            None if usage.fits_beside(taken, ask.demand.units) => Room::Enough,
+            None => Room::Short,
+            Some(rules) => rules.room(usage, ask, taken, now),
+        }
+    }
+
+    /// Whether `ask` can be met from what is reserved for it.
+    pub(super) fn room_in_reserve(&self, usage: Usage, ask: &Ask, now: Nanos) -> bool {
+        let Some(rules) = &self.rules else {
+            return false;
+        };
+        let Ask { demand, .. } = ask;
+        let is_met = |reserve: &Reserve| {
+            reserve.is_for(demand.lane, ask.priority) && reserve.left() >= demand.units
+        };
+        rules.reserves.iter().any(is_met)
+            && usage.fits(demand.units)
+            && rules.lane_has_room(demand)
+            && rules.rates_allow(ask.load, now)
+    }
+
+    /// The units left of each reserve that has some, for whom, in order.
+    pub(super) fn beneficiaries(&self) -> impl Iterator<Item = impl Iterator<Item = u32>> {
+        let rules = self.rules.iter();
+        rules.flat_map(|rules| {
+            let open = rules.reserves.iter().filter(|reserve| reserve.left() > 0);
+            open.map(|reserve| rules.waiting_for(reserve.who))
+        })
+    }
+
+    /// The first that waits for the same reserve as `ask`.
+    pub(super) fn first_for_reserve_of(&self, ask: &Ask) -> impl Iterator<Item = u32> {
+        let rules = self.rules.iter();
+        let (lane, priority) = (ask.demand.lane, ask.priority);
+        rules.flat_map(move |rules| {
+            let reserves = rules.reserves.iter();
+            let own = reserves.filter(move |reserve| reserve.is_for(lane, priority));
+            own.filter_map(|reserve| rules.waiting_for(reserve.who).next())
+        })
+    }
+
+    /// A request was granted its set.
+    pub(super) fn take(&mut self, ask: &Ask, now: Nanos) {
+        let Some(rules) = &mut self.rules else {
+            return;
+        };
+        let Demand { units, lane, .. } = ask.demand;
+        if let Some(lanes) = &mut rules.lanes {
+            lanes.take(lane, units);
+        }
+        for reserve in &mut rules.reserves {
+            if reserve.is_for(lane, ask.priority) {
+                reserve.in_use += units;
+            }
+        }
+        for (by, meter) in &mut rules.rates {
+            meter.get_mut().spend(now, by.amount(ask.load));
+        }
+    }
+
+    /// It was returned.
+    pub(super) fn give_back(&mut self, demand: &Demand, priority: u8) {
+        let Some(rules) = &mut self.rules else {
+            return;
+        };
+        if let Some(lanes) = &mut rules.lanes {
+            lanes.give_back(demand.lane, demand.units);
+            lanes.leave(demand.lane);
+        }
+        for reserve in &mut rules.reserves {
+            if reserve.is_for(demand.lane, priority) {
+                reserve.in_use -= demand.units;
+            }
+        }
+    }
+
+    /// What a request spent of the rates at `at` was another load, or nothing at all.
+    pub(super) fn settle(&mut self, now: Nanos, at: Nanos, load: u64, actual: Option<u64>) {
+        for (by, meter) in self.rules.iter_mut().flat_map(|rules| &mut rules.rates) {
+            let actual = actual.map_or(0, |load| by.amount(load));
+            meter.get_mut().settle(now, at, by.amount(load), actual);
+        }
+    }
+
+    pub(super) fn set_rate(&mut self, now: Nanos, which: By, rule: RateRule) -> bool {
+        let rates = self.rules.iter_mut().flat_map(|rules| &mut rules.rates);
+        let mut found = false;
+        for (_, meter) in rates.filter(|(by, _)| *by == which).take(1) {
+            meter.get_mut().set_rule(now, rule);
+            found = true;
+        }
+        found
+    }
+
+    /// Another reserve for those of this priority and above; `false` if there is none.
+    pub(super) fn set_reserve(&mut self, beneficiary: Beneficiary, units: u32) -> bool {
+        let Some(rules) = &mut self.rules else {
+            return false;
+        };
+        let Some(who) = rules.who(beneficiary) else {
+            return false;
+        };
+        let reserve = rules.reserves.iter_mut().find(|reserve| reserve.who == who);
+        reserve.map(|reserve| reserve.units = units).is_some()
+    }
+
+    pub(super) fn is_kept_by_rate(&self, load: u64, now: Nanos) -> bool {
+        let rules = self.rules.as_ref();
+        rules.is_some_and(|rules| !rules.rates_allow(load, now))
+    }
+
+    /// The time at which somebody can go who is kept by a rate, if it has come.
+    pub(super) fn rate_is_due(&self, now: Nanos) -> bool {
+        let Some(rules) = &self.rules else {
+            return false;
+        };
+        let due = rules.retry_at.get().is_some_and(|at| at <= now);
+        if due {
+            rules.retry_at.set(None);
+        }
+        due
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Nanos> {
+        self.rules.as_ref()?.retry_at.get()
+    }
+
+    pub(super) fn lanes(&self) -> Option<&Lanes> {
+        self.rules.as_ref()?.lanes.as_ref()
+    }
+
+    pub(super) fn lanes_mut(&mut self) -> Option<&mut Lanes> {
+        self.rules.as_mut()?.lanes.as_mut()
+    }
+
+    pub(super) fn is_standing(&self) -> bool {
+        let overload = self.rules.as_ref().and_then(|r| r.overload.as_ref());
+        overload.is_some_and(Overload::is_standing)
+    }
+
+    pub(super) fn enlist<T>(&mut self, key: u32, waiter: &Waiter<T>) {
+        self.waiting += 1;
+        if let Some(rules) = &mut self.rules {
+            rules.backlog.insert(entry(key, waiter));
+        }
+    }
+
+    pub(super) fn strike_off<T>(&mut self, key: u32, waiter: &Waiter<T>) {
+        self.waiting -= 1;
+        if let Some(rules) = &mut self.rules {
+            rules.backlog.remove(&entry(key, waiter));
+        }
+    }
+
+    /// Of all who wait here, the youngest of the lowest priority; `None` where no such list is kept.
+    pub(super) fn lowest(&self) -> Option<u32> {
+        let backlog = &self.rules.as_ref()?.backlog;
+        backlog.first().map(|&(_, _, key)| key)
+    }
+}
+
+fn entry<T>(key: u32, waiter: &Waiter<T>) -> (u8, Reverse<u64>, u32) {
+    (waiter.priority, Reverse(waiter.seq), key)
+}
+
+impl Rules {
+    fn new(rules: &LineRules, limit: u32) -> Self {
+        let lanes = rules.lanes.as_ref().map(|rules| Lanes::new(rules, limit));
+        let rates = rules.rates.iter();
+        let mut new = Self {
+            lanes,
+            reserves: Vec::new(),
+            rates: rates
+                .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
+                .collect(),
+            retry_at: Cell::new(None),
+            overload: rules.overload.map(Overload::new),
+            backlog: BTreeSet::new(),
+        };
+        for reserve in &rules.reserves {
+            let who = new.who(reserve.beneficiary).expect("declared");
+            new.reserves.push(Reserve {
+                units: reserve.units,
+                in_use: 0,
+                who,
+            });
+        }
+        new
+    }
+
+    fn who(&self, beneficiary: Beneficiary) -> Option<Who> {
+        match beneficiary {
+            Beneficiary::Lane(id) => self.lanes.as_ref()?.declared(id).map(Who::Lane),
+            Beneficiary::Priority(least) => Some(Who::Priority(least)),
+        }
+    }
+
+    fn room(&self, usage: Usage, ask: &Ask, taken: u64, now: Nanos) -> Room {
+        let Ask {
+            demand, priority, ..
+        } = ask;
+        if !self.lane_has_room(demand) {
+            return Room::LaneFull;
+        }
+        let others = self.reserves.iter();
+        let others = others.filter(|reserve| !reserve.is_for(demand.lane, *priority));
+        let withheld: u64 = others.map(|reserve| u64::from(reserve.left())).sum();
+        if usage.fits_beside(taken + withheld, demand.units) && self.rates_allow(ask.load, now) {
+            Room::Enough
+        } else {
+            Room::Short
+        }
+    }
+
+    fn lane_has_room(&self, demand: &Demand) -> bool {
+        let lanes = self.lanes.as_ref();
+        lanes.is_none_or(|lanes| lanes.has_room(demand.lane, demand.units))
+    }
+
+    /// Whether all rates allow it now; otherwise the time is noted at which they will.
+    fn rates_allow(&self, load: u64, now: Nanos) -> bool {
+        let ready = self
+            .rates
+            .iter()
+            .map(|(by, meter)| meter.borrow_mut().ready_at(now, by.amount(load)))
+            .max()
+            .filter(|&ready| ready > now);
+        if let Some(ready) = ready {
+            let before = self.retry_at.get();
+            self.retry_at
+                .set(Some(before.map_or(ready, |at| at.min(ready))));
+        }
+        ready.is_none()
+    }
+
+    /// Who waits for a reserve, in order.
+    fn waiting_for(&self, who: Who) -> impl Iterator<Item = u32> {
+        let (lane, least) = match who {
+            Who::Lane(lane) => (Some(lane), u8::MAX),
+            Who::Priority(least) => (None, least),
+        };
+        let in_lane = lane.zip(self.lanes.as_ref()).into_iter();
+        let in_lane = in_lane
+            .flat_map(|(lane, lanes)| lanes.heads(lane))
+            .map(|head| head.key);
+        let high = self.backlog.iter().rev();
+        let high = high
+            .take_while(move |&&(priority, _, _)| lane.is_none() && priority >= least)
+            .map(|&(_, _, key)| key);
+        in_lane.chain(high)
+    }
+}
+
+impl By {
+    fn amount(self, load: u64) -> u64 {
+        match self {
+            Self::Request => 1,
+            Self::Load => load,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Who goes next: the rules of [`Queue`], one function each.
+
+use super::{
+    Demand, Demands, Ledger, Nanos,
+    line::{Ask, Room},
+    queue::{PATIENCE, Queue},
+    rank::{Head, Rank},
+    waiters::Waiter,
+};
+
+/// A request that asks for its set: an arrival, or a waiter.
+pub(super) struct Asker<'a> {
+    pub(super) demands: &'a Demands,
+    pub(super) rank: Rank,
+    pub(super) seq: u64,
+    pub(super) priority: u8,
+    pub(super) load: u64,
+}
+
+impl Asker<'_> {
+    fn ask(&self, demand: &Demand) -> Ask {
+        Ask {
+            demand: *demand,
+            priority: self.priority,
+            load: self.load,
+        }
+    }
+}
+
+impl<T> Waiter<T> {
+    fn ask(&self, demand: &Demand) -> Ask {
+        Ask {
+            demand: *demand,
+            priority: self.priority,
+            load: self.load,
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    pub(super) fn asker(&self, key: u32) -> Asker<'_> {
+        let waiter = &self.waiters[key];
+        let newest_first = self.flows[waiter.flow as usize].newest_first;
+        Asker {
+            demands: &waiter.demands,
+            rank: Rank::of(waiter, newest_first),
+            seq: waiter.seq,
+            priority: waiter.priority,
+            load: waiter.load,
+        }
+    }
+
+    /// The first in rank of those who can go.
+    pub(super) fn first_candidate(&mut self, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
+        let mut first: Option<Head> = None;
+        let mut position = 0;
+        while let Some(&resource) = self.dirty.get(position) {
+            match self.candidate(resource, now, ledger) {
+                Some(head) => {
+                    first = Some(first.map_or(head, |first| first.min(head)));
+                    position += 1;
+                }
+                None => self.wipe(position),
+            }
+        }
+        first
+    }
+
+    /// Nothing is possible any more where no unit is left: that need not be found out in another round.
+    pub(super) fn wipe_dry(&mut self, ledger: &impl Ledger) {
+        let mut position = 0;
+        while let Some(&resource) = self.dirty.get(position) {
+            if ledger.usage(resource).fits(1) {
+                position += 1;
+            } else {
+                self.wipe(position);
+            }
+        }
+    }
+
+    fn wipe(&mut self, position: usize) {
+        let resource = self.dirty.swap_remove(position);
+        self.lines[resource as usize].is_dirty = false;
+    }
+
+    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one that
+    /// is short there: nobody later can go, but for what is reserved.
+    fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
+        let line = &self.lines[resource as usize];
+        for (_, head) in line.contenders() {
+            match self.chance(head.key, resource, now, ledger) {
+                Chance::Now => return Some(head),
+                Chance::Later => {}
+                Chance::Blocks => break,
+            }
+        }
+        for waiting in line.beneficiaries() {
+            for key in waiting {
+                match self.chance(key, resource, now, ledger) {
+                    Chance::Now => {
+                        let rank = self.asker(key).rank;
+                        return Some(Head { rank, key });
+                    }
+                    Chance::Later => {}
+                    Chance::Blocks => break,
+                }
+            }
+        }
+        None
+    }
+
+    fn chance(&self, key: u32, resource: u32, now: Nanos, ledger: &impl Ledger) -> Chance {
+        if self.waiters[key].deadline < now {
+            return Chance::Now;
+        }
+        let asker = self.asker(key);
+        match self.short(&asker, now, ledger) {
+            None => Chance::Now,
+            Some(short) => {
+                let demand = asker.demands.of(resource).expect("it waits here");
+                let here = match short == resource {
+                    true => Some(()),
+                    false => (!self.has_room(&asker, demand, now, ledger)).then_some(()),
+                };
+                let lane_full = || {
+                    let line = &self.lines[resource as usize];
+                    let lanes = line.lanes();
+                    lanes.is_some_and(|lanes| !lanes.has_room(demand.lane, demand.units))
+                };
+                match here {
+                    Some(()) if !lane_full() => Chance::Blocks,
+                    _ => Chance::Later,
+                }
+            }
+        }
+    }
+
+    /// The first resource at which a request lacks room.
+    pub(super) fn short(&self, asker: &Asker<'_>, now: Nanos, ledger: &impl Ledger) -> Option<u32> {
+        asker
+            .demands
+            .iter()
+            .find(|demand| !self.has_room(asker, demand, now, ledger))
+            .map(|demand| demand.resource)
+    }
+
+    /// Whether what is asked is there for this request: beside what is in use, behind nobody who is
+    /// short, and beside what is set aside; or else in what is reserved for it.
+    fn has_room(
+        &self,
+        asker: &Asker<'_>,
+        demand: &Demand,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) -> bool {
+        let line = &self.lines[demand.resource as usize];
+        let usage = ledger.usage(demand.resource);
+        let ask = asker.ask(demand);
+        let place = line.position(demand.lane, asker.rank);
+        let mut set_aside = 0;
+        for (_, earlier) in line.contenders().take_while(|(other, _)| *other < place) {
+            let earlier = &self.waiters[earlier.key];
+            let Some(wanted) = earlier.demands.of(demand.resource) else {
+                continue;
+            };
+            match line.room(usage, &earlier.ask(wanted), set_aside, now) {
+                Room::Short => return self.has_reserve(asker, demand, now, ledger),
+                // In the same lane nobody passes.
+                Room::LaneFull if wanted.lane == demand.lane => return false,
+                _ => {}
+            }
+            if earlier.turns >= PATIENCE && earlier.seq < asker.seq {
+                set_aside += u64::from(wanted.units);
+            }
+        }
+        line.room(usage, &ask, set_aside, now) == Room::Enough
+            || self.has_reserve(asker, demand, now, ledger)
+    }
+
+    /// Whether what is asked is there in what is reserved for such requests, and nobody stands before
+    /// this one who waits for that.
+    fn has_reserve(
+        &self,
+        asker: &Asker<'_>,
+        demand: &Demand,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) -> bool {
+        let line = &self.lines[demand.resource as usize];
+        let usage = ledger.usage(demand.resource);
+        let ask = asker.ask(demand);
+        let is_kept_by = |key: u32| {
+            let other = self.asker(key);
+            let wanted = other.demands.of(demand.resource).expect("it waits here");
+            other.seq != asker.seq
+                && other.rank < asker.rank
+                && !line.room_in_reserve(usage, &other.ask(wanted), now)
+        };
+        line.room_in_reserve(usage, &ask, now) && !line.first_for_reserve_of(&ask).any(is_kept_by)
+    }
+
+    /// Takes what a request asks for; contenders that came before it and want one of the same
+    /// resources were overtaken.
+    #[inline]
+    pub(super) fn take(&mut self, asker: &Asker<'_>, now: Nanos, ledger: &mut impl Ledger) {
+        for demand in &**asker.demands {
+            if self.lines[demand.resource as usize].has_sets() {
+                self.overtake(asker, demand, now, ledger);
+            }
+        }
+        for demand in &**asker.demands {
+            ledger.take(demand.resource, demand.units);
+            self.lines[demand.resource as usize].take(&asker.ask(demand), now);
+        }
+    }
+
+    fn overtake(&mut self, asker: &Asker<'_>, demand: &Demand, now: Nanos, ledger: &impl Ledger) {
+        for index in 0.. {
+            let line = &self.lines[demand.resource as usize];
+            let place = line.position(demand.lane, asker.rank);
+            let contender = line.contenders().nth(index);
+            let Some((_, Head { key, .. })) = contender.filter(|(other, _)| *other < place) else {
+                return;
+            };
+            let lacked = self.lacked(key, now, ledger);
+            self.waiters[key].overtake(lacked);
+        }
+    }
+
+    /// The resources at which a waiter is short, as bits by position among its demands; those of a
+    /// set of more than 64 share bits.
+    fn lacked(&self, key: u32, now: Nanos, ledger: &impl Ledger) -> u64 {
+        let asker = self.asker(key);
+        let bits = asker.demands.iter().enumerate().map(|(position, demand)| {
+            let short = !self.has_room(&asker, demand, now, ledger);
+            u64::from(short) << (position % 64)
+        });
+        bits.fold(0, |all, bit| all | bit)
+    }
+}
+
+/// What a waiter can do about a resource.
+enum Chance {
+    Now,
+    /// It stands in nobody's way here.
+    Later,
+    /// Whoever is later waits behind it.
+    Blocks,
+}

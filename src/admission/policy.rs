@@ -1,0 +1,144 @@
+//! Who is let into the queue, and who has to leave it.
+
+use super::{
+    Demands, Ledger, Nanos, Verdict,
+    queue::{Arrival, Queue},
+    rank::DEFAULT_PRIORITY,
+};
+
+impl<T> Queue<T> {
+    /// Sees to a place in the queue of each resource; where one is full, the youngest of the lowest
+    /// priority gives way to a higher one. Otherwise says which is full.
+    pub(super) fn make_place(
+        &mut self,
+        arrival: &Arrival<T>,
+        ledger: &mut impl Ledger,
+    ) -> Result<(), u32> {
+        let mut leaving: Vec<(u32, u32)> = Vec::new(); // does not allocate while it is empty
+        for demand in &*arrival.demands {
+            let resource = demand.resource;
+            let line = &self.lines[resource as usize];
+            let bound = arrival.max_waiting.unwrap_or(line.max_waiting);
+            if line.waiting < bound {
+                continue;
+            }
+            let leaves = |&(key, _): &(u32, u32)| self.waiters[key].demands.of(resource).is_some();
+            if bound > 0 && leaving.iter().any(leaves) {
+                continue;
+            }
+            let lowest = (bound > 0)
+                .then(|| self.lowest(resource, arrival.claims.priority))
+                .flatten();
+            leaving.push((lowest.ok_or(resource)?, resource));
+        }
+        for (key, resource) in leaving {
+            self.decide(key, Verdict::Shed { resource }, ledger);
+        }
+        Ok(())
+    }
+
+    /// Of those who wait at `resource` with a priority below this one, the lowest, youngest.
+    fn lowest(&self, resource: u32, priority: u8) -> Option<u32> {
+        if self.all_alike() && priority <= DEFAULT_PRIORITY {
+            return None;
+        }
+        let line = &self.lines[resource as usize];
+        let by_flow = || {
+            let heads = line.peers(0).iter();
+            let flows = heads.map(|head| &self.flows[self.waiters[head.key].flow as usize]);
+            let last = flows.filter_map(|flow| flow.last());
+            last.min_by_key(|&key| {
+                let waiter = &self.waiters[key];
+                (waiter.priority, std::cmp::Reverse(waiter.seq))
+            })
+        };
+        let lowest = line.lowest().or_else(by_flow)?;
+        (self.waiters[lowest].priority < priority).then_some(lowest)
+    }
+
+    /// Whether those who are certain to go before an arrival will keep it past its deadline.
+    pub(super) fn is_hopeless(&self, flow: Option<u32>, arrival: &Arrival<T>, now: Nanos) -> bool {
+        let (true, Some(flow)) = (arrival.claims.or_never, flow) else {
+            return false;
+        };
+        let flow = &self.flows[flow as usize];
+        if flow.newest_first {
+            return false;
+        }
+        let ahead = flow.ahead_of(arrival.claims.priority);
+        arrival.demands.iter().any(|demand| {
+            let drain = &self.lines[demand.resource as usize].drain;
+            let wait = drain.time_for(ahead, now).unwrap_or(0);
+            now.saturating_add(wait) > arrival.deadline
+        })
+    }
+
+    /// Looks whether the queue at `resource` stands, and sheds what is to be shed.
+    pub(super) fn tend(&mut self, resource: u32, now: Nanos, ledger: &mut impl Ledger) {
+        let line = &mut self.lines[resource as usize];
+        let stood = line.is_standing();
+        loop {
+            let line = &mut self.lines[resource as usize];
+            let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) else {
+                return;
+            };
+            let Some(key) = overload.shed(now, &self.waiters) else {
+                break;
+            };
+            self.decide(key, Verdict::Shed { resource }, ledger);
+        }
+        if self.lines[resource as usize].is_standing() != stood {
+            self.turn_around(resource);
+        }
+    }
+
+    /// The newest go first at a resource whose queue stands, and the oldest where it does not.
+    fn turn_around(&mut self, resource: u32) {
+        let waiting_here = |flow: &super::flow::Flow| {
+            let key = flow.head?.key;
+            self.waiters[key].demands.of(resource).map(|_| key)
+        };
+        let flows: Vec<(usize, u32)> = self
+            .flows
+            .iter()
+            .filter_map(|(index, flow)| Some((index, waiting_here(flow)?)))
+            .collect();
+        for (flow, key) in flows {
+            self.flows[flow].newest_first = self.is_standing(&self.waiters[key].demands);
+            self.renew_head(flow as u32, key);
+        }
+    }
+
+    pub(super) fn is_standing(&self, demands: &Demands) -> bool {
+        self.has_rules()
+            && demands
+                .iter()
+                .any(|demand| self.lines[demand.resource as usize].is_standing())
+    }
+
+    /// An arrival takes its place in a lane of each resource that has them.
+    pub(super) fn join_lanes(&mut self, arrival: &mut Arrival<T>) {
+        let id = arrival.claims.lane;
+        let lines = &mut self.lines;
+        let has_lanes = |d: &super::Demand| lines[d.resource as usize].lanes().is_some();
+        if !arrival.demands.iter().any(has_lanes) {
+            return;
+        }
+        arrival.demands.set_lanes(|resource| {
+            let lanes = lines[resource as usize].lanes_mut();
+            lanes.map_or(0, |lanes| lanes.join(id))
+        });
+    }
+
+    /// A request gives up its place in its lanes without having been granted its set.
+    pub(super) fn leave_lanes(&mut self, demands: &Demands) {
+        if !self.has_rules() {
+            return;
+        }
+        for demand in &**demands {
+            if let Some(lanes) = self.lines[demand.resource as usize].lanes_mut() {
+                lanes.leave(demand.lane);
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! How a resource is divided.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::OnceLock,
+};
+
+use http::HeaderValue;
+
+use crate::admission::{LaneId, LaneRule, LaneRules, Sharing};
+
+/// Which lane a request goes to: the name of a declared [`Lane`], or a key such as a tenant, a user
+/// or an API key.
+///
+/// Made from strings, numbers and header values, which are hashed, not kept. Whatever is not there
+/// (`None`) asks for no lane. The hash is seeded once per process, so nobody can aim at a lane of
+/// somebody else's.
+///
+/// ```
+/// use tower_concurrency_limiter::LaneKey;
+///
+/// let by_name: LaneKey = "batch".into();
+/// let by_tenant: LaneKey = 4711_u64.into();
+/// let by_header: LaneKey = http::HeaderMap::new().get("x-tenant").into();
+/// assert_eq!(by_header, LaneKey::none());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LaneKey(Option<u64>);
+
+impl LaneKey {
+    /// No lane in particular.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    fn of(key: impl std::hash::Hash) -> Self {
+        static SEED: OnceLock<RandomState> = OnceLock::new();
+        Self(Some(SEED.get_or_init(RandomState::new).hash_one(key)))
+    }
+
+    pub(crate) fn id(self) -> Option<LaneId> {
+        self.0.map(LaneId)
+    }
+}
+
+impl From<&str> for LaneKey {
+    fn from(name: &str) -> Self {
+        Self::of(name.as_bytes())
+    }
+}
+
+impl From<&String> for LaneKey {
+    fn from(name: &String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<String> for LaneKey {
+    fn from(name: String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<u64> for LaneKey {
+    fn from(key: u64) -> Self {
+        Self::of(key)
+    }
+}
+
+impl From<&HeaderValue> for LaneKey {
+    fn from(value: &HeaderValue) -> Self {
+        Self::of(value.as_bytes())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for LaneKey {
+    fn from(key: Option<T>) -> Self {
+        key.map_or(Self::none(), Into::into)
+    }
+}
+
+/// A lane: those of a resource's requests that share one portion of it.
+///
+/// ```
+/// use tower_concurrency_limiter::Lane;
+///
+/// let user = Lane::new("user").weight(3).reserve(2); // three shares, and two units that are always its own
+/// let batch = Lane::new("batch").max(5); // one share, and never more than five units
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    pub(super) name: String,
+    pub(super) weight: u32,
+    pub(super) max: Option<usize>,
+    pub(super) reserve: usize,
+}
+
+impl Lane {
+    /// A lane of weight 1.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            weight: 1,
+            max: None,
+            reserve: 0,
+        }
+    }
+
+    /// Its share, beside those of the others, while more is asked for than there is: 1 or more.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// At most this many units at once, 1 or more, however much is idle. Default: no such bound.
+    pub fn max(mut self, units: usize) -> Self {
+        self.max = Some(units);
+        self
+    }
+
+    /// Units that nobody else gets, not even while they are idle. Default: 0.
+    pub fn reserve(mut self, units: usize) -> Self {
+        self.reserve = units;
+        self
+    }
+
+    pub(super) fn rule(&self) -> LaneRule {
+        LaneRule {
+            weight: self.weight,
+            max: self
+                .max
+                .map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
+        }
+    }
+
+    pub(super) fn id(&self) -> LaneId {
+        LaneKey::from(&self.name).id().expect("made from a name")
+    }
+}
+
+/// The lanes of a resource: whose turn it is while more is asked for than there is.
+///
+/// Weighted fair queueing: a grant costs its lane the units, divided by the lane's weight, and the lane
+/// that has been charged least goes next. A burst in one lane does not starve another; a lane that was idle
+/// is not paid back for it.
+///
+/// | | [`shared`](Self::shared) | [`strict`](Self::strict) |
+/// |---|---|---|
+/// | a lane alone | gets all, but for what is reserved and its `max` | gets its portion by weight |
+/// | all lanes busy | each gets its share of the grants | each has its portion of the units |
+/// | choose it | nearly always | where latency must not depend on the neighbours |
+///
+/// A request of no lane, or of one that is not declared, is in the first, or in that of
+/// [`others`](Self::others), or in one of its [own](Self::keyed).
+///
+/// ```
+/// use tower_concurrency_limiter::{Lane, Lanes, Resource};
+///
+/// let db = Resource::builder("db")
+///     .concurrency(20)
+///     .lanes(Lanes::shared([Lane::new("user").weight(3), Lane::new("batch")]))
+///     .build();
+///
+/// // One lane for each tenant, whatever they are called, and at most a thousand of them.
+/// let api = Resource::builder("api").concurrency(20).lanes(Lanes::keyed(1_000)).build();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    pub(super) sharing: Sharing,
+    pub(super) declared: Vec<Lane>,
+    pub(super) others: Option<Lane>,
+    pub(super) keys: Option<usize>,
+}
+
+impl Lanes {
+    /// Lanes that lend each other what they do not use.
+    pub fn shared(lanes: impl IntoIterator<Item = Lane>) -> Self {
+        Self {
+            sharing: Sharing::Shared,
+            declared: lanes.into_iter().collect(),
+            others: None,
+            keys: None,
+        }
+    }
+
+    /// Lanes that each have a fixed portion of the limit by weight, at least one unit, and no more.
+    /// Portions are rounded by largest remainder, so that they add up to the limit.
+    pub fn strict(lanes: impl IntoIterator<Item = Lane>) -> Self {
+        Self {
+            sharing: Sharing::Strict,
+            ..Self::shared(lanes)
+        }
+    }
+
+    /// A lane for each key that requests bring: a tenant, a user, an API key.
+    ///
+    /// At most `keys` of them are kept, at about 250 bytes each; one that nobody uses makes room for the
+    /// next. Should all be in use, further keys share them.
+    pub fn keyed(keys: usize) -> Self {
+        Self::shared([]).and_keyed(keys)
+    }
+
+    /// Beside the declared lanes, one for each other key; see [`keyed`](Self::keyed). With
+    /// [`others`](Self::others), each is as that lane.
+    pub fn and_keyed(mut self, keys: usize) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// The lane of all requests that ask for none of the declared ones. Its name does not matter.
+    pub fn others(mut self, lane: Lane) -> Self {
+        self.others = Some(lane);
+        self
+    }
+
+    pub(super) fn rules(&self) -> LaneRules {
+        let others = self.others.as_ref().map(Lane::rule);
+        LaneRules {
+            sharing: self.sharing,
+            declared: self.declared.iter().map(|l| (l.id(), l.rule())).collect(),
+            others: others.filter(|_| self.keys.is_none()),
+            keyed: self.keys.map(|keys| (others.unwrap_or_default(), keys)),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What can be changed while requests come and go.
+
+use std::sync::{Arc, PoisonError, Weak};
+
+use super::{InvalidResource, Lane, Rate, Resource, builder, error::Kind};
+use crate::admission::{Beneficiary, By, NewRule};
+
+/// What is to be another from now on.
+pub(crate) enum Change {
+    Limit(u32),
+    Rule(NewRule),
+}
+
+/// Who looks after a resource: the limiter that it is registered with.
+pub(crate) trait Registrar: Send + Sync {
+    /// Changes the resource with this index; `false` if it has no such rule.
+    fn change(&self, resource: u32, change: Change) -> bool;
+}
+
+impl Resource {
+    pub(crate) fn attach(&self, registrar: Weak<dyn Registrar>) {
+        *self.registrar() = Some(registrar);
+    }
+
+    fn registrar(&self) -> std::sync::MutexGuard<'_, Option<Weak<dyn Registrar>>> {
+        let registrar = &self.0.registrar;
+        registrar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: Change) -> bool {
+        let registrar = self.registrar().as_ref().and_then(Weak::upgrade);
+        match (registrar, self.usage().index()) {
+            (Some(registrar), Some(index)) => registrar.change(index, change),
+            _ => match change {
+                Change::Limit(limit) => {
+                    self.usage().set_limit(limit);
+                    true
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// Changes the limit, 0 to [`MAX_LIMIT`](Self::MAX_LIMIT). Raising it lets waiters in at once, in
+    /// their order. Lowering it takes nothing from anybody: nobody is let in until what is in use has
+    /// fallen below it. 0 pauses.
+    ///
+    /// A waiter that claims more than the new limit waits until its deadline, or until the limit is
+    /// raised.
+    ///
+    /// ```
+    /// # use tower_concurrency_limiter::Resource;
+    /// let db = Resource::new("db", 5);
+    /// db.set_limit(8);
+    /// assert_eq!(db.limit(), 8);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the limit is above the largest one.
+    #[track_caller]
+    pub fn set_limit(&self, limit: usize) {
+        match builder::largest(limit) {
+            Some(limit) => drop(self.change(Change::Limit(limit))),
+            None => panic!(
+                "{}",
+                InvalidResource(Kind::HugeLimit {
+                    name: Arc::clone(self.shared_name()),
+                    limit,
+                })
+            ),
+        }
+    }
+
+    /// Changes the rate of requests. What was admitted under the old one still counts.
+    ///
+    /// # Errors
+    ///
+    /// If the rate is out of range, or the resource was built without one or is not registered with a
+    /// limiter.
+    pub fn set_rate(&self, rate: Rate) -> Result<(), InvalidResource> {
+        let rule = rate.rule().map_err(|fault| {
+            let name = Arc::clone(self.shared_name());
+            InvalidResource(Kind::Rate { name, fault })
+        })?;
+        self.try_change(NewRule::Rate(By::Request, rule), "rate")
+    }
+
+    /// Changes the rate of load. What was admitted under the old one still counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_rate`](Self::set_rate).
+    pub fn set_load_rate(&self, rate: Rate) -> Result<(), InvalidResource> {
+        let rule = rate.rule().map_err(|fault| {
+            let name = Arc::clone(self.shared_name());
+            InvalidResource(Kind::LoadRate { name, fault })
+        })?;
+        self.try_change(NewRule::Rate(By::Load, rule), "load rate")
+    }
+
+    /// Changes the weight, the `max` and the reserve of a declared lane.
+    ///
+    /// # Errors
+    ///
+    /// If no lane of this name was declared, a number is out of range, the lane is to have a reserve
+    /// and was declared without one, or the resource is not registered with a limiter.
+    pub fn set_lane(&self, lane: &Lane) -> Result<(), InvalidResource> {
+        let name = || Arc::clone(self.shared_name());
+        builder::check_lane(lane, &name())?;
+        self.try_change(NewRule::Lane(lane.id(), lane.rule()), "lane of this name")?;
+        let reserve = u32::try_from(lane.reserve).unwrap_or(u32::MAX);
+        let beneficiary = Beneficiary::Lane(lane.id());
+        match self.change(Change::Rule(NewRule::Reserve(beneficiary, reserve))) {
+            false if reserve > 0 => Err(InvalidResource(Kind::NoRule {
+                name: name(),
+                rule: "reserve for this lane",
+            })),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes how many units are reserved for requests of this priority and above.
+    ///
+    /// # Errors
+    ///
+    /// If the resource was built without a reserve for exactly this priority, or is not registered
+    /// with a limiter.
+    pub fn set_reserve(&self, units: usize, priority: u8) -> Result<(), InvalidResource> {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let beneficiary = Beneficiary::Priority(priority);
+        self.try_change(
+            NewRule::Reserve(beneficiary, units),
+            "reserve for this priority",
+        )
+    }
+
+    fn try_change(&self, new: NewRule, rule: &'static str) -> Result<(), InvalidResource> {
+        match self.change(Change::Rule(new)) {
+            true => Ok(()),
+            false => Err(InvalidResource(Kind::NoRule {
+                name: Arc::clone(self.shared_name()),
+                rule,
+            })),
+        }
+    }
+}
