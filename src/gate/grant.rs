@@ -4,7 +4,6 @@ use super::Gate;
 use crate::{
     adaptive::{Outcome, Sample},
     admission::{Claims, Demands, Nanos},
-    sync::lock,
 };
 
 /// A granted set of which more has to be known, when it is returned, than how much it was: some of its
@@ -41,8 +40,7 @@ impl Grant {
 impl Gate {
     /// Returns a set after work under it.
     pub(crate) fn give_back(&self, grant: &Grant) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         for demand in &*grant.demands {
             if let Some(limit) = &mut state.adaptive[demand.resource as usize] {
                 let held = std::time::Duration::from_nanos(now.saturating_sub(grant.at));
@@ -60,8 +58,7 @@ impl Gate {
 
     /// Returns a set that nobody has worked under: nothing was spent.
     pub(crate) fn refund(&self, grant: &Grant) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         let load = grant.claims.load;
         state
             .queue
@@ -80,8 +77,7 @@ impl Gate {
 
     /// The load of a grant was another than was said.
     pub(crate) fn settle_load(&self, grant: &mut Grant, actual: u64) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         let load = std::mem::replace(&mut grant.claims.load, actual);
         state
             .queue

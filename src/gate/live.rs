@@ -14,8 +14,7 @@ use crate::{
 
 impl Registrar for Gate {
     fn change(&self, resource: u32, change: Change) -> bool {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         let queue = &mut state.queue;
         let is_known = match change {
             Change::Limit(limit) => {

@@ -46,6 +46,8 @@ pub(crate) struct Gate {
 struct State {
     queue: Queue<Party>,
     alarms: Alarms,
+    /// When somebody was here last.
+    latest: Nanos,
     /// By resource.
     adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
     /// Those who wait for nothing to be in use.
@@ -88,6 +90,7 @@ impl Gate {
             state: Mutex::new(State {
                 queue: Queue::new(specs, nanos(credit)),
                 alarms: Alarms::new(),
+                latest: 0,
                 adaptive,
                 drains: Vec::new(),
             }),
@@ -157,8 +160,7 @@ impl Gate {
 
     #[cold]
     fn hand_over(&self, demands: &[Demand]) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         for demand in demands {
             state.queue.freed(demand.resource);
         }
@@ -169,10 +171,7 @@ impl Gate {
     #[cold]
     pub(crate) fn enter<C: Claimant>(claimant: C, wait: Wait<'_>) -> Entry<C> {
         let gate = claimant.gate();
-        let deadline = match wait.timeout {
-            Duration::ZERO => wait.arrived, // now or never
-            timeout => wait.arrived.saturating_add(nanos(timeout)),
-        };
+        let deadline = wait.arrived.saturating_add(nanos(wait.timeout));
         let slip = Slip::blank();
         let arrival = Arrival {
             payload: Party {
@@ -184,21 +183,29 @@ impl Gate {
             claims: wait.claims,
             max_waiting: wait.max_waiting,
         };
-        let mut state = lock(&gate.state);
-        let arrive = |state: &mut State, arrival| {
-            state
-                .queue
-                .arrive(wait.arrived, arrival, &mut gate.ledger())
+        let arrive = |state: &mut State, now, mut arrival: Arrival<Party>| {
+            if wait.timeout.is_zero() {
+                arrival.deadline = now; // or never
+            }
+            state.queue.arrive(now, arrival, &mut gate.ledger())
         };
-        let (mut answer, mut unused) = arrive(&mut state, arrival);
+        // Rates count what is taken when it is taken, and the first poll may have come late.
+        let now = match gate.has_rules {
+            true => gate.clock.now(),
+            false => wait.arrived,
+        };
+        let mut state = lock(&gate.state);
+        let mut now = state.tick(now);
+        let (mut answer, mut unused) = arrive(&mut state, now, arrival);
         if let Answer::NoTime { .. } | Answer::Full { .. } = answer {
-            let now = gate.clock.now();
-            if state.queue.is_due(now) {
+            let later = gate.clock.now();
+            if state.queue.is_due(later) {
                 // Nobody is turned away for those whose time is over.
-                gate.settle(state, now);
+                gate.settle(state, later);
                 state = lock(&gate.state);
+                now = state.tick(later);
                 let arrival = unused.take().expect("comes back with a refusal");
-                (answer, unused) = arrive(&mut state, arrival);
+                (answer, unused) = arrive(&mut state, now, arrival);
             }
         }
         let remembered = match (answer, &unused) {
@@ -211,20 +218,16 @@ impl Gate {
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
                 let why = Why::from(refusal);
-                (
-                    Some(why),
-                    state.retry_after(why, wait.arrived),
-                    Rouse::Nobody,
-                )
+                (Some(why), state.retry_after(why, now), Rouse::Nobody)
             }
         };
         if state.queue.is_dirty() || remembered.is_some() {
-            gate.settle(state, wait.arrived); // of those who gave way
+            gate.settle(state, now); // of those who gave way
         } else {
             drop(state);
         }
         drop(unused); // after the lock: dropping a waker is somebody else's code
-        let grant = remembered.map(|demands| Grant::new(demands, wait.claims, wait.arrived));
+        let grant = remembered.map(|demands| Grant::new(demands, wait.claims, now));
         let why = match (answer, why) {
             (Answer::Queued(ticket), _) => {
                 let gate = Arc::clone(gate);
@@ -287,6 +290,7 @@ impl Gate {
     /// timed out on the way: in an overload the timer may have to wait for its turn, too.
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
         loop {
+            let now = state.tick(now);
             let mut wakes = Wakes::default();
             let mut more = true;
             while more && !wakes.is_full() {
@@ -317,8 +321,7 @@ impl Gate {
     /// test has none) should look again.
     fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
-            let now = self.clock.now();
-            let mut state = lock(&self.state);
+            let (mut state, now) = self.lock_now();
             if state.queue.is_due(now) {
                 self.settle(state, now);
                 continue;
@@ -329,6 +332,14 @@ impl Gate {
             }
             return next;
         }
+    }
+
+    /// The state, and the time.
+    fn lock_now(&self) -> (MutexGuard<'_, State>, Nanos) {
+        let now = self.clock.now();
+        let mut state = lock(&self.state);
+        let now = state.tick(now);
+        (state, now)
     }
 
     fn ledger(&self) -> Words<'_> {
@@ -349,6 +360,13 @@ impl Drop for Gate {
 }
 
 impl State {
+    /// The time: what was read before the lock, unless somebody was here with a later one meanwhile.
+    /// The queue never sees it go backwards.
+    fn tick(&mut self, read: Nanos) -> Nanos {
+        self.latest = self.latest.max(read);
+        self.latest
+    }
+
     /// Whoever can go comes before whoever is out of time.
     fn next_verdict(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<(Party, Verdict)> {
         let verdict = match self.queue.is_dirty() {
