@@ -1,9 +1,13 @@
 //! What is remembered of a grant.
 
-use super::Gate;
+use std::time::Duration;
+
+use super::{Gate, State};
 use crate::{
     adaptive::{Outcome, Sample},
     admission::{Claims, Demands, Nanos},
+    resource::Resource,
+    sync::MutexGuard,
 };
 
 /// A granted set of which more has to be known, when it is returned, than how much it was: some of its
@@ -41,19 +45,31 @@ impl Gate {
     /// Returns a set after work under it.
     pub(crate) fn give_back(&self, grant: &Grant) {
         let (mut state, now) = self.lock_now();
-        for demand in &*grant.demands {
-            if let Some(limit) = &mut state.adaptive[demand.resource as usize] {
-                let held = std::time::Duration::from_nanos(now.saturating_sub(grant.at));
-                let in_use = self.usage(*demand).load().in_use() as usize;
-                let units = limit.update(&Sample::new(held, in_use, grant.outcome));
-                let units = u32::try_from(units).unwrap_or(u32::MAX);
-                state
-                    .queue
-                    .set_limit(demand.resource, units, &mut self.ledger());
-            }
-        }
         self.put_back(&mut state, grant);
-        self.settle(state, now);
+        let mut settling = Settling {
+            gate: self,
+            state: Some(state),
+            now,
+        };
+        if let Some(state) = &mut settling.state {
+            self.learn(state, grant, now);
+        }
+    }
+
+    /// Moves the adaptive limits by a grant that was returned.
+    fn learn(&self, state: &mut State, grant: &Grant, now: Nanos) {
+        let held = Duration::from_nanos(now.saturating_sub(grant.at));
+        for demand in &*grant.demands {
+            let Some(limit) = &mut state.adaptive[demand.resource as usize] else {
+                continue;
+            };
+            let in_use = self.usage(*demand).load().in_use() + demand.units;
+            let units = limit.update(&Sample::new(held, in_use as usize, grant.outcome));
+            // From 0 nobody could raise it again.
+            let units = units.clamp(1, Resource::MAX_LIMIT) as u32;
+            let queue = &mut state.queue;
+            queue.set_limit(demand.resource, units, &mut self.ledger());
+        }
     }
 
     /// Returns a set that nobody has worked under: nothing was spent.
@@ -67,7 +83,7 @@ impl Gate {
         self.settle(state, now);
     }
 
-    fn put_back(&self, state: &mut super::State, grant: &Grant) {
+    fn put_back(&self, state: &mut State, grant: &Grant) {
         for demand in &*grant.demands {
             // Its mark says that somebody looks: that is done here.
             let _ = self.usage(*demand).give_back(demand.units);
@@ -83,5 +99,20 @@ impl Gate {
             .queue
             .settle_load(now, &grant.demands, grant.at, load, Some(actual));
         self.settle(state, now);
+    }
+}
+
+/// Sees to those who wait whatever happens meanwhile: what moves an adaptive limit may panic.
+struct Settling<'a> {
+    gate: &'a Gate,
+    state: Option<MutexGuard<'a, State>>,
+    now: Nanos,
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.gate.settle(state, self.now);
+        }
     }
 }

@@ -28,6 +28,7 @@ use tokio::runtime;
 
 use clock::Clock;
 pub(crate) use grant::Grant;
+use live::Drains;
 use timer::{Alarms, Rouse};
 pub(crate) use waiter::{Claimant, Granted, Refused, Waiter, Why};
 use waiter::{Party, Slip};
@@ -51,7 +52,7 @@ struct State {
     /// By resource.
     adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
     /// Those who wait for nothing to be in use.
-    drains: Vec<Waker>,
+    drains: Drains,
 }
 
 /// What [`Gate::enter`] says.
@@ -92,7 +93,7 @@ impl Gate {
                 alarms: Alarms::new(),
                 latest: 0,
                 adaptive,
-                drains: Vec::new(),
+                drains: Drains::default(),
             }),
             has_rules: resources.iter().any(|r| !r.rules().is_plain()),
             resources: resources.into(),
