@@ -149,7 +149,7 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     /// with an [adaptive](crate::adaptive) limit. Default: [`Outcome::Success`]. Requests that are
     /// dropped before their response count as [`Outcome::Ignore`].
     ///
-    /// A handler that has the permit, by [`expose_permit`](Self::expose_permit), says so itself.
+    /// A handler that has taken the permit, by [`expose_permit`](Self::expose_permit), says so itself.
     pub fn classify<F>(self, classify: F) -> Self
     where
         F: Fn(Option<StatusCode>) -> Outcome + Send + Sync + 'static,
