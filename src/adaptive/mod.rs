@@ -100,7 +100,7 @@ pub use sample::{Outcome, Sample};
 /// How a limit moves by the permits that end.
 ///
 /// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it may be
-/// called under a lock. It must not return 0, from where no permit could raise it again.
+/// called under a lock. A limit of 0, from where no permit could raise it again, counts as 1.
 ///
 /// ```
 /// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};

@@ -100,7 +100,11 @@ impl Drained<'_> {
             let is_over = state.drains.waiting.is_empty();
             drop(guard);
             wakes.wake();
-            return if is_over { Poll::Ready(()) } else { Poll::Pending };
+            return if is_over {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            };
         };
         let waiting = &mut state.drains.waiting;
         let Some((_, known)) = waiting.iter_mut().find(|(other, _)| *other == id) else {
