@@ -223,6 +223,7 @@ impl<T> Queue<T> {
             Some(_) => match self.make_place(&arrival, ledger) {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
+                    let flow = self.flow_of(&arrival.demands); // its last may have given way
                     let ticket = self.enqueue(now, arrival, flow, newest_first, ledger);
                     return (Answer::Queued(ticket), None);
                 }
