@@ -79,16 +79,22 @@ impl Held {
         }
     }
 
-    /// The call has ended, with this status: how the work went, where somebody wants to know.
+    /// Whether somebody wants to know how the work went.
     #[inline]
-    pub(super) fn ended(&mut self, status: impl FnOnce() -> Option<StatusCode>) {
+    pub(super) fn is_remembered(&self) -> bool {
+        matches!(&self.0, Kind::Set(Admitted { grant: Some(_), .. }))
+    }
+
+    /// The call has ended, with this status.
+    #[cold]
+    pub(super) fn ended(&mut self, status: Option<StatusCode>) {
         if let Kind::Set(Admitted {
             route,
             grant: Some(grant),
         }) = &mut self.0
         {
             let asks = route.asks.as_ref();
-            grant.set_outcome(asks.map_or(Outcome::Success, |asks| asks.outcome(status())));
+            grant.set_outcome(asks.map_or(Outcome::Success, |asks| asks.outcome(status)));
         }
     }
 
