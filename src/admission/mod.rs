@@ -12,6 +12,7 @@
 
 mod demand;
 mod drain;
+mod express;
 mod flow;
 mod lanes;
 mod ledger;

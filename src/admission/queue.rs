@@ -173,6 +173,10 @@ impl<T> Queue<T> {
         if self.is_closed {
             return (Answer::Closed, Some(arrival));
         }
+        if let Some(flow) = self.express_lane(now, &arrival) {
+            let ticket = self.enqueue(now, arrival, flow, ledger);
+            return (Answer::Queued(ticket), None);
+        }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
@@ -224,7 +228,14 @@ impl<T> Queue<T> {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
                     let flow = self.flow_of(&arrival.demands); // its last may have given way
-                    let ticket = self.enqueue(now, arrival, flow, newest_first, ledger);
+                    let rank = asker.rank;
+                    let new = || self.flows.insert(Flow::new(newest_first)) as u32;
+                    let flow = flow.unwrap_or_else(new);
+                    let ticket = self.enqueue(now, arrival, flow, ledger);
+                    let head = self.flows[flow as usize].head;
+                    if head.is_none_or(|head| rank < head.rank) {
+                        self.renew_head(flow, ticket.key);
+                    }
                     return (Answer::Queued(ticket), None);
                 }
             },
@@ -240,11 +251,9 @@ impl<T> Queue<T> {
         &mut self,
         now: Nanos,
         arrival: Arrival<T>,
-        flow: Option<u32>,
-        newest_first: bool,
+        flow: u32,
         ledger: &mut impl Ledger,
     ) -> Ticket {
-        let flow = flow.unwrap_or_else(|| self.flows.insert(Flow::new(newest_first)) as u32);
         let claims = arrival.claims;
         let ticket = self.waiters.insert(Waiter {
             payload: arrival.payload,
@@ -276,7 +285,6 @@ impl<T> Queue<T> {
                 overload.push(now, ticket, &self.waiters);
             }
         }
-        self.renew_head(flow, ticket.key);
         ticket
     }
 
@@ -372,6 +380,9 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
+        if let Some(verdict) = self.express_verdict(now, ledger) {
+            return verdict;
+        }
         if self.has_rules {
             for position in (0..self.dirty.len()).rev() {
                 self.tend(self.dirty[position], now, ledger);
@@ -454,6 +465,16 @@ impl<T> Queue<T> {
     /// Whether all who wait have the default priority.
     pub(super) fn all_alike(&self) -> bool {
         self.uncommon == 0
+    }
+
+    /// Whether nothing but limits and the order of arrival decides.
+    pub(super) fn is_simple(&self) -> bool {
+        !self.has_rules && self.uncommon == 0 && self.decided.is_empty()
+    }
+
+    /// Whether every return is to be seen.
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_watched || self.is_closed
     }
 
     /// Whether some resource has more to it than its limit.

@@ -61,7 +61,7 @@ impl Gate {
 
     /// Lets those go on who wait for nothing to be in use, if that is so.
     pub(super) fn drained_now(&self, state: &mut State, wakes: &mut Wakes) {
-        if !state.drains.waiting.is_empty() && self.is_idle() {
+        if !state.drains.is_empty() && self.is_idle() {
             let waiting = state.drains.waiting.drain(..);
             waiting.for_each(|(_, waker)| wakes.add(waker));
             state.queue.watch(false, &mut self.ledger());
@@ -74,6 +74,12 @@ impl Gate {
 pub(super) struct Drains {
     waiting: Vec<(u64, Waker)>,
     numbers: u64,
+}
+
+impl Drains {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
 }
 
 /// One of them. Whoever is not there any more has got what it waited for.
@@ -97,7 +103,7 @@ impl Drained<'_> {
             state.drains.waiting.push((id, waker));
             self.id = Some(id);
             gate.drained_now(state, &mut wakes);
-            let is_over = state.drains.waiting.is_empty();
+            let is_over = state.drains.is_empty();
             drop(guard);
             wakes.wake();
             return if is_over {
@@ -129,7 +135,7 @@ impl Drop for Drained<'_> {
             return;
         };
         let (_, waker) = state.drains.waiting.remove(position);
-        if state.drains.waiting.is_empty() {
+        if state.drains.is_empty() {
             state.queue.watch(false, &mut self.gate.ledger());
         }
         drop(guard);

@@ -32,7 +32,7 @@ use live::Drains;
 use timer::{Alarms, Rouse};
 pub(crate) use waiter::{Claimant, Granted, Refused, Waiter, Why};
 use waiter::{Party, Slip};
-use wakes::Wakes;
+use wakes::{Wakes, wake};
 
 /// The resources of one limiter and those who wait for them: one lock domain.
 pub(crate) struct Gate {
@@ -219,7 +219,9 @@ impl Gate {
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
                 let why = Why::from(refusal);
-                (Some(why), state.retry_after(why, now), Rouse::Nobody)
+                let resource = why.resource();
+                let retry = resource.and_then(|r| state.retry_after(r, now));
+                (Some(why), retry, Rouse::Nobody)
             }
         };
         if state.queue.is_dirty() || remembered.is_some() {
@@ -290,21 +292,34 @@ impl Gate {
     /// Carries out every verdict that has become possible. Some of those whose deadline has passed are
     /// timed out on the way: in an overload the timer may have to wait for its turn, too.
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
+        let now = state.tick(now);
+        let first = state.deliver(now, &mut self.ledger());
+        if state.has_more(now) || !state.drains.is_empty() {
+            return self.settle_more(state, first, now);
+        }
+        state.look_again();
+        drop(state);
+        if let Some(waker) = first {
+            wake(waker);
+        }
+    }
+
+    #[cold]
+    fn settle_more<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        first: Option<Waker>,
+        mut now: Nanos,
+    ) {
+        let mut wakes = Wakes::default();
+        first.into_iter().for_each(|waker| wakes.add(waker));
         loop {
-            let now = state.tick(now);
-            let mut wakes = Wakes::default();
-            let mut more = true;
-            while more && !wakes.is_full() {
-                match state.next_verdict(now, &mut self.ledger()) {
-                    Some((party, verdict)) => {
-                        let retry_after = state.retry_after_verdict(verdict, now);
-                        party.slip.write(verdict, now, retry_after);
-                        wakes.add(party.waker);
-                        more = state.queue.is_dirty() || state.queue.is_due(now);
-                    }
-                    None => more = false,
+            while state.has_more(now) && !wakes.is_full() {
+                if let Some(waker) = state.deliver(now, &mut self.ledger()) {
+                    wakes.add(waker);
                 }
             }
+            let more = state.has_more(now);
             if !more {
                 state.look_again();
                 self.drained_now(&mut state, &mut wakes);
@@ -314,7 +329,9 @@ impl Gate {
             if !more {
                 return;
             }
+            wakes = Wakes::default();
             state = lock(&self.state);
+            now = state.tick(now);
         }
     }
 
@@ -368,6 +385,18 @@ impl State {
         self.latest
     }
 
+    /// Leaves the next verdict for its waiter, and returns whom to wake.
+    fn deliver(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<Waker> {
+        let (party, verdict) = self.next_verdict(now, ledger)?;
+        let retry_after = match verdict {
+            Verdict::Granted | Verdict::Closed => None,
+            Verdict::TimedOut { short, .. } => self.retry_after(short, now),
+            Verdict::Shed { resource } => self.retry_after(resource, now),
+        };
+        party.slip.write(verdict, now, retry_after);
+        Some(party.waker)
+    }
+
     /// Whoever can go comes before whoever is out of time.
     fn next_verdict(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<(Party, Verdict)> {
         let verdict = match self.queue.is_dirty() {
@@ -375,6 +404,11 @@ impl State {
             false => None,
         };
         verdict.or_else(|| self.queue.next_expired(now, ledger))
+    }
+
+    /// Whether there is something left to look at.
+    fn has_more(&mut self, now: Nanos) -> bool {
+        self.queue.is_dirty() || self.queue.is_due(now)
     }
 
     /// Where rates keep waiters, the timers have to look when they let them go.
@@ -386,22 +420,9 @@ impl State {
         }
     }
 
-    fn retry_after_verdict(&mut self, verdict: Verdict, now: Nanos) -> Option<Duration> {
-        match verdict {
-            Verdict::Granted | Verdict::Closed => None,
-            Verdict::TimedOut { short, .. } => self.retry_after_at(short, now),
-            Verdict::Shed { resource } => self.retry_after_at(resource, now),
-        }
-    }
-
-    fn retry_after(&mut self, why: Why, now: Nanos) -> Option<Duration> {
-        self.retry_after_at(why.resource()?, now)
-    }
-
-    fn retry_after_at(&mut self, resource: u32, now: Nanos) -> Option<Duration> {
-        self.queue
-            .retry_after(resource, now)
-            .map(Duration::from_nanos)
+    fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Duration> {
+        let after = self.queue.retry_after(resource, now);
+        after.map(Duration::from_nanos)
     }
 }
 

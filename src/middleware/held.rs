@@ -47,6 +47,13 @@ struct Exposed {
     route: Option<Arc<Route>>,
 }
 
+impl Exposed {
+    fn is_remembered(&self) -> bool {
+        let route = self.route.as_ref();
+        route.is_some_and(|route| route.set.is_remembered())
+    }
+}
+
 impl Drop for Exposed {
     fn drop(&mut self) {
         self.handle.close();
@@ -86,12 +93,22 @@ impl Held {
         }
     }
 
-    /// The call has ended, with this status: how the work went, where somebody wants to know.
+    /// Whether somebody wants to know how the work went.
     #[inline]
-    pub(super) fn ended(&mut self, status: impl FnOnce() -> Option<StatusCode>) {
+    pub(super) fn is_remembered(&self) -> bool {
+        match &self.0 {
+            Kind::Set(admitted) => admitted.grant.is_some(),
+            Kind::Exposed(exposed) => exposed.is_remembered(),
+            Kind::Bypassed => false,
+        }
+    }
+
+    /// The call has ended, with this status.
+    #[cold]
+    pub(super) fn ended(&mut self, status: Option<StatusCode>) {
         let outcome = |route: &Route| {
             let asks = route.asks.as_ref();
-            asks.map_or(Outcome::Success, |asks| asks.outcome(status()))
+            asks.map_or(Outcome::Success, |asks| asks.outcome(status))
         };
         match &mut self.0 {
             Kind::Set(Admitted {
@@ -101,7 +118,7 @@ impl Held {
             Kind::Exposed(Exposed {
                 handle,
                 route: Some(route),
-            }) if route.set.is_remembered() => handle.set_outcome(outcome(route)),
+            }) => handle.set_outcome(outcome(route)),
             _ => {}
         }
     }
