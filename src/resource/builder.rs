@@ -216,7 +216,8 @@ impl ResourceBuilder {
         let by_priority =
             by_priority.map(|&(units, priority)| (units, Beneficiary::Priority(priority)));
         let reserves: Vec<_> = by_lane.chain(by_priority).collect();
-        let reserved = reserves.iter().map(|(units, _)| *units as u64).sum();
+        let units = reserves.iter().map(|(units, _)| *units as u64);
+        let reserved = units.fold(0, u64::saturating_add);
         if reserved > u64::from(limit) {
             return Err(InvalidResource(Kind::Reserved {
                 name: name(),
