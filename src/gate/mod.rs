@@ -212,7 +212,8 @@ impl Gate {
         let remembered = match (answer, &unused) {
             _ if !gate.remembers(claimant.demands()) => None,
             (Answer::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
-            (_, unused) => unused.as_ref().map(|arrival| arrival.demands.clone()),
+            (Answer::Granted, Some(arrival)) => Some(arrival.demands.clone()),
+            _ => None,
         };
         let (why, retry_after, rouse) = match answer {
             Answer::Queued(_) => (None, None, state.alarms.rouse(deadline)),
