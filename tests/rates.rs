@@ -385,6 +385,14 @@ async fn a_rate_is_answered_with_429_on_request() {
         "after two seconds of waiting"
     );
 
+    let full = answers(Limiter::builder().too_many_requests().max_waiting(0)).await;
+    for response in full {
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        let why: &Rejection = response.extensions().get().expect("always there");
+        assert_eq!(why.reason(), Reason::QueueFull);
+        assert_eq!(response.headers()["retry-after"], "60");
+    }
+
     let db = Resource::new("db", 1);
     let limiter = Limiter::builder()
         .too_many_requests()
@@ -556,4 +564,22 @@ async fn a_deadline_comes_first() {
     assert_pending!(over.poll());
     drop(over);
     assert_eq!(api.waiting(), 0);
+}
+
+/// Each runtime that waits has to look after itself: the other one stands still meanwhile.
+#[test]
+fn a_rate_wakes_while_another_runtime_stands_still() {
+    let runtime = || Builder::new_current_thread().enable_time().build();
+    let (one, two) = (runtime().expect("one"), runtime().expect("two"));
+    let (api, limiter) = limited_to(Rate::new(1, Duration::from_millis(30)));
+    assert_eq!(spend(&limiter, &api), 1);
+    let mut first = Box::pin(limiter.acquire([&api]));
+    one.block_on(async { assert!(futures_util::poll!(&mut first).is_pending()) });
+    let mut second = Box::pin(limiter.acquire([&api]));
+    two.block_on(async {
+        assert!(futures_util::poll!(&mut second).is_pending());
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    });
+    assert!(one.block_on(first).is_ok(), "granted meanwhile");
+    assert!(two.block_on(second).is_ok());
 }

@@ -524,7 +524,7 @@ impl<T> Queue<T> {
     }
 
     /// Whether it is a rate that keeps a request of this load at `resource`.
-    fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
+    pub(crate) fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
         self.has_rules && self.lines[resource as usize].is_kept_by_rate(load, now)
     }
 

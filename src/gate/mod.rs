@@ -219,7 +219,7 @@ impl Gate {
             Answer::Queued(_) => (None, None, state.alarms.rouse(deadline)),
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
-                let why = Why::from(refusal);
+                let why = state.why(refusal, wait.claims.load, now);
                 let resource = why.resource();
                 let retry = resource.and_then(|r| state.retry_after(r, now));
                 (Some(why), retry, Rouse::Nobody)
@@ -396,6 +396,18 @@ impl State {
         };
         party.slip.write(verdict, now, retry_after);
         Some(party.waker)
+    }
+
+    fn why(&self, refusal: Answer, load: u64, now: Nanos) -> Why {
+        match refusal {
+            Answer::NoTime { short, by_rate } => Why::Timeout { short, by_rate },
+            Answer::Full { resource } => Why::Full {
+                resource,
+                by_rate: self.queue.is_kept_by_rate(resource, load, now),
+            },
+            Answer::Closed => Why::Closed,
+            Answer::Granted | Answer::Queued(_) => unreachable!("no refusal"),
+        }
     }
 
     /// Whoever can go comes before whoever is out of time.

@@ -76,8 +76,8 @@ impl LimiterBuilder {
     }
 
     /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has kept
-    /// past their deadline: where the rate is what the client was promised, and not what the server can
-    /// bear.
+    /// past their deadline, or from a place in the queue: where the rate is what the client was promised,
+    /// and not what the server can bear.
     pub fn too_many_requests(mut self) -> Self {
         self.responder.answer_429();
         self

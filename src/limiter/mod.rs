@@ -253,7 +253,7 @@ impl Inner {
         let resource = self.gate.resources()[resource as usize].shared_name();
         let rejection = Rejection::new(
             reason,
-            matches!(refused.why, Why::Timeout { by_rate: true, .. }),
+            refused.why.is_by_rate(),
             Arc::clone(resource),
             refused.waited,
             refused.retry_after,
