@@ -1,6 +1,6 @@
 //! What is remembered of a grant.
 
-use super::Gate;
+use super::{Gate, State, Wait, dry::DryCase};
 use crate::{
     adaptive::{Outcome, Sample},
     admission::{Claims, Demands, Nanos},
@@ -15,15 +15,17 @@ pub(crate) struct Grant {
     pub(super) demands: Demands,
     pub(super) claims: Claims,
     pub(super) at: Nanos,
+    pub(super) dry: DryCase,
     outcome: Outcome,
 }
 
 impl Grant {
-    pub(super) fn new(demands: Demands, claims: Claims, at: Nanos) -> Box<Self> {
+    pub(super) fn new(demands: Demands, wait: &Wait<'_>) -> Box<Self> {
         Box::new(Self {
             demands,
-            claims,
-            at,
+            claims: wait.claims,
+            at: wait.arrived,
+            dry: DryCase::Not(wait.timeout, wait.max_waiting),
             outcome: Outcome::default(),
         })
     }
@@ -42,16 +44,15 @@ impl Gate {
     /// Returns a set after work under it.
     pub(crate) fn give_back(&self, grant: &Grant) {
         let now = self.clock.now();
+        self.end(grant, now);
         let mut state = lock(&self.state);
         for demand in &*grant.demands {
             if let Some(limit) = &mut state.adaptive[demand.resource as usize] {
                 let held = std::time::Duration::from_nanos(now.saturating_sub(grant.at));
                 let in_use = self.usage(*demand).load().in_use() as usize;
                 let units = limit.update(&Sample::new(held, in_use, grant.outcome));
-                let units = u32::try_from(units).unwrap_or(u32::MAX);
-                state
-                    .queue
-                    .set_limit(demand.resource, units, &mut self.ledger());
+                let units = u32::try_from(units.max(1)).unwrap_or(u32::MAX);
+                self.limit(&mut state, demand.resource, units, now);
             }
         }
         self.put_back(&mut state, grant);
@@ -70,7 +71,7 @@ impl Gate {
         self.settle(state, now);
     }
 
-    fn put_back(&self, state: &mut super::State, grant: &Grant) {
+    fn put_back(&self, state: &mut State, grant: &Grant) {
         for demand in &*grant.demands {
             // Its mark says that somebody looks: that is done here.
             let _ = self.usage(*demand).give_back(demand.units);
@@ -86,6 +87,9 @@ impl Gate {
         state
             .queue
             .settle_load(now, &grant.demands, grant.at, load, Some(actual));
+        if let (DryCase::Open(case), Some(shadow)) = (grant.dry, &mut state.shadow) {
+            shadow.settle_load(now, case, actual);
+        }
         self.settle(state, now);
     }
 }
