@@ -1,7 +1,5 @@
 //! Limits that move by what each permit tells.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{

@@ -1,7 +1,5 @@
 //! Mistakes are told at start-up, at the caller's line, with the cure. The words are pinned here.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     panic::{AssertUnwindSafe, Location, catch_unwind},
     sync::{Mutex, Once},

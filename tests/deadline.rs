@@ -1,7 +1,5 @@
 //! Requests that say how long they have.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{convert::Infallible, time::Duration};

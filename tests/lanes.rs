@@ -1,7 +1,5 @@
 //! A resource divided between lanes: who gets what, and that it comes back to where it was taken.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::time::Duration;

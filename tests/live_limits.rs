@@ -1,7 +1,5 @@
 //! Limits that change while requests come and go.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{

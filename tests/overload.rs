@@ -1,7 +1,5 @@
 //! A queue that stands: the newest go first, and the oldest are shed.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};

@@ -1,7 +1,5 @@
 //! Higher first, within bounds; and who gives way when the queue is full.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{convert::Infallible, time::Duration};

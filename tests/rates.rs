@@ -1,7 +1,5 @@
 //! How often a resource may be used: who waits for time to pass, and what is spent on whom.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{

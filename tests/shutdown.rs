@@ -1,7 +1,5 @@
 //! Closing a limiter, and waiting until nothing is held.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{convert::Infallible, task::Poll, time::Duration};

@@ -1,7 +1,5 @@
 //! Threads, runtimes and chance. Nothing asserts how long anything takes.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     sync::{
         Arc,

@@ -25,6 +25,8 @@ pub(crate) struct LineRules {
     pub(crate) overload: Option<OverloadRule>,
     /// Somebody wants to see every grant and every return.
     pub(crate) is_watched: bool,
+    /// Nobody is to be kept here, whatever the limit and the rules say.
+    pub(crate) is_dry: bool,
 }
 
 impl LineRules {
@@ -35,6 +37,26 @@ impl LineRules {
             && self.rates.is_empty()
             && self.overload.is_none()
             && !self.is_watched
+            && !self.is_dry
+    }
+
+    /// The rules that keep requests, and those that would if it were not a dry run.
+    pub(crate) fn enforced(&self) -> Self {
+        match self.is_dry {
+            false => self.clone(),
+            true => Self {
+                is_dry: true,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The rules of a dry run.
+    pub(crate) fn foretold(&self) -> Self {
+        Self {
+            is_dry: false,
+            ..self.clone()
+        }
     }
 }
 
@@ -102,6 +124,7 @@ pub(super) struct Rules {
     pub(super) overload: Option<Overload>,
     /// All waiters: the lowest priority first, and among equals the youngest.
     backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
+    is_dry: bool,
 }
 
 #[derive(Debug)]
@@ -318,6 +341,11 @@ impl Line {
         reserve.map(|reserve| reserve.units = units).is_some()
     }
 
+    /// Whether nobody is kept here.
+    pub(super) fn is_dry(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.is_dry)
+    }
+
     pub(super) fn is_kept_by_rate(&self, load: u64, now: Nanos) -> bool {
         let rules = self.rules.as_ref();
         rules.is_some_and(|rules| !rules.rates_allow(load, now))
@@ -390,6 +418,7 @@ impl Rules {
             retry_at: Cell::new(None),
             overload: rules.overload.map(Overload::new),
             backlog: BTreeSet::new(),
+            is_dry: rules.is_dry,
         };
         for reserve in &rules.reserves {
             let who = new.who(reserve.beneficiary).expect("declared");
@@ -413,6 +442,9 @@ impl Rules {
         let Ask {
             demand, priority, ..
         } = ask;
+        if self.is_dry {
+            return Room::Enough;
+        }
         if !self.lane_has_room(demand) {
             return Room::LaneFull;
         }

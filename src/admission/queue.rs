@@ -227,8 +227,9 @@ impl<T> Queue<T> {
             Some(_) => match self.make_place(&arrival, ledger) {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
-                    let flow = self.flow_of(&arrival.demands); // its last may have given way
                     let rank = asker.rank;
+                    // Whoever gave way may have been the last of the flow.
+                    let flow = self.flow_of(&arrival.demands);
                     let new = || self.flows.insert(Flow::new(newest_first)) as u32;
                     let flow = flow.unwrap_or_else(new);
                     let ticket = self.enqueue(now, arrival, flow, ledger);

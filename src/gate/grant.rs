@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gate, State};
+use super::{Gate, State, Wait, dry::DryCase};
 use crate::{
     adaptive::{Outcome, Sample},
     admission::{Claims, Demands, Nanos},
@@ -18,15 +18,17 @@ pub(crate) struct Grant {
     pub(super) demands: Demands,
     pub(super) claims: Claims,
     pub(super) at: Nanos,
+    pub(super) dry: DryCase,
     outcome: Outcome,
 }
 
 impl Grant {
-    pub(super) fn new(demands: Demands, claims: Claims, at: Nanos) -> Box<Self> {
+    pub(super) fn new(demands: Demands, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
         Box::new(Self {
             demands,
-            claims,
+            claims: wait.claims,
             at,
+            dry: DryCase::Not(wait.timeout, wait.max_waiting),
             outcome: Outcome::default(),
         })
     }
@@ -44,6 +46,7 @@ impl Grant {
 impl Gate {
     /// Returns a set after work under it.
     pub(crate) fn give_back(&self, grant: &Grant) {
+        self.end(grant, self.clock.now());
         let (mut state, now) = self.lock_now();
         self.put_back(&mut state, grant);
         let mut settling = Settling {
@@ -67,8 +70,7 @@ impl Gate {
             let units = limit.update(&Sample::new(held, in_use as usize, grant.outcome));
             // From 0 nobody could raise it again.
             let units = units.clamp(1, Resource::MAX_LIMIT) as u32;
-            let queue = &mut state.queue;
-            queue.set_limit(demand.resource, units, &mut self.ledger());
+            self.limit(state, demand.resource, units, now);
         }
     }
 
@@ -98,6 +100,9 @@ impl Gate {
         state
             .queue
             .settle_load(now, &grant.demands, grant.at, load, Some(actual));
+        if let (DryCase::Open(case), Some(shadow)) = (grant.dry, &mut state.shadow) {
+            shadow.settle_load(now, case, actual);
+        }
         self.settle(state, now);
     }
 }

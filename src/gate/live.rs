@@ -9,6 +9,7 @@ use std::{
 
 use super::{Gate, State, wakes::Wakes};
 use crate::{
+    admission::{Nanos, Usage},
     resource::{Change, Registrar},
     sync::lock,
 };
@@ -16,13 +17,16 @@ use crate::{
 impl Registrar for Gate {
     fn change(&self, resource: u32, change: Change) -> bool {
         let (mut state, now) = self.lock_now();
-        let queue = &mut state.queue;
         let is_known = match change {
             Change::Limit(limit) => {
-                queue.set_limit(resource, limit, &mut self.ledger());
+                self.limit(&mut state, resource, limit, now);
                 true
             }
-            Change::Rule(rule) => queue.set_rule(now, resource, rule),
+            Change::Rule(rule) => {
+                let shadow = state.shadow.as_mut();
+                let foretold = shadow.is_some_and(|shadow| shadow.set_rule(now, resource, rule));
+                state.queue.set_rule(now, resource, rule) || foretold
+            }
         };
         self.settle(state, now);
         is_known
@@ -35,6 +39,15 @@ impl Gate {
         for resource in &self.resources {
             let registrar: Weak<Self> = Arc::downgrade(self);
             resource.attach(registrar);
+        }
+    }
+
+    pub(super) fn limit(&self, state: &mut State, resource: u32, limit: u32, now: Nanos) {
+        // A limit that moves by itself may say anything.
+        let limit = limit.min(Usage::MAX_LIMIT);
+        state.queue.set_limit(resource, limit, &mut self.ledger());
+        if let Some(shadow) = &mut state.shadow {
+            shadow.set_limit(now, resource, limit);
         }
     }
 

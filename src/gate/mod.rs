@@ -6,6 +6,7 @@
 //! deadline has come. Wakers run after the lock is released, a few at a time.
 
 mod clock;
+mod dry;
 mod grant;
 mod live;
 #[cfg(all(test, tcl_loom))]
@@ -19,7 +20,8 @@ use std::{sync::Arc, task::Waker, time::Duration};
 use crate::{
     adaptive::AdaptiveLimit,
     admission::{
-        Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Ticket, Usage, Verdict,
+        Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Shadow, Ticket, Usage,
+        Verdict,
     },
     resource::{Resource, SharedUsage},
     sync::{Mutex, MutexGuard, lock},
@@ -53,6 +55,8 @@ struct State {
     adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
     /// Those who wait for nothing to be in use.
     drains: Drains,
+    /// What would be decided about the resources that keep nobody.
+    shadow: Option<Box<Shadow>>,
 }
 
 /// What [`Gate::enter`] says.
@@ -78,10 +82,15 @@ impl Gate {
     /// A gate to these resources, which the caller has registered in this order. A waiter can be
     /// overtaken by priority for as long as the `credit`.
     pub(crate) fn new(resources: Vec<Resource>, max_waiting: usize, credit: Duration) -> Self {
-        let specs = resources.iter().map(|resource| LineSpec {
+        let spec = |resource: &Resource, rules| LineSpec {
             max_waiting: resource.max_waiting().unwrap_or(max_waiting),
             limit: resource.usage().load().limit(),
-            rules: resource.rules().clone(),
+            rules,
+        };
+        let specs = resources.iter().map(|r| spec(r, r.rules().enforced()));
+        let shadow = resources.iter().any(|r| r.rules().is_dry).then(|| {
+            let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
+            Box::new(Shadow::new(specs.collect(), nanos(credit)))
         });
         let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
         for resource in resources.iter().filter(|r| !r.rules().is_plain()) {
@@ -94,6 +103,7 @@ impl Gate {
                 latest: 0,
                 adaptive,
                 drains: Drains::default(),
+                shadow,
             }),
             has_rules: resources.iter().any(|r| !r.rules().is_plain()),
             resources: resources.into(),
@@ -231,7 +241,7 @@ impl Gate {
             drop(state);
         }
         drop(unused); // after the lock: dropping a waker is somebody else's code
-        let grant = remembered.map(|demands| Grant::new(demands, wait.claims, now));
+        let grant = remembered.map(|demands| Grant::new(demands, &wait, now));
         let why = match (answer, why) {
             (Answer::Queued(ticket), _) => {
                 let gate = Arc::clone(gate);
@@ -250,7 +260,10 @@ impl Gate {
                 let by_rate = false;
                 Why::Timeout { short, by_rate }
             }
-            _ => return Entry::Granted(claimant, grant),
+            _ => {
+                let grant = grant.map(|grant| gate.begin(grant, now));
+                return Entry::Granted(claimant, grant);
+            }
         };
         let refused = Refused {
             why,

@@ -173,7 +173,11 @@ impl<C: Claimant> Waiter<C> {
         };
         let claimant = self.claimant.take().expect("present until collected");
         Poll::Ready(match note {
-            Note::Granted(at) => Ok((claimant, self.grant_of(at))),
+            Note::Granted(at) => {
+                let grant = self.grant.take();
+                let grant = grant.map(|grant| claimant.gate().begin(grant, at));
+                Ok((claimant, grant))
+            }
             Note::Refused(why, retry_after) => {
                 let refused = Refused {
                     why,
@@ -183,12 +187,6 @@ impl<C: Claimant> Waiter<C> {
                 Err((claimant, refused))
             }
         })
-    }
-
-    fn grant_of(&mut self, at: Nanos) -> Option<Box<Grant>> {
-        let mut grant = self.grant.take()?;
-        grant.at = at;
-        Some(grant)
     }
 
     /// Polled without a verdict: by another task than before, perhaps, or because a timer is gone.
@@ -236,8 +234,11 @@ impl<C: Claimant> Drop for Waiter<C> {
             return;
         }
         if let Some(Note::Granted(at)) = self.slip.read() {
-            match self.grant_of(at) {
-                Some(grant) => gate.refund(&grant),
+            match self.grant.take() {
+                Some(mut grant) => {
+                    grant.at = at;
+                    gate.refund(&grant);
+                }
                 None => gate.leave(claimant.demands()),
             }
         }

@@ -39,6 +39,7 @@ pub struct ResourceBuilder {
     reserves: Vec<(usize, u8)>,
     overload: Option<Overload>,
     adaptive: Option<Adaptive>,
+    is_dry: bool,
 }
 
 /// The lock makes it `Sync`, as a builder should be.
@@ -74,6 +75,7 @@ impl ResourceBuilder {
             reserves: Vec::new(),
             overload: None,
             adaptive: None,
+            is_dry: false,
         }
     }
 
@@ -124,6 +126,17 @@ impl ResourceBuilder {
     /// [`concurrency`](Self::concurrency).
     pub fn adaptive(mut self, limit: impl AdaptiveLimit + 'static) -> Self {
         self.adaptive = Some(Adaptive(Mutex::new(Box::new(limit))));
+        self
+    }
+
+    /// Only tells what would be decided: the same decisions are made for this resource, and
+    /// [told as events](crate::observe) marked `dry_run`, but nobody waits for it or is refused. To try a
+    /// limit on live traffic before it is enforced.
+    ///
+    /// What would have waited goes to work at once, and is taken to need as long as it does now. `in_use`
+    /// counts the permits that are really held, and may exceed the limit.
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry = true;
         self
     }
 
@@ -240,6 +253,7 @@ impl ResourceBuilder {
             rates,
             overload: self.overload.map(Overload::rule),
             is_watched: self.adaptive.is_some(),
+            is_dry: self.is_dry,
         })
     }
 }
