@@ -298,7 +298,7 @@ async fn load_beyond_the_estimate_is_a_debt() {
     assert_eq!(start.elapsed(), 60 * SECOND, "paid off");
 }
 
-/// Whoever settles again and again ends with what was said last, or at least with no more than was spent.
+/// Up and down again: what was said last is what is spent.
 #[tokio::test(start_paused = true)]
 async fn a_load_may_be_settled_more_than_once() {
     let api = Resource::builder("api")
@@ -317,6 +317,15 @@ async fn a_load_may_be_settled_more_than_once() {
     drop(permit);
     let is_free = |load| limiter.request([&api]).load(load).try_acquire().is_ok();
     assert!(!is_free(61), "what was said last is spent");
+    assert!(is_free(60), "and nothing else");
+    let mut streamed = limiter.request([&api]).load(0).try_acquire().expect("free");
+    advance(120 * SECOND).await;
+    for tokens in 0..100 {
+        advance(Duration::from_millis(1)).await;
+        streamed.settle_load(tokens);
+    }
+    assert!(!is_free(2), "a hundred small steps");
+    assert!(is_free(1));
 }
 
 #[tokio::test(start_paused = true)]

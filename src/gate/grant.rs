@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{Gate, State, Wait, dry::DryCase};
 use crate::{
     adaptive::{Outcome, Sample},
@@ -19,8 +21,13 @@ pub(crate) struct Grant {
     pub(super) claims: Claims,
     pub(super) at: Nanos,
     pub(super) dry: DryCase,
+    /// With which loads it was charged, and when. Empty until the load is corrected.
+    charged: SmallVec<[(Nanos, u64); 1]>,
     outcome: Outcome,
 }
+
+/// How many charges can be taken back: as many as anybody makes on purpose.
+const CHARGES: usize = 16;
 
 impl Grant {
     pub(super) fn new(demands: Demands, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
@@ -29,6 +36,7 @@ impl Grant {
             claims: wait.claims,
             at,
             dry: DryCase::Not(wait.timeout, wait.max_waiting),
+            charged: SmallVec::new(),
             outcome: Outcome::default(),
         })
     }
@@ -96,10 +104,28 @@ impl Gate {
     /// The load of a grant was another than was said.
     pub(crate) fn settle_load(&self, grant: &mut Grant, actual: u64) {
         let (mut state, now) = self.lock_now();
-        let load = std::mem::replace(&mut grant.claims.load, actual);
-        state
-            .queue
-            .settle_load(now, &grant.demands, grant.at, load, Some(actual));
+        if grant.charged.is_empty() {
+            grant.charged.push((grant.at, grant.claims.load));
+        }
+        let mut load = std::mem::replace(&mut grant.claims.load, actual);
+        let (demands, queue) = (&grant.demands, &mut state.queue);
+        if load < actual {
+            queue.settle_load(now, demands, now, load, Some(actual));
+            grant.charged.truncate(CHARGES - 1);
+            grant.charged.push((now, actual - load));
+        }
+        // What was charged last is taken back first, each from the time at which it was charged.
+        while load > actual {
+            let Some((at, amount)) = grant.charged.pop() else {
+                break;
+            };
+            let left = amount.saturating_sub(load - actual);
+            queue.settle_load(now, demands, at, amount, Some(left));
+            load -= amount - left;
+            if left > 0 {
+                grant.charged.push((at, left));
+            }
+        }
         if let (DryCase::Open(case), Some(shadow)) = (grant.dry, &mut state.shadow) {
             shadow.settle_load(now, case, actual);
         }

@@ -67,7 +67,7 @@ impl Permit {
 
     /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
     /// still counts there, and what was used beyond the estimate is a debt that later requests wait
-    /// for. Without a load rate it changes nothing.
+    /// for. Without a load rate it changes nothing. May be called again; the last word counts.
     ///
     /// ```
     /// # use std::time::Duration;
