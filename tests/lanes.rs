@@ -53,7 +53,7 @@ fn queue_up<'a>(
 }
 
 /// Returns a permit again and again; the lanes of those who get it, in turn.
-fn serve<'a>(mut permit: Permit, mut waiting: Vec<(&'a str, Acquiring)>) -> Vec<&'a str> {
+fn serve(mut permit: Permit, mut waiting: Vec<(&str, Acquiring)>) -> Vec<&str> {
     let mut served = Vec::new();
     while !waiting.is_empty() {
         drop(permit);
