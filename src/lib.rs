@@ -277,8 +277,8 @@
 //! ```
 //!
 //! A reserve is a least, not an extra: what its lane holds counts against it. While two interactive
-//! requests or more are running, nothing is left idle. [`ResourceBuilder::reserve`](resource::ResourceBuilder::reserve)
-//! does the same for a priority and above, without lanes. Its price is what lies idle: reserve what must
+//! requests or more are running, nothing is left idle.
+//! [`ResourceBuilder::reserve`](resource::ResourceBuilder::reserve) does the same for a priority and above, without lanes. Its price is what lies idle: reserve what must
 //! never wait, and leave the rest to weights.
 //!
 //! ## Priorities

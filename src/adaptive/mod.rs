@@ -79,7 +79,8 @@
 //!
 //! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever feeds it has to
 //! know how long a permit was held, so that requests of such a resource take the limiter's lock and read the
-//! clock when they come and when they go; those of a fixed limit do not. And a limit that moves is harder to explain in the night: record
+//! clock when they come and when they go; those of a fixed limit do not. And a limit that moves is harder to explain in the
+//! night: record
 //! [`Resource::limit`](crate::Resource::limit) with your metrics.
 //!
 //! # Your own

@@ -60,8 +60,8 @@ impl AcquireRequest {
     /// that, at the pace at which the queue drains.
     ///
     /// Those before it are the requests for the same resources in the same lanes, of its priority and above.
-    /// Rates are not foreseen. While the pace is unknown, until a queue has been seen to drain for a second, and in overload
-    /// mode while the queue stands, it waits as others do.
+    /// Rates are not foreseen. While the pace is unknown, until a queue has been seen to drain for a second,
+    /// and in overload mode while the queue stands, it waits as others do.
     pub fn deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.or_never = true;
