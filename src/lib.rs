@@ -130,7 +130,7 @@
 //! | [`priority`](ConcurrencyLimitLayer::priority) | some requests in the same queue are more urgent | interrupt what runs; starve the others for longer than the credit |
 //! | [`overload`](resource::ResourceBuilder::overload) | clients give up before the timeout, or nobody knows when | keep the order of arrival |
 //! | [`deadline`](ConcurrencyLimitLayer::deadline) | the caller says how long it will wait | foresee more than those ahead in its own lane and the pace of the queue |
-//! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 when the queue is full, even if it is a rate that has filled it |
+//! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
 //! | [`set_limit`](Resource::set_limit) and its kind | an operator, a timetable or a pool decides while the server runs | take a permit from anybody |
 //! | [`adaptive`](resource::ResourceBuilder::adaptive) | all traffic to the resource is yours, and its capacity moves or is not known | know why the resource is slow |
 //! | `dry_run` on the resource's builder | before a limit is enforced | protect the resource |
@@ -143,8 +143,8 @@
 //! closures of a layer are called for every request.
 //!
 //! A resource with rates, lanes, reserves, overload mode, an adaptive limit or a dry run has to see everybody.
-//! Each request goes by way of the queue's lock, and so does its return; the clock is read at both, and a
-//! small allocation or two hold what is remembered of the grant. A set with one such resource goes that
+//! Each request goes by way of the queue's lock, and so does its return; the clock is read at both, and two
+//! small allocations hold its place and what is remembered of the grant. A set with one such resource goes that
 //! way as a whole. The lock is the limiter's, and held for a decision, never for work. Other resources of
 //! the same limiter stay on the short way.
 //!

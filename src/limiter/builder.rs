@@ -79,11 +79,11 @@ impl LimiterBuilder {
     }
 
     /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has kept
-    /// past their deadline: where the rate is what the client was promised, and not what the server can
-    /// bear. The body is `{"detail":"Too many requests, please retry later"}`.
+    /// past their deadline, or from a place in the queue: where the rate is what the client was promised,
+    /// and not what the server can bear.
     ///
-    /// A request that finds the queue full gets the 503, even if it is a rate that has filled it. For a 429
-    /// at once, choose a [timeout](Self::timeout) of zero.
+    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead of a wait,
+    /// choose a [timeout](Self::timeout) of zero.
     pub fn too_many_requests(mut self) -> Self {
         self.responder.answer_429();
         self

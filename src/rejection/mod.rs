@@ -51,8 +51,8 @@ impl Rejection {
         self.reason
     }
 
-    /// Whether a [rate](crate::Rate) of the resource did not allow the request when it was turned away for
-    /// lack of time. Of a request that found the queue full, or gave way, it is not known: `false`.
+    /// Whether a [rate](crate::Rate) of the resource did not allow the request when it was turned away, for
+    /// lack of time or of a place in the queue. Of one that gave way it is not known: `false`.
     pub fn is_rate_limited(&self) -> bool {
         self.by_rate
     }
