@@ -14,7 +14,8 @@ use crate::{
 /// Builds a [`Resource`].
 ///
 /// A resource has any number of constraints at once, and a request waits while any of them would be
-/// violated. All are decided in one step; nothing is spent by a request that is not admitted.
+/// violated. All are decided in one step; nothing is spent by a request that is not admitted. The guide says
+/// [which knob](crate#which-knob) to choose, and [what it costs](crate#what-they-cost).
 ///
 /// ```
 /// use tower_concurrency_limiter::{Rate, Resource};
@@ -88,6 +89,9 @@ impl ResourceBuilder {
 
     /// How many requests may be admitted in a time. May be said more than once: ten per second and a
     /// thousand per hour.
+    ///
+    /// A request counts as one, whatever number of units it claims. What was admitted has been spent,
+    /// whether or not its work succeeds.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rates.push((By::Request, rate));
         self
@@ -97,7 +101,8 @@ impl ResourceBuilder {
     /// [`.load(..)`](crate::ConcurrencyLimitLayer::load). Without it a request counts as 1.
     ///
     /// What was only estimated can be corrected after the call, by
-    /// [`Permit::settle_load`](crate::Permit::settle_load).
+    /// [`Permit::settle_load`](crate::Permit::settle_load). May be said more than once, as
+    /// [`rate`](Self::rate).
     pub fn load_rate(mut self, rate: Rate) -> Self {
         self.rates.push((By::Load, rate));
         self
@@ -110,7 +115,12 @@ impl ResourceBuilder {
     }
 
     /// Units that requests of this priority and above can always get, whatever the queue holds: others
-    /// leave them idle. May be said more than once, for different priorities.
+    /// leave them idle. May be said more than once, for different priorities. [`Lane::reserve`] does the
+    /// same for a lane.
+    ///
+    /// What those requests hold counts against it: while they hold as many units or more, nothing is
+    /// left idle. A request that has several reserves counts against each. Whoever has none has to do with
+    /// what is left beside all of them; if everything is reserved, that is nothing.
     pub fn reserve(mut self, units: usize, priority: u8) -> Self {
         self.reserves.push((units, priority));
         self
@@ -124,6 +134,8 @@ impl ResourceBuilder {
 
     /// Moves the limit by how the work goes; see [`adaptive`](crate::adaptive). Takes the place of
     /// [`concurrency`](Self::concurrency).
+    ///
+    /// Keep its floor above what is reserved: reserves do not shrink with the limit.
     pub fn adaptive(mut self, limit: impl AdaptiveLimit + 'static) -> Self {
         self.adaptive = Some(Adaptive(Mutex::new(Box::new(limit))));
         self
@@ -142,6 +154,9 @@ impl ResourceBuilder {
 
     /// How many requests may be queued for this resource; the next one is turned away with
     /// [`Reason::QueueFull`](crate::Reason::QueueFull). 0 means that nobody waits.
+    ///
+    /// If the next one has a higher priority than somebody who waits, the youngest of the lowest priority is
+    /// turned away instead, with [`Reason::Shed`](crate::Reason::Shed). Lanes share the bound.
     ///
     /// Default: what [`LimiterBuilder::max_waiting`](crate::limiter::LimiterBuilder::max_waiting)
     /// says.
@@ -167,9 +182,9 @@ impl ResourceBuilder {
     ///
     /// # Errors
     ///
-    /// If the name is empty; if there is neither a limit nor a rate, or one is out of range; if lanes
-    /// have the same or no name, a weight of 0, a `max` of 0, or are strict and keyed; if more is reserved
-    /// than there is.
+    /// If the name is empty; if there is no limit, rate or adaptive limit, or one is out of range; if lanes
+    /// have the same or no name, a weight of 0, a `max` of 0 or below their reserve, are strict and keyed, or
+    /// strict and more than there are units; if more is reserved than there is.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
             return Err(InvalidResource(Kind::EmptyName));

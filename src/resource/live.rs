@@ -55,6 +55,9 @@ impl Resource {
     /// assert_eq!(db.limit(), 8);
     /// ```
     ///
+    /// Strict lanes keep their part of it, reserves their units: whoever has none gets what is left beside
+    /// them. An [adaptive](crate::adaptive) limit goes back to its own with the next permit that ends.
+    ///
     /// # Panics
     ///
     /// If the limit is above the largest one.
@@ -72,7 +75,8 @@ impl Resource {
         }
     }
 
-    /// Changes the rate of requests. What was admitted under the old one still counts.
+    /// Changes the rate of requests; of several, the one that was said first. What was admitted under the
+    /// old one still counts, as far as that remembers it: not beyond its period.
     ///
     /// # Errors
     ///
@@ -86,7 +90,7 @@ impl Resource {
         self.try_change(NewRule::Rate(By::Request, rule), "rate")
     }
 
-    /// Changes the rate of load. What was admitted under the old one still counts.
+    /// Changes the rate of load, as [`set_rate`](Self::set_rate).
     ///
     /// # Errors
     ///
@@ -130,7 +134,9 @@ impl Resource {
         Ok(())
     }
 
-    /// Changes how many units are reserved for requests of this priority and above.
+    /// Changes how many units are reserved for requests of this priority and above. Raising it takes
+    /// nothing from anybody: units that others hold are kept back once they are returned. If that is as
+    /// much as the limit or more, others get nothing.
     ///
     /// # Errors
     ///
