@@ -462,6 +462,10 @@ fn lanes_that_cannot_be() {
         &Lanes::shared([lane("user").max(2).reserve(3)]),
     );
     wrong_lanes(
+        "a reserve for `.others(..)`; declare a lane for those who are to have it",
+        &Lanes::shared([lane("user")]).others(lane("others").reserve(1)),
+    );
+    wrong_lanes(
         "strict lanes, whose portions are fixed, and one for each key; use `Lanes::shared`",
         &Lanes::strict([lane("user")]).and_keyed(5),
     );

@@ -286,6 +286,11 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
             fault,
         })
     };
+    if lanes.others.as_ref().is_some_and(|lane| lane.reserve > 0) {
+        return Err(fault(
+            "a reserve for `.others(..)`; declare a lane for those who are to have it".into(),
+        ));
+    }
     let mut names = HashSet::new();
     for lane in lanes.declared.iter().chain(&lanes.others) {
         check_lane(lane, name)?;

@@ -223,8 +223,8 @@ impl Lanes {
         self
     }
 
-    /// The lane of all requests that ask for none of the declared ones. Its name does not matter, and a
-    /// reserve of it has no effect.
+    /// The lane of all requests that ask for none of the declared ones. Its name does not matter, and it
+    /// can have no reserve: declare a lane for that.
     pub fn others(mut self, lane: Lane) -> Self {
         self.others = Some(lane);
         self
