@@ -145,7 +145,7 @@ pub(crate) const QUICK: Preset = Preset {
     limits: Limits {
         wait: 0.3,
         // Ten users are five queries and five waiters, who wait for one query, 40 to 60 ms. That must be
-        // fine: above 20 ms, a tenth of the answers before the ramp were refusals.
+        // fine: with 20 ms, a tenth of the answers before the ramp were refusals.
         overload_above: 0.1,
         // The pauses of CoDel shrink so that, t seconds into the overload, t / (2 * after^2) requests are
         // shed per second: 50 t. The ramp brings 39 t users, so whoever is shed has waited for 0.8 s,
@@ -271,8 +271,9 @@ impl Args {
             // served, its head has always waited for almost as long as they are willing to. Whoever is
             // let in then has less time left than a query takes: each answer is one nobody waits for.
             // The newest have all of their time left.
-            let fifo = "First come, first served, to clients who leave before the wait is over";
-            let mode = "Overload mode: newest first, and the oldest are shed, to the same clients";
+            let fifo = "First come, first served, with clients who leave before the wait is over";
+            let mode =
+                "Overload mode, with the same clients: newest first, and the oldest are shed";
             vec![
                 run("fifo", fifo, Limit::On, long.clone()),
                 run("overload mode", mode, Limit::Overload, long.clone()),
