@@ -46,7 +46,8 @@ impl Overload {
         }
     }
 
-    /// The wait that is fine. Default: 20 ms.
+    /// The wait that is fine. Default: 20 ms. Where a quiet day has longer ones, because the work takes
+    /// longer than that, choose more than they are: the queue would stand all the time, and shed.
     pub const fn above(mut self, target: Duration) -> Self {
         self.target = target;
         self
