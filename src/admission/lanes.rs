@@ -321,6 +321,13 @@ impl Lanes {
         true
     }
 
+    /// What a lane uses, and how many use it.
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn gauges(&self, lane: u32) -> (u32, usize) {
+        let lane = &self.lanes[lane as usize];
+        (lane.in_use, lane.users)
+    }
+
     #[cfg(all(test, not(tcl_loom)))]
     pub(super) fn len(&self) -> usize {
         self.lanes.len()
