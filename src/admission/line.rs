@@ -13,6 +13,7 @@ use super::{
     overload::{Overload, OverloadRule},
     rank::{Head, Heads, Rank},
     rate::{Meter, RateRule},
+    reserves::{Reserves, Who},
     waiters::Waiter,
 };
 
@@ -95,39 +96,13 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) lanes: Option<Lanes>,
-    reserves: Vec<Reserve>,
+    reserves: Reserves,
     rates: Vec<(By, RefCell<Meter>)>,
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
     pub(super) overload: Option<Overload>,
     /// All waiters: the lowest priority first, and among equals the youngest.
     backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
-}
-
-#[derive(Debug)]
-struct Reserve {
-    units: u32,
-    in_use: u32,
-    who: Who,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Lane(u32),
-    Priority(u8),
-}
-
-impl Reserve {
-    fn is_for(&self, lane: u32, priority: u8) -> bool {
-        match self.who {
-            Who::Lane(favoured) => favoured == lane,
-            Who::Priority(least) => priority >= least,
-        }
-    }
-
-    fn left(&self) -> u32 {
-        self.units.saturating_sub(self.in_use)
-    }
 }
 
 impl Line {
@@ -209,33 +184,24 @@ impl Line {
             return false;
         };
         let Ask { demand, .. } = ask;
-        let is_met = |reserve: &Reserve| {
-            reserve.is_for(demand.lane, ask.priority) && reserve.left() >= demand.units
-        };
-        rules.reserves.iter().any(is_met)
+        let to_others = rules.reserves.left_to_others(demand.lane, ask.priority);
+        rules.reserves.left() >= to_others + u64::from(demand.units)
             && usage.fits(demand.units)
             && rules.lane_has_room(demand)
             && rules.rates_allow(ask.load, now)
     }
 
-    /// The units left of each reserve that has some, for whom, in order.
-    pub(super) fn beneficiaries(&self) -> impl Iterator<Item = impl Iterator<Item = u32>> {
-        let rules = self.rules.iter();
-        rules.flat_map(|rules| {
-            let open = rules.reserves.iter().filter(|reserve| reserve.left() > 0);
-            open.map(|reserve| rules.waiting_for(reserve.who))
-        })
+    /// For whom something is left of a reserve.
+    pub(super) fn beneficiaries(&self) -> impl Iterator<Item = Who> {
+        let rules = self.rules.iter().filter(|rules| rules.reserves.left() > 0);
+        rules.flat_map(|rules| rules.reserves.whose())
     }
 
-    /// The first that waits for the same reserve as `ask`.
-    pub(super) fn first_for_reserve_of(&self, ask: &Ask) -> impl Iterator<Item = u32> {
+    /// Who waits for a reserve, in the order in which they get it: in a lane by rank, and else by
+    /// priority, the earlier first.
+    pub(super) fn waiting_for(&self, who: Who) -> impl Iterator<Item = u32> {
         let rules = self.rules.iter();
-        let (lane, priority) = (ask.demand.lane, ask.priority);
-        rules.flat_map(move |rules| {
-            let reserves = rules.reserves.iter();
-            let own = reserves.filter(move |reserve| reserve.is_for(lane, priority));
-            own.filter_map(|reserve| rules.waiting_for(reserve.who).next())
-        })
+        rules.flat_map(move |rules| rules.waiting_for(who))
     }
 
     /// A request was granted its set.
@@ -247,11 +213,7 @@ impl Line {
         if let Some(lanes) = &mut rules.lanes {
             lanes.take(lane, units);
         }
-        for reserve in &mut rules.reserves {
-            if reserve.is_for(lane, ask.priority) {
-                reserve.in_use += units;
-            }
-        }
+        rules.reserves.take(lane, ask.priority, units);
         for (by, meter) in &mut rules.rates {
             meter.get_mut().spend(now, by.amount(ask.load));
         }
@@ -266,11 +228,7 @@ impl Line {
             lanes.give_back(demand.lane, demand.units);
             lanes.leave(demand.lane);
         }
-        for reserve in &mut rules.reserves {
-            if reserve.is_for(demand.lane, priority) {
-                reserve.in_use -= demand.units;
-            }
-        }
+        rules.reserves.give_back(demand.lane, priority, demand.units);
     }
 
     /// What a request spent of the rates at `at` was another load, or nothing at all.
@@ -296,11 +254,8 @@ impl Line {
         let Some(rules) = &mut self.rules else {
             return false;
         };
-        let Some(who) = rules.who(beneficiary) else {
-            return false;
-        };
-        let reserve = rules.reserves.iter_mut().find(|reserve| reserve.who == who);
-        reserve.map(|reserve| reserve.units = units).is_some()
+        let who = rules.who(beneficiary);
+        who.is_some_and(|who| rules.reserves.set(who, units))
     }
 
     pub(super) fn is_kept_by_rate(&self, load: u64, now: Nanos) -> bool {
@@ -368,7 +323,7 @@ impl Rules {
         let rates = rules.rates.iter();
         let mut new = Self {
             lanes,
-            reserves: Vec::new(),
+            reserves: Reserves::default(),
             rates: rates
                 .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
                 .collect(),
@@ -378,11 +333,7 @@ impl Rules {
         };
         for reserve in &rules.reserves {
             let who = new.who(reserve.beneficiary).expect("declared");
-            new.reserves.push(Reserve {
-                units: reserve.units,
-                in_use: 0,
-                who,
-            });
+            new.reserves.push(who, reserve.units);
         }
         new
     }
@@ -401,9 +352,7 @@ impl Rules {
         if !self.lane_has_room(demand) {
             return Room::LaneFull;
         }
-        let others = self.reserves.iter();
-        let others = others.filter(|reserve| !reserve.is_for(demand.lane, *priority));
-        let withheld: u64 = others.map(|reserve| u64::from(reserve.left())).sum();
+        let withheld = self.reserves.left_to_others(demand.lane, *priority);
         if usage.fits_beside(taken + withheld, demand.units) && self.rates_allow(ask.load, now) {
             Room::Enough
         } else {
@@ -432,7 +381,6 @@ impl Rules {
         ready.is_none()
     }
 
-    /// Who waits for a reserve, in order.
     fn waiting_for(&self, who: Who) -> impl Iterator<Item = u32> {
         let (lane, least) = match who {
             Who::Lane(lane) => (Some(lane), u8::MAX),

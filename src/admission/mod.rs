@@ -22,6 +22,7 @@ mod policy;
 mod queue;
 mod rank;
 mod rate;
+mod reserves;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod timeline;

@@ -1,10 +1,13 @@
 //! Who goes next: the rules of [`Queue`], one function each.
 
+use std::cmp::Reverse;
+
 use super::{
     Demand, Demands, Ledger, Nanos,
     line::{Ask, Room},
     queue::{PATIENCE, Queue},
     rank::{Head, Rank},
+    reserves::Who,
     waiters::Waiter,
 };
 
@@ -94,15 +97,19 @@ impl<T> Queue<T> {
                 Chance::Blocks => break,
             }
         }
-        for waiting in line.beneficiaries() {
-            for key in waiting {
-                match self.chance(key, resource, now, ledger) {
-                    Chance::Now => {
-                        let rank = self.asker(key).rank;
-                        return Some(Head { rank, key });
-                    }
-                    Chance::Later => {}
-                    Chance::Blocks => break,
+        for who in line.beneficiaries() {
+            for key in line.waiting_for(who) {
+                let asker = self.asker(key);
+                let demand = asker.demands.of(resource).expect("it waits here");
+                let has_reserve = || self.has_reserve(&asker, demand, now, ledger);
+                let can_go = || has_reserve() && self.short(&asker, now, ledger).is_none();
+                if self.waiters[key].deadline < now || can_go() {
+                    let rank = asker.rank;
+                    return Some(Head { rank, key });
+                }
+                let usage = ledger.usage(resource);
+                if !line.room_in_reserve(usage, &asker.ask(demand), now) {
+                    break;
                 }
             }
         }
@@ -114,24 +121,16 @@ impl<T> Queue<T> {
             return Chance::Now;
         }
         let asker = self.asker(key);
-        match self.short(&asker, now, ledger) {
-            None => Chance::Now,
-            Some(short) => {
-                let demand = asker.demands.of(resource).expect("it waits here");
-                let here = match short == resource {
-                    true => Some(()),
-                    false => (!self.has_room(&asker, demand, now, ledger)).then_some(()),
-                };
-                let lane_full = || {
-                    let line = &self.lines[resource as usize];
-                    let lanes = line.lanes();
-                    lanes.is_some_and(|lanes| !lanes.has_room(demand.lane, demand.units))
-                };
-                match here {
-                    Some(()) if !lane_full() => Chance::Blocks,
-                    _ => Chance::Later,
-                }
-            }
+        if self.short(&asker, now, ledger).is_none() {
+            return Chance::Now;
+        }
+        // Whoever is kept by others alone, or by its lane, does not keep everybody in its turn.
+        let demand = asker.demands.of(resource).expect("it waits here");
+        let usage = ledger.usage(resource);
+        let line = &self.lines[resource as usize];
+        match line.room(usage, &asker.ask(demand), 0, now) {
+            Room::Short => Chance::Blocks,
+            Room::Enough | Room::LaneFull => Chance::Later,
         }
     }
 
@@ -166,7 +165,9 @@ impl<T> Queue<T> {
             match line.room(usage, &earlier.ask(wanted), set_aside, now) {
                 Room::Short => return self.has_reserve(asker, demand, now, ledger),
                 // In the same lane nobody passes.
-                Room::LaneFull if wanted.lane == demand.lane => return false,
+                Room::LaneFull if wanted.lane == demand.lane => {
+                    return self.has_reserve(asker, demand, now, ledger);
+                }
                 _ => {}
             }
             if earlier.turns >= PATIENCE && earlier.seq < asker.seq {
@@ -179,7 +180,7 @@ impl<T> Queue<T> {
 
     /// Whether what is asked is there in what is reserved for such requests, and nobody stands before
     /// this one who waits for that.
-    fn has_reserve(
+    pub(super) fn has_reserve(
         &self,
         asker: &Asker<'_>,
         demand: &Demand,
@@ -189,14 +190,31 @@ impl<T> Queue<T> {
         let line = &self.lines[demand.resource as usize];
         let usage = ledger.usage(demand.resource);
         let ask = asker.ask(demand);
-        let is_kept_by = |key: u32| {
-            let other = self.asker(key);
+        if !line.room_in_reserve(usage, &ask, now) {
+            return false;
+        }
+        let has_room = |key: u32| {
+            let other = &self.waiters[key];
             let wanted = other.demands.of(demand.resource).expect("it waits here");
-            other.seq != asker.seq
-                && other.rank < asker.rank
-                && !line.room_in_reserve(usage, &other.ask(wanted), now)
+            line.room_in_reserve(usage, &other.ask(wanted), now)
         };
-        line.room_in_reserve(usage, &ask, now) && !line.first_for_reserve_of(&ask).any(is_kept_by)
+        let includes = |who: &Who| who.includes(demand.lane, asker.priority);
+        line.beneficiaries().filter(includes).any(|who| {
+            let waiting = line.waiting_for(who);
+            let mut before = waiting.take_while(|&key| self.is_before(key, asker, who));
+            before.all(has_room)
+        })
+    }
+
+    /// Whether a waiter for a reserve gets it before this request.
+    fn is_before(&self, key: u32, asker: &Asker<'_>, who: Who) -> bool {
+        let waiter = &self.waiters[key];
+        match who {
+            Who::Lane(_) => self.asker(key).rank < asker.rank,
+            Who::Priority(_) => {
+                (Reverse(waiter.priority), waiter.seq) < (Reverse(asker.priority), asker.seq)
+            }
+        }
     }
 
     /// Takes what a request asks for; contenders that came before it and want one of the same
@@ -222,8 +240,11 @@ impl<T> Queue<T> {
             let Some((_, Head { key, .. })) = contender.filter(|(other, _)| *other < place) else {
                 return;
             };
-            let lacked = self.lacked(key, now, ledger);
-            self.waiters[key].overtake(lacked);
+            // Who asks for one resource alone has nothing to take turns between.
+            if self.waiters[key].demands.len() > 1 {
+                let lacked = self.lacked(key, now, ledger);
+                self.waiters[key].overtake(lacked);
+            }
         }
     }
 

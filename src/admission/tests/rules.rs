@@ -1050,7 +1050,8 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 500,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 3_000,
+        max_shrink_time: 20_000,
         ..ProptestConfig::default()
     })]
 
