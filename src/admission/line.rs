@@ -211,7 +211,8 @@ impl Line {
         };
         let Demand { units, lane, .. } = ask.demand;
         if let Some(lanes) = &mut rules.lanes {
-            lanes.take(lane, units);
+            let is_favoured = rules.reserves.are_for(lane, ask.priority);
+            lanes.take(lane, units, is_favoured);
         }
         rules.reserves.take(lane, ask.priority, units);
         for (by, meter) in &mut rules.rates {

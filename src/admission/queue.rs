@@ -176,11 +176,15 @@ impl<T> Queue<T> {
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
+        let unsettled = self.unsettled(&arrival.demands, now);
         if self.has_rules {
             self.join_lanes(&mut arrival);
             for demand in &*arrival.demands {
                 self.tend(demand.resource, now, ledger);
             }
+        }
+        if self.uncommon > 0 || arrival.claims.priority > DEFAULT_PRIORITY {
+            self.age(now);
         }
         let flow = self.flow_of(&arrival.demands);
         let newest_first = match flow {
@@ -198,13 +202,17 @@ impl<T> Queue<T> {
         };
         let first = flow.and_then(|flow| self.flows[flow as usize].head);
         let short = match first {
-            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
-            Some(first) if first.rank < asker.rank => match arrival.deadline > now {
-                true => Some(arrival.demands[0].resource),
-                false => self
-                    .short(&asker, now, ledger)
-                    .or(Some(arrival.demands[0].resource)),
-            },
+            _ if unsettled.is_some() => unsettled,
+            // Behind others of its flow it waits, but for what is reserved; the reason is looked up where
+            // it matters.
+            Some(first) if first.rank < asker.rank => {
+                let any = Some(arrival.demands[0].resource);
+                let is_favoured = self.is_favoured(&asker, now, ledger);
+                match is_favoured || arrival.deadline <= now {
+                    true => self.short(&asker, now, ledger).or(any.filter(|_| !is_favoured)),
+                    false => any,
+                }
+            }
             _ => self.short(&asker, now, ledger),
         };
         let answer = match short {
@@ -214,6 +222,7 @@ impl<T> Queue<T> {
             },
             None => {
                 self.take(&asker, now, ledger);
+                self.reorder(&arrival.demands);
                 Answer::Granted
             }
             Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
@@ -233,6 +242,35 @@ impl<T> Queue<T> {
         }
         self.publish(&arrival.demands, ledger);
         (answer, Some(arrival))
+    }
+
+    /// A resource at which somebody may be able to go who came before an arrival.
+    fn unsettled(&mut self, demands: &Demands, now: Nanos) -> Option<u32> {
+        if self.has_rules {
+            for demand in &**demands {
+                if self.lines[demand.resource as usize].rate_is_due(now) {
+                    self.freed(demand.resource);
+                }
+            }
+        }
+        let mut demands = demands.iter().filter(|_| !self.dirty.is_empty());
+        let unsettled = demands.find(|d| self.lines[d.resource as usize].is_dirty);
+        unsettled.map(|demand| demand.resource)
+    }
+
+    /// Whether some of what is asked is reserved for such requests.
+    fn is_favoured(&self, asker: &Asker<'_>, now: Nanos, ledger: &impl Ledger) -> bool {
+        let mut demands = asker.demands.iter().filter(|_| self.has_rules);
+        demands.any(|demand| self.has_reserve(asker, demand, now, ledger))
+    }
+
+    /// An arrival was let in: its lane has moved back, and others may have moved up.
+    fn reorder(&mut self, demands: &Demands) {
+        for demand in &**demands {
+            if self.lines[demand.resource as usize].lanes().is_some() {
+                self.freed(demand.resource);
+            }
+        }
     }
 
     fn enqueue(

@@ -1049,7 +1049,7 @@ impl Pair {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 500,
+        cases: 1_500,
         max_shrink_iters: 3_000,
         max_shrink_time: 20_000,
         ..ProptestConfig::default()
