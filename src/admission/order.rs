@@ -66,6 +66,28 @@ impl<T> Queue<T> {
                 None => self.wipe(position),
             }
         }
+        let first = first?;
+        match self.has_rules() && self.waiters[first.key].demands.len() > 1 {
+            true => Some(self.first_everywhere(first, now, ledger)),
+            false => Some(first),
+        }
+    }
+
+    /// Lanes may order the same waiters one way here and another way there: who can go and is before
+    /// this one, at a resource that both ask for, goes first. Where they are in a circle, any of them.
+    fn first_everywhere(&self, mut first: Head, now: Nanos, ledger: &impl Ledger) -> Head {
+        for _ in 0..self.lines.len() {
+            let mut demands = self.waiters[first.key].demands.iter();
+            let before = demands.find_map(|demand| {
+                let has_lanes = self.lines[demand.resource as usize].lanes().is_some();
+                let here = has_lanes.then(|| self.candidate(demand.resource, now, ledger));
+                here.flatten().filter(|here| here.key != first.key)
+            });
+            match before {
+                Some(before) => first = before,
+                None => break,
+            }
+        }
         first
     }
 
