@@ -451,7 +451,8 @@ impl<T> Queue<T> {
         (deadline <= now).then(|| self.time_out(key, now, ledger))
     }
 
-    /// Whether the deadline of some waiter has come, or the time at which a rate lets one go.
+    /// Whether the deadline of some waiter has come, or the time at which a rate lets one go, or at
+    /// which it is not overtaken any more.
     pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
         if self.has_rules {
             for resource in 0..self.lines.len() as u32 {
@@ -460,6 +461,9 @@ impl<T> Queue<T> {
                 }
             }
         }
+        if self.uncommon > 0 {
+            self.age(now);
+        }
         self.is_dirty()
             || self
                 .timeline
@@ -467,15 +471,21 @@ impl<T> Queue<T> {
                 .is_some_and(|(deadline, _)| deadline <= now)
     }
 
-    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go.
+    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go,
+    /// or when somebody is no longer kept by a higher priority that lacks room for more.
     pub(crate) fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
-        let deadline = deadline.map(|(deadline, _)| deadline);
+        let mut next = deadline.map(|(deadline, _)| deadline);
+        if self.uncommon > 0 {
+            let arrived = self.timeline.first_young(&self.waiters);
+            let aged = arrived.map(|arrived| arrived.saturating_add(self.credit));
+            next = next.into_iter().chain(aged).min();
+        }
         if !self.has_rules {
-            return deadline;
+            return next;
         }
         let retries = self.lines.iter().filter(|line| line.has_contenders());
-        retries.filter_map(Line::retry_at).chain(deadline).min()
+        retries.filter_map(Line::retry_at).chain(next).min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
