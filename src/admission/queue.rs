@@ -232,6 +232,8 @@ impl<T> Queue<T> {
             Some(_) => match self.make_place(&arrival, ledger) {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
+                    // Whoever gave way may have been the last of it.
+                    let flow = flow.filter(|&flow| self.flows.contains(flow as usize));
                     let ticket = self.enqueue(now, arrival, flow, newest_first, ledger);
                     return (Answer::Queued(ticket), None);
                 }
