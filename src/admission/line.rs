@@ -132,6 +132,11 @@ impl Line {
         self.sets > 0
     }
 
+    pub(super) fn has_reserves(&self) -> bool {
+        let rules = self.rules.as_ref();
+        rules.is_some_and(|rules| rules.reserves.whose().next().is_some())
+    }
+
     pub(super) fn has_contenders(&self) -> bool {
         self.waiting > 0
     }

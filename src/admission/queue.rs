@@ -582,7 +582,13 @@ impl<T> Queue<T> {
         let waiter = &self.waiters[key];
         self.uncommon -= usize::from(waiter.priority != DEFAULT_PRIORITY);
         for demand in &*waiter.demands {
-            self.lines[demand.resource as usize].strike_off(key, waiter);
+            let line = &mut self.lines[demand.resource as usize];
+            line.strike_off(key, waiter);
+            // Whoever waited for what is reserved stood before others there, first of its flow or not.
+            if line.has_reserves() && !line.is_dirty {
+                line.is_dirty = true;
+                self.dirty.push(demand.resource);
+            }
         }
         self.renew_head(flow, key);
         if self.flows[flow as usize].is_empty() {
