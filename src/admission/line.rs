@@ -101,6 +101,8 @@ pub(super) struct Rules {
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
     pub(super) overload: Option<Overload>,
+    /// Those who contend for whom something is reserved by their priority, by rank.
+    favoured: BTreeSet<(Head, u8)>,
     /// All waiters: the lowest priority first, and among equals the youngest.
     backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
 }
@@ -130,11 +132,6 @@ impl Line {
     /// Whether there are contenders that can be overtaken by turns.
     pub(super) fn has_sets(&self) -> bool {
         self.sets > 0
-    }
-
-    pub(super) fn has_reserves(&self) -> bool {
-        let rules = self.rules.as_ref();
-        rules.is_some_and(|rules| rules.reserves.whose().next().is_some())
     }
 
     pub(super) fn has_contenders(&self) -> bool {
@@ -202,11 +199,38 @@ impl Line {
         rules.flat_map(|rules| rules.reserves.whose())
     }
 
-    /// Who waits for a reserve, in the order in which they get it: in a lane by rank, and else by
-    /// priority, the earlier first.
-    pub(super) fn waiting_for(&self, who: Who) -> impl Iterator<Item = u32> {
+    /// Those who contend for whom there is this reserve, by rank.
+    pub(super) fn waiting_for(&self, who: Who) -> impl Iterator<Item = Head> {
         let rules = self.rules.iter();
         rules.flat_map(move |rules| rules.waiting_for(who))
+    }
+
+    /// Whether the same reserves are for both priorities.
+    pub(super) fn reserves_alike_for(&self, one: u8, other: u8) -> bool {
+        let rules = self.rules.as_ref();
+        one == other || rules.is_none_or(|rules| rules.reserves.are_alike_for(one, other))
+    }
+
+    /// The head of a flow changes: is something reserved for its priority?
+    pub(super) fn favour(
+        &mut self,
+        old: Option<Head>,
+        new: Option<Head>,
+        priority: impl Fn(Head) -> u8,
+    ) {
+        let Some(rules) = &mut self.rules else {
+            return;
+        };
+        let Some(least) = rules.reserves.least_priority() else {
+            return;
+        };
+        let entry = |head: Head| Some((head, priority(head))).filter(|(_, own)| *own >= least);
+        if let Some(old) = old.and_then(entry) {
+            rules.favoured.remove(&old);
+        }
+        if let Some(new) = new.and_then(entry) {
+            rules.favoured.insert(new);
+        }
     }
 
     /// A request was granted its set.
@@ -335,6 +359,7 @@ impl Rules {
                 .collect(),
             retry_at: Cell::new(None),
             overload: rules.overload.map(Overload::new),
+            favoured: BTreeSet::new(),
             backlog: BTreeSet::new(),
         };
         for reserve in &rules.reserves {
@@ -387,20 +412,16 @@ impl Rules {
         ready.is_none()
     }
 
-    fn waiting_for(&self, who: Who) -> impl Iterator<Item = u32> {
+    fn waiting_for(&self, who: Who) -> impl Iterator<Item = Head> {
         let (lane, least) = match who {
             Who::Lane(lane) => (Some(lane), u8::MAX),
             Who::Priority(least) => (None, least),
         };
         let in_lane = lane.zip(self.lanes.as_ref()).into_iter();
-        let in_lane = in_lane
-            .flat_map(|(lane, lanes)| lanes.heads(lane))
-            .map(|head| head.key);
-        let high = self.backlog.iter().rev();
-        let high = high
-            .take_while(move |&&(priority, _, _)| lane.is_none() && priority >= least)
-            .map(|&(_, _, key)| key);
-        in_lane.chain(high)
+        let in_lane = in_lane.flat_map(|(lane, lanes)| lanes.heads(lane)).copied();
+        let favoured = self.favoured.iter().filter(move |_| lane.is_none());
+        let favoured = favoured.filter(move |(_, priority)| *priority >= least);
+        in_lane.chain(favoured.map(|(head, _)| *head))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Who goes next: the rules of [`Queue`], one function each.
 
-use std::cmp::Reverse;
-
 use super::{
     Demand, Demands, Ledger, Nanos,
     line::{Ask, Room},
@@ -79,9 +77,8 @@ impl<T> Queue<T> {
         for _ in 0..self.lines.len() {
             let mut demands = self.waiters[first.key].demands.iter();
             let before = demands.find_map(|demand| {
-                let has_lanes = self.lines[demand.resource as usize].lanes().is_some();
-                let here = has_lanes.then(|| self.candidate(demand.resource, now, ledger));
-                here.flatten().filter(|here| here.key != first.key)
+                let here = self.candidate(demand.resource, now, ledger);
+                here.filter(|here| here.key != first.key)
             });
             match before {
                 Some(before) => first = before,
@@ -120,14 +117,13 @@ impl<T> Queue<T> {
             }
         }
         for who in line.beneficiaries() {
-            for key in line.waiting_for(who) {
-                let asker = self.asker(key);
+            for head in line.waiting_for(who) {
+                let asker = self.asker(head.key);
                 let demand = asker.demands.of(resource).expect("it waits here");
                 let has_reserve = || self.has_reserve(&asker, demand, now, ledger);
                 let can_go = || has_reserve() && self.short(&asker, now, ledger).is_none();
-                if self.waiters[key].deadline < now || can_go() {
-                    let rank = asker.rank;
-                    return Some(Head { rank, key });
+                if self.waiters[head.key].deadline < now || can_go() {
+                    return Some(head);
                 }
                 let usage = ledger.usage(resource);
                 if !line.room_in_reserve(usage, &asker.ask(demand), now) {
@@ -202,7 +198,7 @@ impl<T> Queue<T> {
 
     /// Whether what is asked is there in what is reserved for such requests, and nobody stands before
     /// this one who waits for that.
-    pub(super) fn has_reserve(
+    fn has_reserve(
         &self,
         asker: &Asker<'_>,
         demand: &Demand,
@@ -223,20 +219,9 @@ impl<T> Queue<T> {
         let includes = |who: &Who| who.includes(demand.lane, asker.priority);
         line.beneficiaries().filter(includes).any(|who| {
             let waiting = line.waiting_for(who);
-            let mut before = waiting.take_while(|&key| self.is_before(key, asker, who));
-            before.all(has_room)
+            let mut before = waiting.take_while(|other| other.rank < asker.rank);
+            before.all(|other| has_room(other.key))
         })
-    }
-
-    /// Whether a waiter for a reserve gets it before this request.
-    fn is_before(&self, key: u32, asker: &Asker<'_>, who: Who) -> bool {
-        let waiter = &self.waiters[key];
-        match who {
-            Who::Lane(_) => self.asker(key).rank < asker.rank,
-            Who::Priority(_) => {
-                (Reverse(waiter.priority), waiter.seq) < (Reverse(asker.priority), asker.seq)
-            }
-        }
     }
 
     /// Takes what a request asks for; contenders that came before it and want one of the same

@@ -93,9 +93,9 @@ pub(crate) const PATIENCE: u32 = 16;
 /// Waiters for sets of resources, and who of them goes next.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
-/// 2. Waiters that ask for the same resources in the same lanes form a *flow*, in which the higher
-///    priority goes first, and among equals the earlier. The first of each flow contends; those behind
-///    it do not. Who has waited for the *credit* is not overtaken by priority any more.
+/// 2. Waiters that ask for the same resources in the same lanes, and can use the same reserves, form a
+///    *flow*, in which the higher priority goes first, and among equals the earlier. The first of each
+///    flow contends; those behind it do not. Who has waited for the *credit* is not overtaken by priority any more.
 /// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their first
 ///    waiters. A contender that lacks room is *short* there, and everyone later waits behind it at that
 ///    resource. So narrow claims do not starve a wide one. Only what is reserved for a request it
@@ -186,7 +186,7 @@ impl<T> Queue<T> {
         if self.uncommon > 0 || arrival.claims.priority > DEFAULT_PRIORITY {
             self.age(now);
         }
-        let flow = self.flow_of(&arrival.demands);
+        let flow = self.flow_of(&arrival.demands, arrival.claims.priority);
         let newest_first = match flow {
             Some(flow) => self.flows[flow as usize].newest_first,
             None => self.is_standing(&arrival.demands),
@@ -203,16 +203,13 @@ impl<T> Queue<T> {
         let first = flow.and_then(|flow| self.flows[flow as usize].head);
         let short = match first {
             _ if unsettled.is_some() => unsettled,
-            // Behind others of its flow it waits, but for what is reserved; the reason is looked up where
-            // it matters.
-            Some(first) if first.rank < asker.rank => {
-                let any = Some(arrival.demands[0].resource);
-                let is_favoured = self.is_favoured(&asker, now, ledger);
-                match is_favoured || arrival.deadline <= now {
-                    true => self.short(&asker, now, ledger).or(any.filter(|_| !is_favoured)),
-                    false => any,
-                }
-            }
+            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
+            Some(first) if first.rank < asker.rank => match arrival.deadline > now {
+                true => Some(arrival.demands[0].resource),
+                false => self
+                    .short(&asker, now, ledger)
+                    .or(Some(arrival.demands[0].resource)),
+            },
             _ => self.short(&asker, now, ledger),
         };
         let answer = match short {
@@ -258,12 +255,6 @@ impl<T> Queue<T> {
         let mut demands = demands.iter().filter(|_| !self.dirty.is_empty());
         let unsettled = demands.find(|d| self.lines[d.resource as usize].is_dirty);
         unsettled.map(|demand| demand.resource)
-    }
-
-    /// Whether some of what is asked is reserved for such requests.
-    fn is_favoured(&self, asker: &Asker<'_>, now: Nanos, ledger: &impl Ledger) -> bool {
-        let mut demands = asker.demands.iter().filter(|_| self.has_rules);
-        demands.any(|demand| self.has_reserve(asker, demand, now, ledger))
     }
 
     /// An arrival was let in: its lane has moved back, and others may have moved up.
@@ -582,13 +573,7 @@ impl<T> Queue<T> {
         let waiter = &self.waiters[key];
         self.uncommon -= usize::from(waiter.priority != DEFAULT_PRIORITY);
         for demand in &*waiter.demands {
-            let line = &mut self.lines[demand.resource as usize];
-            line.strike_off(key, waiter);
-            // Whoever waited for what is reserved stood before others there, first of its flow or not.
-            if line.has_reserves() && !line.is_dirty {
-                line.is_dirty = true;
-                self.dirty.push(demand.resource);
-            }
+            self.lines[demand.resource as usize].strike_off(key, waiter);
         }
         self.renew_head(flow, key);
         if self.flows[flow as usize].is_empty() {
@@ -610,6 +595,7 @@ impl<T> Queue<T> {
         for demand in &**demands {
             let line = &mut self.lines[demand.resource as usize];
             line.replace(demand.lane, before, first, is_set);
+            line.favour(before, first, |head| self.waiters[head.key].priority);
             if before.is_some() && !line.is_dirty {
                 line.is_dirty = true;
                 self.dirty.push(demand.resource);
@@ -628,8 +614,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The flow of those who ask for the same, if anybody does.
-    fn flow_of(&self, demands: &Demands) -> Option<u32> {
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does.
+    fn flow_of(&self, demands: &Demands, priority: u8) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
         let demand = match self.has_rules {
@@ -638,6 +624,15 @@ impl<T> Queue<T> {
         };
         let peers = self.lines[demand.resource as usize].peers(demand.lane);
         let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
-        peers.find(|w| w.demands.same_flow(demands)).map(|w| w.flow)
+        let alike = |d: &super::Demand, other| {
+            let line = &self.lines[d.resource as usize];
+            line.reserves_alike_for(priority, other)
+        };
+        peers
+            .find(|w| {
+                let all_alike = || demands.iter().all(|d| alike(d, w.priority));
+                w.demands.same_flow(demands) && (!self.has_rules || all_alike())
+            })
+            .map(|w| w.flow)
     }
 }

@@ -66,6 +66,22 @@ impl Reserves {
         reserve.map(|reserve| reserve.units = units).is_some()
     }
 
+    /// Whether the same are for both priorities.
+    pub(super) fn are_alike_for(&self, one: u8, other: u8) -> bool {
+        self.whose().all(|who| match who {
+            Who::Lane(_) => true,
+            Who::Priority(least) => (one >= least) == (other >= least),
+        })
+    }
+
+    /// The lowest priority for which something is reserved.
+    pub(super) fn least_priority(&self) -> Option<u8> {
+        match self.reserves.last()?.who {
+            Who::Lane(_) => None,
+            Who::Priority(least) => Some(least),
+        }
+    }
+
     pub(super) fn are_for(&self, lane: u32, priority: u8) -> bool {
         self.whose().any(|who| who.includes(lane, priority))
     }

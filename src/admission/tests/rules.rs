@@ -30,10 +30,6 @@ impl Waiting {
         self.demands.iter().copied().find(|d| d.resource == resource)
     }
 
-    fn flow(&self) -> Vec<(u32, u32)> {
-        self.demands.iter().map(|d| (d.resource, d.lane)).collect()
-    }
-
     /// Whether it was overtaken by turns once too often. A turn lasts while it lacks the same.
     fn is_starved(&self) -> bool {
         let mut turns = 0;
@@ -301,9 +297,19 @@ impl Model {
         (256 - u16::from(w.priority), w.seq)
     }
 
+    /// What is the same for all of a flow: the resources, the lanes, and what is reserved for it.
+    fn flow(&self, w: &Waiting) -> Vec<(u32, u32, Vec<bool>)> {
+        let all = w.demands.iter().map(|d| {
+            let line = self.line(d.resource);
+            let reserved = line.reserves.iter().map(|r| line.is_for(r, d.lane, w.priority));
+            (d.resource, d.lane, reserved.collect())
+        });
+        all.collect()
+    }
+
     /// Whether nobody goes before it who asks for the same.
     fn is_first(&self, w: &Waiting) -> bool {
-        let mut same = self.waiting.iter().filter(|o| o.flow() == w.flow());
+        let mut same = self.waiting.iter().filter(|o| self.flow(o) == self.flow(w));
         same.all(|o| self.rank(o) >= self.rank(w))
     }
 
@@ -364,22 +370,11 @@ impl Model {
         let mut all: Vec<_> = here
             .filter(|w| {
                 let lane = w.of(resource).expect("here").lane;
-                self.line(resource).is_for(reserve, lane, w.priority)
-                    && match reserve.beneficiary {
-                        Beneficiary::Lane(_) => self.is_first(w),
-                        Beneficiary::Priority(_) => true,
-                    }
+                self.line(resource).is_for(reserve, lane, w.priority) && self.is_first(w)
             })
             .collect();
-        all.sort_by_key(|w| self.place_for(reserve, w));
+        all.sort_by_key(|w| self.rank(w));
         all
-    }
-
-    fn place_for(&self, reserve: &ReserveRule, w: &Waiting) -> Rank {
-        match reserve.beneficiary {
-            Beneficiary::Lane(_) => self.rank(w),
-            Beneficiary::Priority(_) => (256 - u16::from(w.priority), w.seq),
-        }
     }
 
     fn has_reserve(&self, w: &Waiting, d: Demand) -> bool {
@@ -389,7 +384,7 @@ impl Model {
             && own.any(|reserve| {
                 self.waiting_for(d.resource, reserve)
                     .iter()
-                    .filter(|o| self.place_for(reserve, o) < self.place_for(reserve, w))
+                    .filter(|o| self.rank(o) < self.rank(w))
                     .all(|o| self.room_in_reserve(o, o.of(d.resource).expect("here")))
             })
     }
@@ -419,14 +414,12 @@ impl Model {
         short.map(|d| d.resource)
     }
 
-    /// Behind others who ask for the same, only what is reserved is to be had.
     fn can_go(&self, w: &Waiting) -> bool {
-        self.short(w).is_none()
-            && (self.is_first(w) || w.demands.iter().any(|d| self.has_reserve(w, *d)))
+        self.is_first(w) && self.short(w).is_none()
     }
 
     /// Whom a resource lets go next: the first in order that can, up to one that is short here; or else
-    /// the first for whom something is reserved.
+    /// the first for whom something is reserved, by lane and then by priority.
     fn candidate(&self, resource: u32) -> Option<&Waiting> {
         for w in self.contenders(resource) {
             if self.can_go(w) {
@@ -436,8 +429,13 @@ impl Model {
                 break;
             }
         }
-        let reserves = self.line(resource).reserves.iter();
+        let mut reserves: Vec<_> = self.line(resource).reserves.iter().collect();
+        reserves.sort_by_key(|reserve| match reserve.beneficiary {
+            Beneficiary::Lane(_) => 0,
+            Beneficiary::Priority(least) => 256 - u16::from(least),
+        });
         reserves
+            .into_iter()
             .flat_map(|reserve| self.waiting_for(resource, reserve))
             .find(|w| self.can_go(w) && self.has_reserve(w, w.of(resource).expect("here")))
     }
@@ -994,8 +992,9 @@ impl Pair {
             if self.queue.is_dirty() {
                 let dirty = self.queue.dirty.clone();
                 found = self.queue.next_verdict(now, &mut self.ledger);
+                let before = format!("{:?}\n{:?}", self.model.waiting, (0..RESOURCES).map(|r| self.model.candidate(r).map(|w| (w.id, self.model.position(r, w)))).collect::<Vec<_>>());
                 let expected = self.model.next_verdict(&dirty, found.map(|(id, _)| id));
-                assert_eq!(found, expected, "who goes next");
+                assert_eq!(found, expected, "who goes next, dirty {dirty:?} {before}");
             }
             if found.is_none() {
                 self.check_asleep();
