@@ -241,11 +241,14 @@ impl Lanes {
         self.by_id.get(&id).copied()
     }
 
-    pub(super) fn take(&mut self, lane: u32, units: u32) {
+    /// A grant; `is_favoured` if it may have been let in past others, by what is reserved for it.
+    pub(super) fn take(&mut self, lane: u32, units: u32, is_favoured: bool) {
         let start = self.start(lane);
         let first = self.ready.first().map_or(start, |&(first, _)| first);
-        // Who was let in beside the queue does not move those who wait in it.
-        self.now = self.now.max(start.min(first));
+        // Who was let in past others does not move the present. Otherwise those before it were kept by
+        // something else than this resource, and must not hold the present back for lanes to come.
+        let present = if is_favoured { start.min(first) } else { start };
+        self.now = self.now.max(present);
         let taker = &mut self.lanes[lane as usize];
         taker.in_use += units;
         taker.finish =
@@ -319,6 +322,13 @@ impl Lanes {
         self.lanes[lane as usize].rule = rule;
         self.set_limit(self.limit);
         true
+    }
+
+    /// What a lane uses, and how many use it.
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn gauges(&self, lane: u32) -> (u32, usize) {
+        let lane = &self.lanes[lane as usize];
+        (lane.in_use, lane.users)
     }
 
     #[cfg(all(test, not(tcl_loom)))]

@@ -13,6 +13,7 @@ use super::{
     overload::{Overload, OverloadRule},
     rank::{Head, Heads, Rank},
     rate::{Meter, RateRule},
+    reserves::{Reserves, Who},
     waiters::Waiter,
 };
 
@@ -117,40 +118,16 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) lanes: Option<Lanes>,
-    reserves: Vec<Reserve>,
+    reserves: Reserves,
     rates: Vec<(By, RefCell<Meter>)>,
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
     pub(super) overload: Option<Overload>,
+    /// Those who contend for whom something is reserved by their priority, by rank.
+    favoured: BTreeSet<(Head, u8)>,
     /// All waiters: the lowest priority first, and among equals the youngest.
     backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
     is_dry: bool,
-}
-
-#[derive(Debug)]
-struct Reserve {
-    units: u32,
-    in_use: u32,
-    who: Who,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Lane(u32),
-    Priority(u8),
-}
-
-impl Reserve {
-    fn is_for(&self, lane: u32, priority: u8) -> bool {
-        match self.who {
-            Who::Lane(favoured) => favoured == lane,
-            Who::Priority(least) => priority >= least,
-        }
-    }
-
-    fn left(&self) -> u32 {
-        self.units.saturating_sub(self.in_use)
-    }
 }
 
 impl Line {
@@ -247,33 +224,51 @@ impl Line {
             return false;
         };
         let Ask { demand, .. } = ask;
-        let is_met = |reserve: &Reserve| {
-            reserve.is_for(demand.lane, ask.priority) && reserve.left() >= demand.units
-        };
-        rules.reserves.iter().any(is_met)
+        let to_others = rules.reserves.left_to_others(demand.lane, ask.priority);
+        rules.reserves.left() >= to_others + u64::from(demand.units)
             && usage.fits(demand.units)
             && rules.lane_has_room(demand)
             && rules.rates_allow(ask.load, now)
     }
 
-    /// The units left of each reserve that has some, for whom, in order.
-    pub(super) fn beneficiaries(&self) -> impl Iterator<Item = impl Iterator<Item = u32>> {
-        let rules = self.rules.iter();
-        rules.flat_map(|rules| {
-            let open = rules.reserves.iter().filter(|reserve| reserve.left() > 0);
-            open.map(|reserve| rules.waiting_for(reserve.who))
-        })
+    /// For whom something is left of a reserve.
+    pub(super) fn beneficiaries(&self) -> impl Iterator<Item = Who> {
+        let rules = self.rules.iter().filter(|rules| rules.reserves.left() > 0);
+        rules.flat_map(|rules| rules.reserves.whose())
     }
 
-    /// The first that waits for the same reserve as `ask`.
-    pub(super) fn first_for_reserve_of(&self, ask: &Ask) -> impl Iterator<Item = u32> {
+    /// Those who contend for whom there is this reserve, by rank.
+    pub(super) fn waiting_for(&self, who: Who) -> impl Iterator<Item = Head> {
         let rules = self.rules.iter();
-        let (lane, priority) = (ask.demand.lane, ask.priority);
-        rules.flat_map(move |rules| {
-            let reserves = rules.reserves.iter();
-            let own = reserves.filter(move |reserve| reserve.is_for(lane, priority));
-            own.filter_map(|reserve| rules.waiting_for(reserve.who).next())
-        })
+        rules.flat_map(move |rules| rules.waiting_for(who))
+    }
+
+    /// Whether the same reserves are for both priorities.
+    pub(super) fn reserves_alike_for(&self, one: u8, other: u8) -> bool {
+        let rules = self.rules.as_ref();
+        one == other || rules.is_none_or(|rules| rules.reserves.are_alike_for(one, other))
+    }
+
+    /// The head of a flow changes: is something reserved for its priority?
+    pub(super) fn favour(
+        &mut self,
+        old: Option<Head>,
+        new: Option<Head>,
+        priority: impl Fn(Head) -> u8,
+    ) {
+        let Some(rules) = &mut self.rules else {
+            return;
+        };
+        let Some(least) = rules.reserves.least_priority() else {
+            return;
+        };
+        let entry = |head: Head| Some((head, priority(head))).filter(|(_, own)| *own >= least);
+        if let Some(old) = old.and_then(entry) {
+            rules.favoured.remove(&old);
+        }
+        if let Some(new) = new.and_then(entry) {
+            rules.favoured.insert(new);
+        }
     }
 
     /// A request was granted its set.
@@ -283,13 +278,10 @@ impl Line {
         };
         let Demand { units, lane, .. } = ask.demand;
         if let Some(lanes) = &mut rules.lanes {
-            lanes.take(lane, units);
+            let is_favoured = rules.reserves.are_for(lane, ask.priority);
+            lanes.take(lane, units, is_favoured);
         }
-        for reserve in &mut rules.reserves {
-            if reserve.is_for(lane, ask.priority) {
-                reserve.in_use += units;
-            }
-        }
+        rules.reserves.take(lane, ask.priority, units);
         for (by, meter) in &mut rules.rates {
             meter.get_mut().spend(now, by.amount(ask.load));
         }
@@ -304,11 +296,9 @@ impl Line {
             lanes.give_back(demand.lane, demand.units);
             lanes.leave(demand.lane);
         }
-        for reserve in &mut rules.reserves {
-            if reserve.is_for(demand.lane, priority) {
-                reserve.in_use -= demand.units;
-            }
-        }
+        rules
+            .reserves
+            .give_back(demand.lane, priority, demand.units);
     }
 
     /// What a request spent of the rates at `at` was another load, or nothing at all.
@@ -334,11 +324,8 @@ impl Line {
         let Some(rules) = &mut self.rules else {
             return false;
         };
-        let Some(who) = rules.who(beneficiary) else {
-            return false;
-        };
-        let reserve = rules.reserves.iter_mut().find(|reserve| reserve.who == who);
-        reserve.map(|reserve| reserve.units = units).is_some()
+        let who = rules.who(beneficiary);
+        who.is_some_and(|who| rules.reserves.set(who, units))
     }
 
     /// Whether nobody is kept here.
@@ -411,22 +398,19 @@ impl Rules {
         let rates = rules.rates.iter();
         let mut new = Self {
             lanes,
-            reserves: Vec::new(),
+            reserves: Reserves::default(),
             rates: rates
                 .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
                 .collect(),
             retry_at: Cell::new(None),
             overload: rules.overload.map(Overload::new),
+            favoured: BTreeSet::new(),
             backlog: BTreeSet::new(),
             is_dry: rules.is_dry,
         };
         for reserve in &rules.reserves {
             let who = new.who(reserve.beneficiary).expect("declared");
-            new.reserves.push(Reserve {
-                units: reserve.units,
-                in_use: 0,
-                who,
-            });
+            new.reserves.push(who, reserve.units);
         }
         new
     }
@@ -448,9 +432,7 @@ impl Rules {
         if !self.lane_has_room(demand) {
             return Room::LaneFull;
         }
-        let others = self.reserves.iter();
-        let others = others.filter(|reserve| !reserve.is_for(demand.lane, *priority));
-        let withheld: u64 = others.map(|reserve| u64::from(reserve.left())).sum();
+        let withheld = self.reserves.left_to_others(demand.lane, *priority);
         if usage.fits_beside(taken + withheld, demand.units) && self.rates_allow(ask.load, now) {
             Room::Enough
         } else {
@@ -479,21 +461,16 @@ impl Rules {
         ready.is_none()
     }
 
-    /// Who waits for a reserve, in order.
-    fn waiting_for(&self, who: Who) -> impl Iterator<Item = u32> {
+    fn waiting_for(&self, who: Who) -> impl Iterator<Item = Head> {
         let (lane, least) = match who {
             Who::Lane(lane) => (Some(lane), u8::MAX),
             Who::Priority(least) => (None, least),
         };
         let in_lane = lane.zip(self.lanes.as_ref()).into_iter();
-        let in_lane = in_lane
-            .flat_map(|(lane, lanes)| lanes.heads(lane))
-            .map(|head| head.key);
-        let high = self.backlog.iter().rev();
-        let high = high
-            .take_while(move |&&(priority, _, _)| lane.is_none() && priority >= least)
-            .map(|&(_, _, key)| key);
-        in_lane.chain(high)
+        let in_lane = in_lane.flat_map(|(lane, lanes)| lanes.heads(lane)).copied();
+        let favoured = self.favoured.iter().filter(move |_| lane.is_none());
+        let favoured = favoured.filter(move |(_, priority)| *priority >= least);
+        in_lane.chain(favoured.map(|(head, _)| *head))
     }
 }
 

@@ -23,6 +23,7 @@ mod policy;
 mod queue;
 mod rank;
 mod rate;
+mod reserves;
 mod shadow;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;

@@ -5,6 +5,7 @@ use super::{
     line::{Ask, Room},
     queue::{PATIENCE, Queue},
     rank::{Head, Rank},
+    reserves::Who,
     waiters::Waiter,
 };
 
@@ -63,6 +64,27 @@ impl<T> Queue<T> {
                 None => self.wipe(position),
             }
         }
+        let first = first?;
+        match self.has_rules() && self.waiters[first.key].demands.len() > 1 {
+            true => Some(self.first_everywhere(first, now, ledger)),
+            false => Some(first),
+        }
+    }
+
+    /// Lanes may order the same waiters one way here and another way there: who can go and is before
+    /// this one, at a resource that both ask for, goes first. Where they are in a circle, any of them.
+    fn first_everywhere(&self, mut first: Head, now: Nanos, ledger: &impl Ledger) -> Head {
+        for _ in 0..self.lines.len() {
+            let mut demands = self.waiters[first.key].demands.iter();
+            let before = demands.find_map(|demand| {
+                let here = self.candidate(demand.resource, now, ledger);
+                here.filter(|here| here.key != first.key)
+            });
+            match before {
+                Some(before) => first = before,
+                None => break,
+            }
+        }
         first
     }
 
@@ -97,15 +119,18 @@ impl<T> Queue<T> {
         if first.is_some() {
             return first;
         }
-        for waiting in line.beneficiaries() {
-            for key in waiting {
-                match self.chance(key, resource, now, ledger) {
-                    Chance::Now => {
-                        let rank = self.asker(key).rank;
-                        return Some(Head { rank, key });
-                    }
-                    Chance::Later => {}
-                    Chance::Blocks => break,
+        for who in line.beneficiaries() {
+            for head in line.waiting_for(who) {
+                let asker = self.asker(head.key);
+                let demand = asker.demands.of(resource).expect("it waits here");
+                let has_reserve = || self.has_reserve(&asker, demand, now, ledger);
+                let can_go = || has_reserve() && self.short(&asker, now, ledger).is_none();
+                if self.waiters[head.key].deadline < now || can_go() {
+                    return Some(head);
+                }
+                let usage = ledger.usage(resource);
+                if !line.room_in_reserve(usage, &asker.ask(demand), now) {
+                    break;
                 }
             }
         }
@@ -135,24 +160,16 @@ impl<T> Queue<T> {
             return Chance::Now;
         }
         let asker = self.asker(key);
-        match self.short(&asker, now, ledger) {
-            None => Chance::Now,
-            Some(short) => {
-                let demand = asker.demands.of(resource).expect("it waits here");
-                let here = match short == resource {
-                    true => Some(()),
-                    false => (!self.has_room(&asker, demand, now, ledger)).then_some(()),
-                };
-                let lane_full = || {
-                    let line = &self.lines[resource as usize];
-                    let lanes = line.lanes();
-                    lanes.is_some_and(|lanes| !lanes.has_room(demand.lane, demand.units))
-                };
-                match here {
-                    Some(()) if !lane_full() => Chance::Blocks,
-                    _ => Chance::Later,
-                }
-            }
+        if self.short(&asker, now, ledger).is_none() {
+            return Chance::Now;
+        }
+        // Whoever is kept by others alone, or by its lane, does not keep everybody in its turn.
+        let demand = asker.demands.of(resource).expect("it waits here");
+        let usage = ledger.usage(resource);
+        let line = &self.lines[resource as usize];
+        match line.room(usage, &asker.ask(demand), 0, now) {
+            Room::Short => Chance::Blocks,
+            Room::Enough | Room::LaneFull => Chance::Later,
         }
     }
 
@@ -209,7 +226,9 @@ impl<T> Queue<T> {
             match line.room(usage, &earlier.ask(wanted), set_aside, now) {
                 Room::Short => return self.has_reserve(asker, demand, now, ledger),
                 // In the same lane nobody passes.
-                Room::LaneFull if wanted.lane == demand.lane => return false,
+                Room::LaneFull if wanted.lane == demand.lane => {
+                    return self.has_reserve(asker, demand, now, ledger);
+                }
                 _ => {}
             }
             if earlier.turns >= PATIENCE && earlier.seq < asker.seq {
@@ -232,14 +251,20 @@ impl<T> Queue<T> {
         let line = &self.lines[demand.resource as usize];
         let usage = ledger.usage(demand.resource);
         let ask = asker.ask(demand);
-        let is_kept_by = |key: u32| {
-            let other = self.asker(key);
+        if !line.room_in_reserve(usage, &ask, now) {
+            return false;
+        }
+        let has_room = |key: u32| {
+            let other = &self.waiters[key];
             let wanted = other.demands.of(demand.resource).expect("it waits here");
-            other.seq != asker.seq
-                && other.rank < asker.rank
-                && !line.room_in_reserve(usage, &other.ask(wanted), now)
+            line.room_in_reserve(usage, &other.ask(wanted), now)
         };
-        line.room_in_reserve(usage, &ask, now) && !line.first_for_reserve_of(&ask).any(is_kept_by)
+        let includes = |who: &Who| who.includes(demand.lane, asker.priority);
+        line.beneficiaries().filter(includes).any(|who| {
+            let waiting = line.waiting_for(who);
+            let mut before = waiting.take_while(|other| other.rank < asker.rank);
+            before.all(|other| has_room(other.key))
+        })
     }
 
     /// Takes what a request asks for; contenders that came before it and want one of the same
@@ -265,8 +290,11 @@ impl<T> Queue<T> {
             let Some((_, Head { key, .. })) = contender.filter(|(other, _)| *other < place) else {
                 return;
             };
-            let lacked = self.lacked(key, now, ledger);
-            self.waiters[key].overtake(lacked);
+            // Who asks for one resource alone has nothing to take turns between.
+            if self.waiters[key].demands.len() > 1 {
+                let lacked = self.lacked(key, now, ledger);
+                self.waiters[key].overtake(lacked);
+            }
         }
     }
 

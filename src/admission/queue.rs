@@ -93,9 +93,9 @@ pub(crate) const PATIENCE: u32 = 16;
 /// Waiters for sets of resources, and who of them goes next.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
-/// 2. Waiters that ask for the same resources in the same lanes form a *flow*, in which the higher
-///    priority goes first, and among equals the earlier. The first of each flow contends; those behind
-///    it do not. Who has waited for the *credit* is not overtaken by priority any more.
+/// 2. Waiters that ask for the same resources in the same lanes, and can use the same reserves, form a
+///    *flow*, in which the higher priority goes first, and among equals the earlier. The first of each
+///    flow contends; those behind it do not. Who has waited for the *credit* is not overtaken by priority any more.
 /// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their first
 ///    waiters. A contender that lacks room is *short* there, and everyone later waits behind it at that
 ///    resource. So narrow claims do not starve a wide one. Only what is reserved for a request it
@@ -180,13 +180,17 @@ impl<T> Queue<T> {
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
+        let unsettled = self.unsettled(&arrival.demands, now);
         if self.has_rules {
             self.join_lanes(&mut arrival);
             for demand in &*arrival.demands {
                 self.tend(demand.resource, now, ledger);
             }
         }
-        let flow = self.flow_of(&arrival.demands);
+        if self.uncommon > 0 || arrival.claims.priority > DEFAULT_PRIORITY {
+            self.age(now);
+        }
+        let flow = self.flow_of(&arrival.demands, arrival.claims.priority);
         let newest_first = match flow {
             Some(flow) => self.flows[flow as usize].newest_first,
             None => self.is_standing(&arrival.demands),
@@ -202,6 +206,7 @@ impl<T> Queue<T> {
         };
         let first = flow.and_then(|flow| self.flows[flow as usize].head);
         let short = match first {
+            _ if unsettled.is_some() => unsettled,
             // Behind others of its flow it waits in any case; the reason is looked up where it matters.
             Some(first) if first.rank < asker.rank => match arrival.deadline > now {
                 true => Some(arrival.demands[0].resource),
@@ -218,6 +223,7 @@ impl<T> Queue<T> {
             },
             None => {
                 self.take(&asker, now, ledger);
+                self.reorder(&arrival.demands);
                 Answer::Granted
             }
             Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
@@ -229,7 +235,7 @@ impl<T> Queue<T> {
                 Ok(()) => {
                     let rank = asker.rank;
                     // Whoever gave way may have been the last of the flow.
-                    let flow = self.flow_of(&arrival.demands);
+                    let flow = self.flow_of(&arrival.demands, priority);
                     let new = || self.flows.insert(Flow::new(newest_first)) as u32;
                     let flow = flow.unwrap_or_else(new);
                     let ticket = self.enqueue(now, arrival, flow, ledger);
@@ -246,6 +252,29 @@ impl<T> Queue<T> {
         }
         self.publish(&arrival.demands, ledger);
         (answer, Some(arrival))
+    }
+
+    /// A resource at which somebody may be able to go who came before an arrival.
+    fn unsettled(&mut self, demands: &Demands, now: Nanos) -> Option<u32> {
+        if self.has_rules {
+            for demand in &**demands {
+                if self.lines[demand.resource as usize].rate_is_due(now) {
+                    self.freed(demand.resource);
+                }
+            }
+        }
+        let mut demands = demands.iter().filter(|_| !self.dirty.is_empty());
+        let unsettled = demands.find(|d| self.lines[d.resource as usize].is_dirty);
+        unsettled.map(|demand| demand.resource)
+    }
+
+    /// An arrival was let in: its lane has moved back, and others may have moved up.
+    fn reorder(&mut self, demands: &Demands) {
+        for demand in &**demands {
+            if self.lines[demand.resource as usize].lanes().is_some() {
+                self.freed(demand.resource);
+            }
+        }
     }
 
     fn enqueue(
@@ -426,7 +455,8 @@ impl<T> Queue<T> {
         (deadline <= now).then(|| self.time_out(key, now, ledger))
     }
 
-    /// Whether the deadline of some waiter has come, or the time at which a rate lets one go.
+    /// Whether the deadline of some waiter has come, or the time at which a rate lets one go, or at
+    /// which it is not overtaken any more.
     pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
         if self.has_rules {
             for resource in 0..self.lines.len() as u32 {
@@ -435,6 +465,9 @@ impl<T> Queue<T> {
                 }
             }
         }
+        if self.uncommon > 0 {
+            self.age(now);
+        }
         self.is_dirty()
             || self
                 .timeline
@@ -442,15 +475,21 @@ impl<T> Queue<T> {
                 .is_some_and(|(deadline, _)| deadline <= now)
     }
 
-    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go.
+    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go,
+    /// or when somebody is no longer kept by a higher priority that lacks room for more.
     pub(crate) fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
-        let deadline = deadline.map(|(deadline, _)| deadline);
+        let mut next = deadline.map(|(deadline, _)| deadline);
+        if self.uncommon > 0 {
+            let arrived = self.timeline.first_young(&self.waiters);
+            let aged = arrived.map(|arrived| arrived.saturating_add(self.credit));
+            next = next.into_iter().chain(aged).min();
+        }
         if !self.has_rules {
-            return deadline;
+            return next;
         }
         let retries = self.lines.iter().filter(|line| line.has_contenders());
-        retries.filter_map(Line::retry_at).chain(deadline).min()
+        retries.filter_map(Line::retry_at).chain(next).min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
@@ -577,6 +616,7 @@ impl<T> Queue<T> {
         for demand in &**demands {
             let line = &mut self.lines[demand.resource as usize];
             line.replace(demand.lane, before, first, is_set);
+            line.favour(before, first, |head| self.waiters[head.key].priority);
             if before.is_some() && !line.is_dirty {
                 line.is_dirty = true;
                 self.dirty.push(demand.resource);
@@ -595,8 +635,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The flow of those who ask for the same, if anybody does.
-    fn flow_of(&self, demands: &Demands) -> Option<u32> {
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does.
+    fn flow_of(&self, demands: &Demands, priority: u8) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
         let demand = match self.has_rules {
@@ -605,6 +645,15 @@ impl<T> Queue<T> {
         };
         let peers = self.lines[demand.resource as usize].peers(demand.lane);
         let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
-        peers.find(|w| w.demands.same_flow(demands)).map(|w| w.flow)
+        let alike = |d: &super::Demand, other| {
+            let line = &self.lines[d.resource as usize];
+            line.reserves_alike_for(priority, other)
+        };
+        peers
+            .find(|w| {
+                let all_alike = || demands.iter().all(|d| alike(d, w.priority));
+                w.demands.same_flow(demands) && (!self.has_rules || all_alike())
+            })
+            .map(|w| w.flow)
     }
 }

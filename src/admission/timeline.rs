@@ -85,6 +85,11 @@ impl Timeline {
         Some(key)
     }
 
+    /// When the next that ages arrived.
+    pub(super) fn first_young<T>(&self, waiters: &Waiters<T>) -> Option<Nanos> {
+        self.young.map(|key| waiters[key].arrived)
+    }
+
     /// Who arrived first.
     pub(super) fn first(&self) -> Option<u32> {
         self.all.head()
