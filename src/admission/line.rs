@@ -103,8 +103,8 @@ pub(super) struct Rules {
     pub(super) overload: Option<Overload>,
     /// Those who contend for whom something is reserved by their priority, by rank.
     favoured: BTreeSet<(Head, u8)>,
-    /// All waiters: the lowest priority first, and among equals the youngest.
-    backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
+    /// All waiters, by lane: the lowest priority first, and among equals the youngest.
+    backlog: BTreeSet<(u32, u8, Reverse<u64>, u32)>,
 }
 
 impl Line {
@@ -322,29 +322,42 @@ impl Line {
         overload.is_some_and(Overload::is_standing)
     }
 
-    pub(super) fn enlist<T>(&mut self, key: u32, waiter: &Waiter<T>) {
+    pub(super) fn enlist<T>(&mut self, lane: u32, key: u32, waiter: &Waiter<T>) {
         self.waiting += 1;
         if let Some(rules) = &mut self.rules {
-            rules.backlog.insert(entry(key, waiter));
+            rules.backlog.insert(entry(lane, key, waiter));
+            if let Some(lanes) = &mut rules.lanes {
+                lanes.crowd(lane, |waiting| waiting + 1);
+            }
         }
     }
 
-    pub(super) fn strike_off<T>(&mut self, key: u32, waiter: &Waiter<T>) {
+    pub(super) fn strike_off<T>(&mut self, lane: u32, key: u32, waiter: &Waiter<T>) {
         self.waiting -= 1;
         if let Some(rules) = &mut self.rules {
-            rules.backlog.remove(&entry(key, waiter));
+            rules.backlog.remove(&entry(lane, key, waiter));
+            if let Some(lanes) = &mut rules.lanes {
+                lanes.crowd(lane, |waiting| waiting - 1);
+            }
         }
     }
 
-    /// Of all who wait here, the youngest of the lowest priority; `None` where no such list is kept.
-    pub(super) fn lowest(&self) -> Option<u32> {
+    /// The lane with most waiters for its weight, if this one has fewer even with one more.
+    pub(super) fn more_crowded_than(&self, lane: u32) -> Option<u32> {
+        self.lanes()?.more_crowded_than(lane)
+    }
+
+    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is kept.
+    pub(super) fn lowest(&self, lane: u32) -> Option<u32> {
         let backlog = &self.rules.as_ref()?.backlog;
-        backlog.first().map(|&(_, _, key)| key)
+        let mut in_lane = backlog.range((lane, 0, Reverse(u64::MAX), 0)..);
+        let first = in_lane.next().filter(|(of, ..)| *of == lane);
+        first.map(|&(_, _, _, key)| key)
     }
 }
 
-fn entry<T>(key: u32, waiter: &Waiter<T>) -> (u8, Reverse<u64>, u32) {
-    (waiter.priority, Reverse(waiter.seq), key)
+fn entry<T>(lane: u32, key: u32, waiter: &Waiter<T>) -> (u32, u8, Reverse<u64>, u32) {
+    (lane, waiter.priority, Reverse(waiter.seq), key)
 }
 
 impl Rules {
