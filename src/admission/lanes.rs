@@ -67,6 +67,8 @@ pub(super) struct Lanes {
     idle: BTreeSet<(VirtualTime, u32)>,
     /// Lanes with a waiter and room for it, by the start of their next grant.
     ready: BTreeSet<(VirtualTime, u32)>,
+    /// Lanes with waiters, by how many those are for its weight.
+    crowds: BTreeSet<(VirtualTime, u32)>,
     now: VirtualTime,
     limit: u32,
 }
@@ -85,6 +87,7 @@ struct Lane {
     in_use: u32,
     /// Waiters, and permits that are held.
     users: usize,
+    waiting: usize,
     /// When its last grant ended.
     finish: VirtualTime,
     /// Its place among the ready ones.
@@ -100,10 +103,15 @@ impl Lane {
             cap: rule.max,
             in_use: 0,
             users: 0,
+            waiting: 0,
             finish: 0,
             start: None,
             heads: Heads::default(),
         }
+    }
+
+    fn crowd(&self, waiting: usize) -> VirtualTime {
+        waiting as VirtualTime * SCALE / VirtualTime::from(self.rule.weight)
     }
 }
 
@@ -149,6 +157,7 @@ impl Lanes {
             keyed: rules.keyed,
             idle: BTreeSet::new(),
             ready: BTreeSet::new(),
+            crowds: BTreeSet::new(),
             now: 0,
             limit,
         };
@@ -196,6 +205,26 @@ impl Lanes {
         if lane.users == 0 && index as usize >= self.declared {
             self.idle.insert((lane.finish, index));
         }
+    }
+
+    /// Another number of waiters in a lane.
+    pub(super) fn crowd(&mut self, index: u32, change: impl Fn(usize) -> usize) {
+        let lane = &mut self.lanes[index as usize];
+        let before = lane.crowd(lane.waiting);
+        lane.waiting = change(lane.waiting);
+        let after = lane.crowd(lane.waiting);
+        self.crowds.remove(&(before, index));
+        if after > 0 {
+            self.crowds.insert((after, index));
+        }
+    }
+
+    /// The lane with most waiters for its weight, if this one has fewer even with one more.
+    pub(super) fn more_crowded_than(&self, lane: u32) -> Option<u32> {
+        let lane = &self.lanes[lane as usize];
+        let own = lane.crowd(lane.waiting + 1);
+        let &(most, crowded) = self.crowds.last()?;
+        (most > own).then_some(crowded)
     }
 
     /// Where a request of this rank stands, or would.
@@ -319,7 +348,10 @@ impl Lanes {
         let Some(&lane) = self.by_id.get(&id) else {
             return false;
         };
+        let waiting = self.lanes[lane as usize].waiting;
+        self.crowd(lane, |_| 0);
         self.lanes[lane as usize].rule = rule;
+        self.crowd(lane, |_| waiting);
         self.set_limit(self.limit);
         true
     }

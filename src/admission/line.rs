@@ -120,13 +120,16 @@ pub(super) struct Rules {
     pub(super) lanes: Option<Lanes>,
     reserves: Reserves,
     rates: Vec<(By, RefCell<Meter>)>,
+    /// The latest time at which something was spent: a request that arrived before another may be let
+    /// in after it, and meters need the times in order.
+    spent_at: Nanos,
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
     pub(super) overload: Option<Overload>,
     /// Those who contend for whom something is reserved by their priority, by rank.
     favoured: BTreeSet<(Head, u8)>,
-    /// All waiters: the lowest priority first, and among equals the youngest.
-    backlog: BTreeSet<(u8, Reverse<u64>, u32)>,
+    /// All waiters, by lane: the lowest priority first, and among equals the youngest.
+    backlog: BTreeSet<(u32, u8, Reverse<u64>, u32)>,
     is_dry: bool,
 }
 
@@ -282,6 +285,7 @@ impl Line {
             lanes.take(lane, units, is_favoured);
         }
         rules.reserves.take(lane, ask.priority, units);
+        let now = rules.in_order(now);
         for (by, meter) in &mut rules.rates {
             meter.get_mut().spend(now, by.amount(ask.load));
         }
@@ -303,16 +307,28 @@ impl Line {
 
     /// What a request spent of the rates at `at` was another load, or nothing at all.
     pub(super) fn settle(&mut self, now: Nanos, at: Nanos, load: u64, actual: Option<u64>) {
-        for (by, meter) in self.rules.iter_mut().flat_map(|rules| &mut rules.rates) {
+        let Some(rules) = &mut self.rules else {
+            return;
+        };
+        let now = rules.in_order(now);
+        for (by, meter) in &mut rules.rates {
             let actual = actual.map_or(0, |load| by.amount(load));
             meter.get_mut().settle(now, at, by.amount(load), actual);
         }
     }
 
     pub(super) fn set_rate(&mut self, now: Nanos, which: By, rule: RateRule) -> bool {
-        let rates = self.rules.iter_mut().flat_map(|rules| &mut rules.rates);
+        let Some(rules) = &mut self.rules else {
+            return false;
+        };
+        let now = rules.in_order(now);
         let mut found = false;
-        for (_, meter) in rates.filter(|(by, _)| *by == which).take(1) {
+        for (_, meter) in rules
+            .rates
+            .iter_mut()
+            .filter(|(by, _)| *by == which)
+            .take(1)
+        {
             meter.get_mut().set_rule(now, rule);
             found = true;
         }
@@ -367,29 +383,42 @@ impl Line {
         overload.is_some_and(Overload::is_standing)
     }
 
-    pub(super) fn enlist<T>(&mut self, key: u32, waiter: &Waiter<T>) {
+    pub(super) fn enlist<T>(&mut self, lane: u32, key: u32, waiter: &Waiter<T>) {
         self.waiting += 1;
         if let Some(rules) = &mut self.rules {
-            rules.backlog.insert(entry(key, waiter));
+            rules.backlog.insert(entry(lane, key, waiter));
+            if let Some(lanes) = &mut rules.lanes {
+                lanes.crowd(lane, |waiting| waiting + 1);
+            }
         }
     }
 
-    pub(super) fn strike_off<T>(&mut self, key: u32, waiter: &Waiter<T>) {
+    pub(super) fn strike_off<T>(&mut self, lane: u32, key: u32, waiter: &Waiter<T>) {
         self.waiting -= 1;
         if let Some(rules) = &mut self.rules {
-            rules.backlog.remove(&entry(key, waiter));
+            rules.backlog.remove(&entry(lane, key, waiter));
+            if let Some(lanes) = &mut rules.lanes {
+                lanes.crowd(lane, |waiting| waiting - 1);
+            }
         }
     }
 
-    /// Of all who wait here, the youngest of the lowest priority; `None` where no such list is kept.
-    pub(super) fn lowest(&self) -> Option<u32> {
+    /// The lane with most waiters for its weight, if this one has fewer even with one more.
+    pub(super) fn more_crowded_than(&self, lane: u32) -> Option<u32> {
+        self.lanes()?.more_crowded_than(lane)
+    }
+
+    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is kept.
+    pub(super) fn lowest(&self, lane: u32) -> Option<u32> {
         let backlog = &self.rules.as_ref()?.backlog;
-        backlog.first().map(|&(_, _, key)| key)
+        let mut in_lane = backlog.range((lane, 0, Reverse(u64::MAX), 0)..);
+        let first = in_lane.next().filter(|(of, ..)| *of == lane);
+        first.map(|&(_, _, _, key)| key)
     }
 }
 
-fn entry<T>(key: u32, waiter: &Waiter<T>) -> (u8, Reverse<u64>, u32) {
-    (waiter.priority, Reverse(waiter.seq), key)
+fn entry<T>(lane: u32, key: u32, waiter: &Waiter<T>) -> (u32, u8, Reverse<u64>, u32) {
+    (lane, waiter.priority, Reverse(waiter.seq), key)
 }
 
 impl Rules {
@@ -402,6 +431,7 @@ impl Rules {
             rates: rates
                 .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
                 .collect(),
+            spent_at: 0,
             retry_at: Cell::new(None),
             overload: rules.overload.map(Overload::new),
             favoured: BTreeSet::new(),
@@ -438,6 +468,11 @@ impl Rules {
         } else {
             Room::Short
         }
+    }
+
+    fn in_order(&mut self, now: Nanos) -> Nanos {
+        self.spent_at = self.spent_at.max(now);
+        self.spent_at
     }
 
     fn lane_has_room(&self, demand: &Demand) -> bool {

@@ -7,8 +7,8 @@ use super::{
 };
 
 impl<T> Queue<T> {
-    /// Sees to a place in the queue of each resource; where one is full, the youngest of the lowest
-    /// priority gives way to a higher one. Otherwise says which is full.
+    /// Sees to a place in the queue of each resource; where one is full, somebody may have to give way.
+    /// Otherwise says which is full.
     pub(super) fn make_place(
         &mut self,
         arrival: &Arrival<T>,
@@ -27,7 +27,7 @@ impl<T> Queue<T> {
                 continue;
             }
             let lowest = (bound > 0)
-                .then(|| self.lowest(resource, arrival.claims.priority))
+                .then(|| self.lowest(demand, arrival.claims.priority))
                 .flatten();
             leaving.push((lowest.ok_or(resource)?, resource));
         }
@@ -37,12 +37,17 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Of those who wait at `resource` with a priority below this one, the lowest, youngest.
-    fn lowest(&self, resource: u32, priority: u8) -> Option<u32> {
+    /// Who gives way to a request of this priority: the youngest of the lowest priority, if that is
+    /// below, and where there are lanes, in the lane of the request; before that, if another lane has
+    /// more waiters for its weight, of that lane whatever its priority.
+    fn lowest(&self, demand: &super::Demand, priority: u8) -> Option<u32> {
+        let line = &self.lines[demand.resource as usize];
+        if let Some(crowded) = line.more_crowded_than(demand.lane) {
+            return line.lowest(crowded);
+        }
         if self.all_alike() && priority <= DEFAULT_PRIORITY {
             return None;
         }
-        let line = &self.lines[resource as usize];
         let by_flow = || {
             let heads = line.peers(0).iter();
             let flows = heads.map(|head| &self.flows[self.waiters[head.key].flow as usize]);
@@ -52,7 +57,10 @@ impl<T> Queue<T> {
                 (waiter.priority, std::cmp::Reverse(waiter.seq))
             })
         };
-        let lowest = line.lowest().or_else(by_flow)?;
+        let lowest = match line.rules {
+            Some(_) => line.lowest(demand.lane)?,
+            None => by_flow()?,
+        };
         (self.waiters[lowest].priority < priority).then_some(lowest)
     }
 

@@ -90,6 +90,9 @@ pub(crate) enum Answer {
 /// How often a waiter may be overtaken by turns, before its units are set aside.
 pub(crate) const PATIENCE: u32 = 16;
 
+/// Nobody is told to stay away for longer.
+const LONGEST_HINT: Nanos = 30_000_000_000;
+
 /// Waiters for sets of resources, and who of them goes next.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
@@ -107,6 +110,12 @@ pub(crate) const PATIENCE: u32 = 16;
 ///    that one, has been overtaken by turns. After [`PATIENCE`] turns its units are set aside: later
 ///    requests get only what is left beside them. Whoever lacks the same resource all along is never
 ///    overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
+///
+/// 6. Where the queue at a resource is full, an arrival takes the place of the youngest waiter of the
+///    lowest priority, if that is below its own. Where there are lanes, it is the youngest of the lowest
+///    priority in the lane with most waiters for its weight: whatever that priority, if the lane of the
+///    arrival has fewer even with one more, or else one below its own in its own lane. So a lane cannot
+///    keep others from the queue by filling it.
 ///
 /// What a verdict costs does not depend on the number of waiters, and on the number of lanes only by
 /// its logarithm. Where different sets wait at the same time, it is at most quadratic in the number of
@@ -309,7 +318,7 @@ impl<T> Queue<T> {
             if line.waiting == 0 {
                 line.drain.start(now);
             }
-            line.enlist(ticket.key, waiter);
+            line.enlist(demand.lane, ticket.key, waiter);
             ledger.waiting(demand.resource, line.waiting);
             if let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) {
                 overload.push(now, ticket, &self.waiters);
@@ -528,7 +537,8 @@ impl<T> Queue<T> {
         let line = &mut self.lines[resource as usize];
         let rate = line.retry_at().and_then(|at| at.checked_sub(now));
         let waiting = line.waiting.max(1);
-        line.drain.hint(waiting, now).max(rate)
+        let hint = line.drain.hint(waiting, now).max(rate);
+        hint.map(|hint| hint.min(LONGEST_HINT))
     }
 
     /// The demands of a waiter, in the lanes that it got.
@@ -594,7 +604,7 @@ impl<T> Queue<T> {
         let waiter = &self.waiters[key];
         self.uncommon -= usize::from(waiter.priority != DEFAULT_PRIORITY);
         for demand in &*waiter.demands {
-            self.lines[demand.resource as usize].strike_off(key, waiter);
+            self.lines[demand.resource as usize].strike_off(demand.lane, key, waiter);
         }
         self.renew_head(flow, key);
         if self.flows[flow as usize].is_empty() {
