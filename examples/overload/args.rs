@@ -150,8 +150,8 @@ pub(crate) const QUICK: Preset = Preset {
         // The pauses of CoDel shrink so that, t seconds into the overload, t / (2 * after^2) requests are
         // shed per second: 50 t. The ramp brings 39 t users, so whoever is shed has waited for 0.8 s,
         // and learns it before they give up. After 0.2 s it is 12 t, and most of those who are passed over
-        // time out instead, at the same rate of answers. Less than 0.1 s is more refusals, which take
-        // their CPU from the queries.
+        // time out instead, at the same rate of answers. After 0.05 s it was 680 refusals/s at the peak
+        // instead of 420, for no more answers.
         overload_after: 0.1,
         ..FULL.limits
     },
