@@ -115,9 +115,11 @@ impl Shadow {
 
     /// The work of a request is done.
     pub(crate) fn done(&mut self, now: Nanos, case: u32) {
-        self.advance(now);
+        // Of a return and a deadline at the same instant, the return comes first.
+        self.advance(now.saturating_sub(1));
+        let now = self.now.max(now);
         let this = &mut self.cases[case as usize];
-        let took = self.now.saturating_sub(this.arrived);
+        let took = now.saturating_sub(this.arrived);
         this.took = Some(took);
         match this.fate {
             Fate::Waiting => {}

@@ -371,7 +371,7 @@ fn a_lane_that_comes_late_is_owed_nothing() {
     let plain = LineRules::default();
     let mut queue: Queue<u64> = Queue::new([spec(1, 1_000, rules), spec(1, 1_000, plain)], SECOND);
     let mut ledger = Plain::new(&[1, 1]);
-    let mut arrive = |queue: &mut Queue<u64>, ledger: &mut Plain, id, resources: &[u32]| {
+    let arrive = |queue: &mut Queue<u64>, ledger: &mut Plain, id, resources: &[u32]| {
         let arrival = Arrival {
             payload: id,
             demands: Demands::collect(resources.iter().map(|r| Demand::new(*r, 1))),
@@ -386,7 +386,7 @@ fn a_lane_that_comes_late_is_owed_nothing() {
     let holder = arrive(&mut queue, &mut ledger, 2, &[0]).1.expect("granted");
     arrive(&mut queue, &mut ledger, 1, &[0, 1]);
     let lane_2 = holder[0].lane;
-    let mut release = |queue: &mut Queue<u64>, ledger: &mut Plain, lane| {
+    let release = |queue: &mut Queue<u64>, ledger: &mut Plain, lane| {
         let mut demands = Demands::collect([Demand::new(0, 1)].into_iter());
         demands.set_lanes(|_| lane);
         ledger.release(&demands);

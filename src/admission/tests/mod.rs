@@ -4,12 +4,20 @@ mod bars;
 mod plain;
 mod rules;
 
+use proptest::prelude::ProptestConfig;
+
 use super::queue::PATIENCE;
 use super::{
     Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, LaneId, LaneRule, LaneRules, Ledger,
     LineRules, LineSpec, Nanos, NewRule, OverloadRule, Queue, RateRule, ReserveRule, Shape,
     Sharing, Ticket, Usage, Verdict,
 };
+
+/// So many cases; a few where the simulator includes these tests with the module.
+fn cases(cases: u32) -> ProptestConfig {
+    let again = env!("CARGO_CRATE_NAME") == "simulate";
+    ProptestConfig::with_cases(if again { cases / 100 } else { cases })
+}
 
 /// A queue for resources that have a limit and nothing else.
 fn queue<T>(limits: &[u32], max_waiting: usize) -> Queue<T> {

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use super::{
-    Answer, Arrival, Claims, Demand, Demands, Nanos, PATIENCE, Plain, Queue, Ticket, Verdict, queue,
+    Answer, Arrival, Claims, Demand, Demands, Nanos, PATIENCE, Plain, Queue, Ticket, Verdict,
+    cases, queue,
 };
 
 type Id = u32;
@@ -341,10 +342,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 2_000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(cases(2_000))]
 
     /// One million operations in all.
     #[test]

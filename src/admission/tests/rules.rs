@@ -59,7 +59,6 @@ impl Waiting {
 /// Somebody who was granted a set.
 #[derive(Clone, Debug)]
 struct Holder {
-    id: Id,
     priority: u8,
     load: u64,
     at: Nanos,
@@ -572,7 +571,6 @@ impl Model {
             lane.start = None;
         }
         self.holders.push(Holder {
-            id: w.id,
             priority: w.priority,
             load: w.load,
             at: self.now,
@@ -1188,10 +1186,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 10_000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(cases(10_000))]
 
     /// One million operations in all.
     #[test]
