@@ -27,7 +27,8 @@
 //! ```
 //!
 //! This page is the guide. It says what you can rely on, and what to look out for:
-//! [words](#words), [rules](#rules-to-rely-on), [who goes next](#who-goes-next),
+//! [words](#words), [rules](#rules-to-rely-on), [who goes next](#who-goes-next), [which knob](#which-knob)
+//! to choose, what it [costs](#what-they-cost) and what [does not go together](#what-does-not-go-together),
 //! [placement](#where-to-put-the-layer), [clients that leave](#when-a-client-leaves),
 //! [slow readers](#slow-readers), [waiting for oneself](#waiting-for-what-you-hold),
 //! [runtimes](#runtimes), [logs](#what-it-logs), [mistakes](#mistakes-surface-at-start-up), and the
@@ -45,6 +46,12 @@
 //! | permit | ownership of a granted set; dropping it returns the set |
 //! | waiter | a queued request; it holds nothing |
 //! | deadline | arrival plus timeout, one for the whole set |
+//! | rate | how many requests may be admitted in a time, in addition to the limit or instead of one |
+//! | load | what a request counts as under a load rate: tokens, bytes, rows; 1 unless it says so |
+//! | lane | those of a resource's requests that share one portion of it |
+//! | priority | how urgent a request is within its lane, 0 to 255, higher first; 10 unless it says so |
+//! | credit | for how long a waiter can be overtaken by priority |
+//! | reserve | units that some requests can always get |
 //! | rejection | why a request was turned away, at which resource, after how long |
 //!
 //! # Rules to rely on
@@ -65,30 +72,349 @@
 //! * **A request past its deadline is never run.** If its turn and its deadline come at the same instant,
 //!   it runs.
 //! * **Nothing is lost.** Finish, error, panic, a dropped future: the units come back, and go to the next
-//!   in line at once. What is in use never exceeds the limit, and no waiter sleeps while its set fits.
+//!   in line at once. Nobody is let in above the limit in force, and no waiter sleeps while its set fits.
 //! * **The rest of the service is left alone.** `poll_ready` only forwards, the inner service's errors stay
 //!   what they are, and what is not limited does not wait.
-//! * **Room costs next to nothing.** A request that fits takes no lock, reads no clock and starts no timer.
+//! * **Room costs next to nothing.** Where a resource has a limit and nothing else, a request that fits
+//!   takes no lock, reads no clock and starts no timer. The [other knobs](#what-they-cost) have a price.
 //!
 //! # Who goes next
 //!
-//! Requests for the same resources are served first come, first served, whatever number of units they claim;
-//! a request that has to wait takes its place when its future is first polled. The deadline counts from the
-//! call of a limited service, and from the first poll of [`acquire`](Limiter::acquire).
-//! Between requests for different sets, three rules decide:
+//! A request is let in when everything that it asks for is there: its units at every resource of its set,
+//! room in its lane, and room under every rate. All of it is decided in one step, and who is not let in has
+//! spent nothing. Who has to wait takes its place when its future is first polled; the deadline counts from
+//! the call of a limited service, and from the first poll of [`acquire`](Limiter::acquire).
 //!
-//! 1. Whoever lacks room at a resource keeps everybody later from it. A request for 3 units is not starved
-//!    by a stream of requests for 1.
-//! 2. Where it lacks nothing, it stands in nobody's way. While a request for `db` and `fs` waits for `fs`,
+//! At one resource, this is the order:
+//!
+//! 1. The **lane** that has been given least for its weight goes first. A resource without lanes is one lane.
+//! 2. In a lane, the higher **priority** goes first; it is 10 for those who do not say. Who has waited for
+//!    the [credit](limiter::LimiterBuilder::priority_credit) (1 s by default) is not overtaken by priority
+//!    any more.
+//! 3. Among equals it is **first come, first served**, whatever number of units they claim.
+//!
+//! Whoever is first and lacks room keeps everybody later from that resource, so that a request for 3 units
+//! is not starved by a stream of requests for 1, nor one that waits for a rate by a stream of small ones.
+//! There are two exceptions. What is [reserved](#reserves) for a request it can have past others. And a lane
+//! that has all it may have, by its `max` or its strict portion, keeps nobody in other lanes.
+//!
+//! Between requests for different sets, two more rules decide:
+//!
+//! 4. Where a request lacks nothing, it stands in nobody's way. While one for `db` and `fs` waits for `fs`,
 //!    later ones pass it at `db`.
-//! 3. That alone could starve a set: `db` is free while others use `fs`, then `fs` is free while others use
+//! 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` is free while others use
 //!    `db`. The first waiter for a set that is passed by turns, for lack of the one and then of the other,
 //!    16 times, has its units set aside wherever it waits: later ones get what is left beside them.
 //!
 //! A waiter that lacks the same resource all along is never passed by turns. However long `fs` is stuck,
 //! those who wait for it together with `db` do not keep `db` from others.
 //!
-//! A waiter that leaves, by its deadline or because it was dropped, makes room for those behind it at once.
+//! Who leaves, by its deadline or because it was dropped, makes room for those behind it at once. Two more
+//! may have to leave the queue before their deadline ([`Reason::Shed`]): when the queue is full and a request
+//! of a higher priority arrives, the youngest of the lowest priority; and in [overload mode](#overload-mode)
+//! the oldest.
+//!
+//! # Which knob
+//!
+//! None of them is needed. A limit with a queue and a deadline is right for most resources; add what you can
+//! say why you need.
+//!
+//! | knob | choose it when | what it does not do |
+//! |---|---|---|
+//! | [`rate`](resource::ResourceBuilder::rate), [`load_rate`](resource::ResourceBuilder::load_rate) | somebody counts: an API by the minute, a provider by the token | slow down with the resource, as a limit does; count what other processes send |
+//! | [`Lanes::shared`] | several groups want the resource, and each is to have its share of it | keep a place in the queue free for each: [`max_waiting`](resource::ResourceBuilder::max_waiting) is the resource's |
+//! | [`Lanes::keyed`] | the groups are not known beforehand: tenants, users, API keys | tell real keys from made-up ones |
+//! | [`Lanes::strict`] | what a group gets must not depend on the others | use what is idle |
+//! | [`Lane::max`] | one group must never take more | use what is idle |
+//! | [`Lane::reserve`], [`reserve`](resource::ResourceBuilder::reserve) | some requests must not wait for others to finish | serve more of them at once than it holds units |
+//! | [`priority`](ConcurrencyLimitLayer::priority) | some requests in the same queue are more urgent | interrupt what runs; starve the others for longer than the credit |
+//! | [`overload`](resource::ResourceBuilder::overload) | clients give up before the timeout, or nobody knows when | keep the order of arrival |
+//! | [`deadline`](ConcurrencyLimitLayer::deadline) | the caller says how long it will wait | foresee more than those ahead in its own lane and the pace of the queue |
+//! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
+//! | [`set_limit`](Resource::set_limit) and its kind | an operator, a timetable or a pool decides while the server runs | take a permit from anybody |
+//! | [`adaptive`](resource::ResourceBuilder::adaptive) | all traffic to the resource is yours, and its capacity moves or is not known | know why the resource is slow |
+//! | `dry_run` on the resource's builder | before a limit is enforced | protect the resource |
+//!
+//! ## What they cost
+//!
+//! A resource that has a limit and nothing else is taken and returned by an atomic operation each, while
+//! nobody waits for it: no lock, no clock, no allocation. What requests say of themselves (priority,
+//! deadline, load), the timeout, the bound of the queue and changes of the limit leave that as it is. The
+//! closures of a layer are called for every request.
+//!
+//! A resource with rates, lanes, reserves, overload mode, an adaptive limit or a dry run has to see everybody.
+//! Each request goes by way of the queue's lock, and so does its return; the clock is read at both, and two
+//! small allocations hold its place and what is remembered of the grant. A set with one such resource goes that
+//! way as a whole. The lock is the limiter's, and held for a decision, never for work. Other resources of
+//! the same limiter stay on the short way.
+//!
+//! What a decision costs grows with the waiters and the lanes by their logarithm at most; where different
+//! sets wait at the same time, it grows with their number, too. In memory, a lane takes about 250 bytes, a
+//! rate up to 8 KiB, an adaptive limit some 100 bytes.
+//!
+//! ## What does not go together
+//!
+//! * **Overload mode and order.** While the queue stands, the newest goes first and the credit protects
+//!   nobody. Work that has to be done in order needs another queue. With a timeout well below the clients'
+//!   patience, overload mode gains nothing.
+//! * **A reserve and strict lanes.** A strict portion is a reserve already. One on top of it takes units
+//!   from the portions of the others, which cannot get them elsewhere.
+//! * **An adaptive limit and others who use the resource**, such as another process of the same service. It
+//!   takes their load for its own doing, and yields.
+//! * **An adaptive limit and `set_limit`**: the next permit that ends sets it back. **And a reserve**: that
+//!   stays as it is when the limit falls. Keep the floor well above what is reserved.
+//! * **A plain rate with a huge count or a long period.** The whole count may pass in the first moment, and then
+//!   nothing until the period is over. Say a second rate for the pace (`per_second` beside `per_hour`), or
+//!   [`burst(n)`](Rate::burst). A busy rate of more than 120 may also fall short of its count by 1 %.
+//! * **A rate and a long queue.** Who waits for a rate of a few per hour waits until its deadline, for nothing.
+//!   With a timeout of zero it is told at once, and when to come back.
+//! * **Priorities, lanes and loads from the headers of clients.** Who may say 200 says 200. Who can make up
+//!   keys has a share for each, and a key that is the name of a declared lane is in that lane. Take them
+//!   from what was authenticated: an outer layer can put it into the
+//!   [extensions](middleware::RequestHead::extensions).
+//! * **Wide claims and lanes.** A claim wider than the `max` or the strict portion of its lane is never
+//!   granted. Only the limit is checked at start-up, as the lane is not known before the request comes.
+//! * **Several processes.** Limits, rates and lanes are those of one process. With four of them, each gets a
+//!   quarter.
+//!
+//! ## Rates
+//!
+//! An API that is paid by the minute, by the token, and does badly with more than ten at once:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_concurrency_limiter::{Limiter, Rate, Rejection, Resource};
+//!
+//! # struct Answer { text: String, tokens_used: u64 }
+//! # async fn ask(prompt: &str) -> Answer { Answer { text: prompt.to_owned(), tokens_used: 7 } }
+//! fn models() -> Resource {
+//!     Resource::builder("models")
+//!         .concurrency(10)
+//!         .rate(Rate::per_minute(500)) // requests
+//!         .load_rate(Rate::per_minute(90_000)) // tokens
+//!         .build()
+//! }
+//!
+//! async fn chat(limiter: &Limiter, models: &Resource, prompt: &str) -> Result<String, Rejection> {
+//!     let estimate = 1_000 + prompt.len() as u64 / 4; // the longest answer, and the prompt
+//!     let request = limiter.request([models]).load(estimate).timeout(Duration::from_secs(20));
+//!     let mut permit = request.acquire().await?; // waits while any of the three would be exceeded
+//!     let answer = ask(prompt).await;
+//!     permit.settle_load(answer.tokens_used); // the rest of the estimate goes back
+//!     Ok(answer.text)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Rejection> {
+//! # let models = models();
+//! # let limiter = Limiter::new(Duration::from_secs(5), [&models]);
+//! # assert_eq!(chat(&limiter, &models, "hello").await?, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `Rate::per_minute(500)` means no more than 500 in any 60 seconds, wherever they start.
+//! To protect something of your own from lumps, choose [`burst`](Rate::burst) or [`smooth`](Rate::smooth):
+//! [`Rate`] has the table. A rate counts requests, whatever number of units they claim. What was admitted has
+//! been spent, even if the work fails; a load can be taken back by `settle_load(0)`.
+//!
+//! ## Lanes
+//!
+//! Twenty at once for all tenants together. Each has its share as soon as there is more to do than that:
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! # use std::time::Duration;
+//! # use axum::{Router, routing::get};
+//! # use tower_concurrency_limiter::{Lanes, Limiter, Resource};
+//! let api = Resource::builder("api")
+//!     .concurrency(20)
+//!     .lanes(Lanes::keyed(1_000))
+//!     .max_waiting(10_000) // one tenant's burst fills the places of all
+//!     .build();
+//! let limiter = Limiter::new(Duration::from_secs(5), [&api]);
+//!
+//! // the gateway in front has authenticated the tenant, and sets the header
+//! let by_tenant = limiter.resources([&api]).lane(|request| request.headers().get("x-tenant").into());
+//! # async fn query() {}
+//! let app: Router = Router::new().route("/query", get(query)).route_layer(by_tenant);
+//! # }
+//! ```
+//!
+//! A tenant that asks for a hundred times its share gets what the others leave, and waits behind
+//! itself. The bound on the queue is one for all lanes: while it is full of one tenant's requests, those of
+//! others are turned away, too. So make it larger than one of them fills within the timeout, or bound what
+//! one of them may send, outside of this layer.
+//!
+//! ## Reserves
+//!
+//! Reports may use the whole database while nobody else does, except for two units: two people before a
+//! screen never wait for a report to end.
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! # use std::time::Duration;
+//! # use axum::{Router, routing::get};
+//! # use tower_concurrency_limiter::{Lane, Lanes, Limiter, Resource};
+//! let db = Resource::builder("db")
+//!     .concurrency(10)
+//!     .lanes(Lanes::shared([
+//!         Lane::new("batch"), // the first one is also for all who do not say
+//!         Lane::new("interactive").weight(4).reserve(2),
+//!     ]))
+//!     .build();
+//! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+//! # async fn page() {}
+//! # async fn report() {}
+//! let app: Router = Router::new()
+//!     .route("/page", get(page).route_layer(limiter.resources([&db]).lane(|_| "interactive".into())))
+//!     .route("/report", get(report).route_layer(limiter.resources([&db])));
+//!
+//! let reports: Vec<_> = (0..8).flat_map(|_| limiter.try_acquire([&db])).collect();
+//! assert!(limiter.try_acquire([&db]).is_err()); // two are idle, and not for reports
+//! assert!(limiter.request([&db]).lane("interactive").try_acquire().is_ok());
+//! # assert_eq!(reports.len(), 8);
+//! # }
+//! ```
+//!
+//! A reserve is a least, not an extra: what its lane holds counts against it. While two interactive
+//! requests or more are running, nothing is left idle.
+//! [`ResourceBuilder::reserve`](resource::ResourceBuilder::reserve) does the same for a priority and above, without lanes. Its price is what lies idle: reserve what must
+//! never wait, and leave the rest to weights.
+//!
+//! ## Priorities
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! # use std::time::Duration;
+//! # use axum::{Router, routing::get};
+//! # use tower_concurrency_limiter::{Limiter, Resource};
+//! let db = Resource::new("db", 5);
+//! let limiter = Limiter::builder()
+//!     .timeout(Duration::from_secs(4))
+//!     .priority_credit(Duration::from_secs(2)) // browsing steps back for up to 2 s
+//!     .resources([&db])
+//!     .build();
+//!
+//! # async fn pay() {}
+//! # async fn browse() {}
+//! let checkout = limiter.resources([&db]).priority(|_| 100);
+//! let app: Router = Router::new()
+//!     .route("/checkout", get(pay).route_layer(checkout))
+//!     .route("/products", get(browse).route_layer(limiter.resources([&db]))); // priority 10
+//! # }
+//! ```
+//!
+//! Who has waited for two seconds goes before every newcomer, in order of arrival, so keep the credit below
+//! the timeout, or low priorities may starve. When the queue is full, a checkout takes the place of
+//! the youngest who browses. Priority compares requests of the same lane; between lanes weights decide.
+//!
+//! ## Overload mode
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use tower_concurrency_limiter::{Limiter, Overload, Resource};
+//! let db = Resource::builder("db")
+//!     .concurrency(5)
+//!     .overload(Overload::after(Duration::from_millis(100)).above(Duration::from_millis(20)))
+//!     .build();
+//! let limiter = Limiter::new(Duration::from_secs(2), [&db]); // but many clients give up after one
+//! ```
+//!
+//! In a lasting overload, first come, first served keeps everybody waiting for the whole timeout. Clients
+//! that give up sooner are served when they have just left, and all the work is for nobody. Once the wait
+//! has been above 20 ms for 100 ms, this queue serves the newest of each priority first, who are still
+//! there, and sheds the oldest of all, faster and faster. When the wait is below 20 ms again, the order of
+//! arrival is back. Peaks shorter than that are queued as ever. See [`Overload`] for the sources.
+//!
+//! Where callers say how long they wait, [`deadline`](ConcurrencyLimitLayer::deadline) is more exact: who
+//! cannot be served in time is told at once.
+//!
+//! ## While it runs
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use tower_concurrency_limiter::{Limiter, Rate, Resource};
+//! # fn main() -> Result<(), tower_concurrency_limiter::resource::InvalidResource> {
+//! let db = Resource::builder("db").concurrency(5).rate(Rate::per_second(50)).build();
+//! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+//!
+//! db.set_limit(8); // three waiters go at once, in order
+//! db.set_limit(2); // nobody is interrupted; the next one goes when fewer than two are in use
+//! db.set_limit(0); // pause
+//! db.set_rate(Rate::per_second(80))?; // what was spent under the old one still counts
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Lanes and reserves change by [`set_lane`](Resource::set_lane) and
+//! [`set_reserve`](Resource::set_reserve), the load rate by [`set_load_rate`](Resource::set_load_rate). They
+//! change what the resource was built with, and cannot add a rate, a lane or a reserve. Only the limit can be
+//! changed before the resource is registered with a limiter.
+//!
+//! ## Shutting down
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")] mod example {
+//! use std::{io, time::Duration};
+//! use axum::Router;
+//! use tokio::{net::TcpListener, signal, time::timeout};
+//! use tower_concurrency_limiter::Limiter;
+//!
+//! async fn serve(listener: TcpListener, app: Router, limiter: Limiter) -> io::Result<()> {
+//!     let closing = limiter.clone();
+//!     let stop = async move {
+//!         let _ = signal::ctrl_c().await;
+//!         closing.close(); // who waits is told at once, who runs is left alone
+//!     };
+//!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+//!     // connections are done; permits may have moved on, into `spawn_blocking`
+//!     let _ = timeout(Duration::from_secs(10), limiter.drained()).await;
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! Without [`close`](Limiter::close) a server that shuts down waits for its queue, too. Closing is for good,
+//! and for all resources of the limiter; requests that a layer lets
+//! [past](ConcurrencyLimitLayer::bypass) the limit, such as health checks, are still answered.
+//! [`drained`](Limiter::drained) alone closes nothing: it waits for a moment in which nothing is held.
+//!
+//! ## Adaptive limits
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! # use std::time::Duration;
+//! # use axum::{Router, http::StatusCode, routing::get};
+//! # use tower_concurrency_limiter::{Limiter, Resource};
+//! use tower_concurrency_limiter::adaptive::{Aimd, Outcome};
+//!
+//! // ours alone; it answers within 200 ms on a quiet day, and 503 when it has too much
+//! let search = Resource::builder("search")
+//!     .adaptive(Aimd::between(4, 200).start(20).timeout(Duration::from_secs(1)).build())
+//!     .build();
+//! let limiter = Limiter::new(Duration::from_secs(2), [&search]);
+//!
+//! # async fn find() {}
+//! let limit = limiter.resources([&search]).classify(|status| match status {
+//!     Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) => Outcome::Overload,
+//!     Some(StatusCode::BAD_REQUEST) => Outcome::Ignore, // it was never asked
+//!     _ => Outcome::Success,
+//! });
+//! let app: Router = Router::new().route("/search", get(find)).route_layer(limit);
+//! # }
+//! ```
+//!
+//! Without `classify` every response is a success, even a 503 that says that the resource had too much. A
+//! permit is timed until it is returned, by default at the end of the body: where clients read slowly, use
+//! [`release_at_head`](ConcurrencyLimitLayer::release_at_head), or their lines are measured instead of the
+//! resource. Read [`adaptive`] before you choose one.
+//!
+//! ## Dry run
+//!
+//! A resource built with `dry_run` keeps nobody. The same decisions are made for it, and told as
+//! [events](observe) with the field `dry_run`. What would have waited goes to work at once, and is taken to
+//! need as long as it does under the load without a limit: what the limit would save is not in the forecast.
+//! `in_use` may exceed the limit.
 //!
 //! # Where to put the layer
 //!
@@ -245,7 +571,9 @@
 //!
 //! | mistake | the message says |
 //! |---|---|
-//! | a limit of 0, or above [`Resource::MAX_LIMIT`] | what to pass |
+//! | a limit of 0, or above [`Resource::MAX_LIMIT`]; a rate out of range | what to pass |
+//! | a resource without a limit, a rate or an adaptive limit | to set one |
+//! | lanes with the same name, of weight 0, with a `max` of 0; strict and keyed ones; more reserved than there is | what to change |
 //! | an empty or repeated name | to give each resource its own |
 //! | a resource of another limiter, or of none | to register it with this one |
 //! | an empty set, a resource twice in it, a claim of 0 units or above the limit | what to claim |
@@ -277,9 +605,9 @@
 //!   |
 //! gate/         the shell: a fast path of atomics, one lock, wakers, one timer
 //!   |
-//! resource/     a named limit: builder, claim, rate, gauges
+//! resource/     a named limit: builder, claim, lanes, rate, overload, live changes, gauges
 //!   |
-//! admission/    who goes next: queue, deadlines, usage, rates; no clock, no lock, no async, no I/O
+//! admission/    who goes next: queue, lanes, rates, overload, usage; no clock, no lock, no async, no I/O
 //!
 //! adaptive/     limits that move by what each permit tells; no clock, no I/O
 //! rejection/    why not, and the 503; used by middleware, limiter and observe
@@ -287,10 +615,10 @@
 //! sync.rs       locks and atomics: std's, or loom's in its tests; used by gate and resource
 //! ```
 //!
-//! A request comes in at the top. If it fits, the gate takes its units in the resources' atomics and
-//! nothing else happens. If not, the gate asks the queue of `admission` under its lock, and wakes whom the
-//! queue names once the lock is released. The queue sees no clock and no lock, so that tests can drive it
-//! against a sequential model; loom explores the gate through `sync`.
+//! A request comes in at the top. If its resources have nothing but limits and it fits, the gate takes its
+//! units in the resources' atomics and nothing else happens. If not, the gate asks the queue of `admission`
+//! under its lock, and wakes whom the queue names once the lock is released. The queue sees no clock and no
+//! lock, so that tests can drive it against a sequential model; loom explores the gate through `sync`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, layer::layer_fn};
-use tower_concurrency_limiter::{Limiter, Resource};
+use tower_concurrency_limiter::{Lane, Lanes, Limiter, Overload, Rate, Resource, adaptive::Aimd};
 
 /// Polls a future that has nothing to wait for.
 fn now<F: Future>(future: F) -> F::Output {
@@ -125,6 +125,84 @@ async fn a_waiter_allocates_the_slip_for_its_verdict() {
         info.count_total, 2,
         "the slip, and the box of this test: {info:?}"
     );
+}
+
+/// Neither rules of another limiter nor a drained() that has ended cost anything here.
+#[tokio::test]
+async fn a_limiter_that_was_watched_is_as_cheap_as_before() {
+    let (limiter, set) = limiter_of(&["db", "fs"]);
+    let permit = limiter.try_acquire(&set).expect("idle");
+    {
+        let mut drained = pin!(limiter.drained());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(drained.as_mut().poll(&mut cx).is_pending());
+        drop(permit);
+        assert!(drained.as_mut().poll(&mut cx).is_ready());
+    }
+    set[0].set_limit(0);
+    set[0].set_limit(3);
+    let acquire = || drop(now(limiter.acquire(&set)).expect("a permit"));
+    assert_eq!(allocations(acquire).count_total, 0);
+}
+
+/// Where a resource has more to it than its limit, each grant goes by way of the queue.
+#[test]
+fn what_a_managed_grant_costs() {
+    let fast = Rate::per_second(1_000_000_000).burst(1_000_000_000);
+    let adaptive = || Aimd::between(5, 10).build();
+    for db in [
+        Resource::builder("db").rate(fast).build(),
+        Resource::builder("db")
+            .concurrency(5)
+            .reserve(1, 100)
+            .build(),
+        Resource::builder("db").adaptive(adaptive()).build(),
+        Resource::builder("db")
+            .concurrency(5)
+            .overload(Overload::default())
+            .build(),
+        Resource::builder("db")
+            .concurrency(5)
+            .lanes(Lanes::shared([Lane::new("user"), Lane::new("batch")]))
+            .build(),
+    ] {
+        let fs = Resource::new("fs", 1);
+        let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
+        let try_acquire = || drop(limiter.try_acquire([&db]).expect("a permit"));
+        let count = allocations(try_acquire).count_total;
+        assert_eq!(count, 2, "the slip and the grant: {db:?}");
+        let set = || drop(limiter.try_acquire([&db, &fs]).expect("a permit"));
+        assert_eq!(allocations(set).count_total, 2, "in a set");
+        let service = limiter.resources([&db]).layer(Bare);
+        assert_eq!(allocations(|| call(&service)).count_total, 2, "a call");
+        let service = limiter.resources([&db]).priority(|_| 5).layer(Bare);
+        assert_eq!(
+            allocations(|| call(&service)).count_total,
+            2,
+            "with a closure"
+        );
+        let free = || drop(limiter.try_acquire([&fs]).expect("a permit"));
+        assert_eq!(
+            allocations(free).count_total,
+            0,
+            "its neighbour pays nothing"
+        );
+    }
+}
+
+/// A closure that is asked allocates nothing.
+#[test]
+fn what_requests_say_of_themselves_is_free() {
+    let (limiter, set) = limiter_of(&["db"]);
+    let layer = limiter
+        .resources(&set)
+        .priority(|_| 100)
+        .lane(|request| request.headers().get("x-tenant").into())
+        .load(|_| 7)
+        .deadline(|_| Some(Duration::from_secs(1)))
+        .bypass(|_| false);
+    let service = layer.layer(Bare);
+    assert_eq!(allocations(|| call(&service)).count_total, 0);
 }
 
 /// A layer that does nothing, as the yardstick under axum.

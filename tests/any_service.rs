@@ -1,7 +1,5 @@
 //! Around services that do not speak HTTP.
 
-#![cfg(not(tcl_loom))]
-
 use std::{error::Error, io, time::Duration};
 
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};

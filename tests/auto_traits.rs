@@ -1,7 +1,5 @@
 //! The auto traits of the public types, which the compiler would let change unseen.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     convert::Infallible,
     future::Ready,

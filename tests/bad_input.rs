@@ -1,7 +1,5 @@
 //! Mistakes are told at start-up, at the caller's line, with the cure. The words are pinned here.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     panic::{AssertUnwindSafe, Location, catch_unwind},
     sync::{Mutex, Once},
@@ -10,7 +8,7 @@ use std::{
 };
 
 use tower_concurrency_limiter::{
-    Claim, Limiter, Resource,
+    Claim, Lane, Lanes, Limiter, Rate, Resource,
     adaptive::{Aimd, Gradient2},
 };
 
@@ -416,4 +414,194 @@ fn an_adaptive_limit_without_a_range() {
         "the floor 9 is above the ceiling 5; pass the smaller one first, as `between(5, 9)`";
     mistake!(words, Box::new(Aimd::between(9, 5).build()));
     mistake!(words, Box::new(Gradient2::between(9, 5).build()));
+}
+
+/// Asserts what `try_build` says of these lanes of a resource of 4 units, and that `build` says so at the
+/// caller's line.
+#[track_caller]
+fn wrong_lanes(words: &str, lanes: &Lanes) {
+    let words = format!("resource \"db\" has {words}");
+    let db = || Resource::builder("db").concurrency(4).lanes(lanes.clone());
+    let error = db().try_build().expect_err("wrong lanes");
+    assert_eq!(error.to_string(), words);
+    assert!(error.is_lanes() && !error.is_limit() && !error.is_rate());
+    let (_, _, said) = catch(|| drop(db().build()));
+    assert_eq!(said, words);
+}
+
+#[test]
+fn lanes_that_cannot_be() {
+    let lane = Lane::new;
+    wrong_lanes(
+        "no lane; declare one, or use `Lanes::keyed`",
+        &Lanes::shared([]),
+    );
+    wrong_lanes("lanes for 0 keys; keep 1 or more", &Lanes::keyed(0));
+    wrong_lanes(
+        "two lanes named \"user\"; give each its own name",
+        &Lanes::shared([lane("user"), lane("batch"), lane("user")]),
+    );
+    wrong_lanes(
+        "lane \"\" with an empty name; pass one, such as \"batch\"",
+        &Lanes::shared([lane("")]),
+    );
+    wrong_lanes(
+        "lane \"user\" with weight 0, which would never be served; pass 1 or more",
+        &Lanes::shared([lane("user").weight(0)]),
+    );
+    wrong_lanes(
+        "lane \"user\" with a `max` of 0, which would never be served; pass 1 or more",
+        &Lanes::shared([lane("user").max(0)]),
+    );
+    wrong_lanes(
+        "lane \"others\" with weight 0, which would never be served; pass 1 or more",
+        &Lanes::shared([lane("user")]).others(lane("others").weight(0)),
+    );
+    wrong_lanes(
+        "lane \"user\" with a reserve above its `max`; reserve less, or raise the `max`",
+        &Lanes::shared([lane("user").max(2).reserve(3)]),
+    );
+    wrong_lanes(
+        "a reserve for `.others(..)`; declare a lane for those who are to have it",
+        &Lanes::shared([lane("user")]).others(lane("others").reserve(1)),
+    );
+    wrong_lanes(
+        "strict lanes, whose portions are fixed, and one for each key; use `Lanes::shared`",
+        &Lanes::strict([lane("user")]).and_keyed(5),
+    );
+    wrong_lanes(
+        "more strict lanes than its limit of 4; each needs a unit of its own",
+        &Lanes::strict(["a", "b", "c", "d", "e"].map(lane)),
+    );
+    wrong_lanes(
+        "5 reserved units, more than its limit of 4; reserve less, or raise the limit",
+        &Lanes::shared([lane("user").reserve(3), lane("batch").reserve(2)]),
+    );
+}
+
+#[test]
+fn more_reserved_than_there_is() {
+    let words = "resource \"db\" has 5 reserved units, more than its limit of 4; reserve less, or \
+                 raise the limit";
+    let db = || Resource::builder("db").concurrency(4);
+    mistake!(words, db().reserve(2, 100).reserve(3, 200).build());
+    let error = db().reserve(5, 100).try_build().expect_err("too many");
+    assert_eq!(error.to_string(), words);
+    let two = db().reserve(usize::MAX, 100).reserve(usize::MAX, 200);
+    assert!(two.try_build().expect_err("no wrap-around").is_lanes());
+    assert!(
+        db().reserve(4, 100).try_build().is_ok(),
+        "all of them is fine"
+    );
+}
+
+#[test]
+fn rates_that_cannot_be() {
+    let zero = "resource \"api\" has rate 0 per 60s and would admit nothing; pass a count of 1 or \
+                more";
+    let api = || Resource::builder("api");
+    let none = Rate::per_minute(0);
+    mistake!(zero, api().rate(none).build());
+    let error = api().rate(none).try_build();
+    let error = error.expect_err("admits nothing");
+    assert_eq!(error.to_string(), zero);
+    assert!(error.is_rate() && !error.is_limit() && !error.is_lanes());
+
+    let period = "resource \"api\" has load rate 5 per 0ns, in no time at all; pass a period above 0, \
+                  such as `Duration::from_secs(60)`";
+    let in_no_time = Rate::new(5, Duration::ZERO);
+    mistake!(period, api().load_rate(in_no_time).build());
+    let burst = "resource \"api\" has rate 5 per 1s, burst 0 and would admit nothing; pass a burst of 1 \
+                 or more, or leave out `.burst(n)`";
+    mistake!(burst, api().rate(Rate::per_second(5).burst(0)).build());
+    let long = "resource \"api\" has rate 5 per 18446744073709551615s, a period above the longest one, \
+                315360000s; pass `Rate::MAX_PERIOD` or less";
+    let eternal = Rate::new(5, Duration::from_secs(u64::MAX));
+    mistake!(long, api().rate(eternal).build());
+    for huge in [
+        Rate::per_second(u64::MAX),
+        Rate::per_second(1).burst(u64::MAX),
+    ] {
+        let error = api().rate(huge).try_build().expect_err("too much");
+        assert!(
+            error
+                .to_string()
+                .ends_with("; pass `Rate::MAX_COUNT` or less"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_huge_limit_while_running() {
+    let words = "resource \"db\" has limit 2147483648, above the largest one, 2147483647; pass \
+                 `Resource::MAX_LIMIT` or less";
+    let db = Resource::new("db", 5);
+    blames_its_caller(words, || db.set_limit(Resource::MAX_LIMIT + 1));
+    let _limiter = Limiter::new(Duration::ZERO, [&db]);
+    blames_its_caller(words, || db.set_limit(Resource::MAX_LIMIT + 1));
+    assert_eq!(db.limit(), 5, "unchanged");
+    db.set_limit(Resource::MAX_LIMIT);
+    assert_eq!(db.limit(), Resource::MAX_LIMIT);
+}
+
+#[test]
+fn rules_that_are_not_there_to_be_changed() {
+    let no = |rule: &str| {
+        format!(
+            "resource \"db\" has no {rule} that could be changed; build it with one, and register it \
+             with a limiter first"
+        )
+    };
+    let says = |result: Result<(), tower_concurrency_limiter::resource::InvalidResource>, rule| {
+        assert_eq!(result.expect_err("not there").to_string(), no(rule));
+    };
+    let db = Resource::new("db", 5);
+    let _limiter = Limiter::new(Duration::ZERO, [&db]);
+    says(db.set_rate(Rate::per_second(1)), "rate");
+    says(db.set_load_rate(Rate::per_second(1)), "load rate");
+    says(db.set_lane(&Lane::new("user")), "lane of this name");
+    says(db.set_reserve(1, 100), "reserve for this priority");
+    let zero = db
+        .set_rate(Rate::per_second(0))
+        .expect_err("admits nothing");
+    assert!(zero.is_rate());
+
+    let db = Resource::builder("db")
+        .concurrency(5)
+        .rate(Rate::per_second(1))
+        .lanes(Lanes::shared([Lane::new("user"), Lane::new("batch")]).and_keyed(5))
+        .reserve(1, 100)
+        .build();
+    says(db.set_rate(Rate::per_second(2)), "rate"); // not registered
+    let limiter = Limiter::new(Duration::ZERO, [&db]);
+    says(db.set_load_rate(Rate::per_second(1)), "load rate");
+    says(
+        db.set_lane(&Lane::new("user").reserve(1)),
+        "reserve for this lane",
+    );
+    says(db.set_reserve(1, 99), "reserve for this priority");
+    let zero = db
+        .set_lane(&Lane::new("user").weight(0))
+        .expect_err("never served");
+    assert!(zero.is_lanes());
+    let _key = limiter.request([&db]).lane("acme").try_acquire();
+    says(db.set_lane(&Lane::new("acme")), "lane of this name"); // a key is not declared
+    assert!(db.set_lane(&Lane::new("user").weight(2)).is_ok());
+    drop((limiter, _key));
+    says(
+        db.set_lane(&Lane::new("user").weight(2)),
+        "lane of this name",
+    ); // not any more
+}
+
+#[test]
+fn closures_that_need_http() {
+    let words = "`.bypass(..)`, `.priority(..)` and the like, and `.expose_permit()` need HTTP requests; \
+                 leave them out with `.for_any_service()`";
+    let (db, _fs, limiter) = two();
+    let layer = limiter.resources([&db]).lane(|_| "user".into());
+    mistake!(words, layer.for_any_service());
+    let layer = limiter.resources([&db]).expose_permit();
+    mistake!(words, layer.for_any_service());
 }

@@ -1,7 +1,5 @@
 //! However and whenever a call ends, everything is returned and everybody who waits is served.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     fmt::Debug,
     io,

@@ -1,7 +1,5 @@
 //! The direction of the dependencies between the modules, as `src/lib.rs` draws it.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     collections::BTreeSet,
     fs,

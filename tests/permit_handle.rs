@@ -1,7 +1,5 @@
 //! A handler takes its permit over, for work that outlives the request.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{

@@ -1,8 +1,6 @@
 //! A permit lasts as long as the work: until the body ends by default, until the head on request,
 //! longer where the handler takes it over.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{

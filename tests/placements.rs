@@ -4,8 +4,6 @@
 //! on 50 connections and 50 streams on one HTTP/2 connection at once. One runs, 60 wait, 39 are turned
 //! away; then the handlers are let off and everybody who waited is served, one at a time.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{convert::Infallible, time::Duration};

@@ -1,7 +1,5 @@
 //! The service and its future, poll by poll.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     sync::{
         Arc,

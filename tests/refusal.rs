@@ -1,7 +1,5 @@
 //! What a rejected request is told, byte for byte.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{convert::Infallible, time::Duration};

@@ -1,7 +1,5 @@
 //! What one route says about waiting: how long, behind how many, and who need not.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
 use std::{convert::Infallible, future::Future, time::Duration};

@@ -3,8 +3,6 @@
 //! These run in real time, because paused time belongs to one runtime. Nothing asserts how long
 //! anything takes: a deadline that does not fire shows as a test that does not end.
 
-#![cfg(not(tcl_loom))]
-
 use std::{sync::mpsc, thread, time::Duration};
 
 use futures_util::poll;

@@ -1,7 +1,5 @@
 //! Threads, runtimes and chance. Nothing asserts how long anything takes.
 
-#![cfg(not(tcl_loom))]
-
 use std::{
     sync::{
         Arc,
@@ -16,7 +14,10 @@ use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinSet, yield_now},
 };
-use tower_concurrency_limiter::{Claim, Limiter, Permit, Reason, Resource};
+use tower_concurrency_limiter::{
+    Claim, Lane, Lanes, Limiter, Permit, Rate, Reason, Resource,
+    adaptive::{Aimd, Outcome},
+};
 
 const DB: usize = 3;
 const FS: usize = 2;
@@ -249,4 +250,81 @@ fn a_refused_set_does_not_take_an_idle_resource_even_for_a_moment() {
         refused
     });
     assert_eq!(refused, 0, "db was idle all along");
+}
+
+/// Lanes, reserves, two rates, an adaptive limit and live changes at once: nobody sleeps for ever, and in
+/// the end everything is back.
+#[test]
+fn all_rules_at_once() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let lanes = Lanes::shared([
+            Lane::new("user").weight(3).reserve(1),
+            Lane::new("batch").max(3),
+        ]);
+        let db = Resource::builder("db")
+            .concurrency(6)
+            .lanes(lanes.and_keyed(2))
+            .reserve(1, 200)
+            .rate(Rate::new(200, Duration::from_millis(5)))
+            .load_rate(Rate::new(2_000, Duration::from_millis(5)).burst(500))
+            .build();
+        let adaptive = Aimd::between(2, 6).build();
+        let fs = Resource::builder("fs")
+            .adaptive(adaptive)
+            .max_waiting(5_000)
+            .build();
+        let limiter = Limiter::new(Duration::from_secs(600), [&db, &fs]);
+        let mut clients = JoinSet::new();
+        for seed in 0..8 {
+            clients.spawn(ruled(limiter.clone(), db.clone(), fs.clone(), seed));
+        }
+        let all = tokio::time::timeout(Duration::from_secs(120), clients.join_all());
+        all.await.expect("nobody sleeps for ever");
+        limiter.drained().await;
+        assert_eq!((db.in_use(), db.waiting()), (0, 0));
+        assert_eq!((fs.in_use(), fs.waiting()), (0, 0));
+    });
+}
+
+async fn ruled(limiter: Limiter, db: Resource, fs: Resource, seed: u64) {
+    let mut dice = Dice(seed * 2 + 1);
+    for _ in 0..400 {
+        let set = match dice.roll(4) {
+            0 => vec![fs.units(1 + dice.roll(2))],
+            1 => vec![db.units(1), fs.units(1)],
+            _ => vec![db.units(1 + dice.roll(2))],
+        };
+        let lane = ["user", "batch", "one", "two", "three", "four"][dice.roll(6)];
+        let request = limiter
+            .request(set)
+            .lane(lane)
+            .priority(dice.roll(256) as u8)
+            .load(dice.roll(40) as u64);
+        match dice.roll(10) {
+            0 => db.set_limit(4 + dice.roll(4)),
+            1 => db.set_reserve(dice.roll(2), 200).expect("there is one"),
+            2 => {
+                let batch = Lane::new("batch").max(2 + dice.roll(3));
+                db.set_lane(&batch).expect("declared");
+            }
+            3 => {
+                let mut acquire = request.acquire();
+                drop(poll!(&mut acquire));
+                yield_now().await;
+            }
+            4 => drop(request.try_acquire()),
+            _ => {
+                let mut permit = request.acquire().await.expect("served");
+                permit.settle_load(dice.roll(40) as u64);
+                if dice.roll(5) == 0 {
+                    permit.set_outcome(Outcome::Overload);
+                }
+                yield_now().await;
+            }
+        }
+    }
 }

@@ -1,101 +1,16 @@
 //! What the limiter says through `tracing`.
 
-#![cfg(not(tcl_loom))]
-
 mod common;
 
-use std::{
-    collections::BTreeMap,
-    fmt::Debug,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task::spawn};
 use tower::{BoxError, Layer as _, ServiceExt, service_fn};
 use tower_concurrency_limiter::{Limiter, Resource, observe};
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Empty, Field, Visit},
-    info_span, span,
-    subscriber::{DefaultGuard, set_default},
-};
-use tracing_subscriber::{
-    Layer, filter::LevelFilter, layer::Context, prelude::*, registry::LookupSpan,
-};
+use tracing::{Level, field::Empty, info_span};
+use tracing_subscriber::filter::LevelFilter;
 
-use common::limited;
-
-type Fields = BTreeMap<&'static str, String>;
-
-/// What a subscriber has heard; each test has its own, for its own thread.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Inner>>);
-
-#[derive(Default)]
-struct Inner {
-    events: Vec<(Level, String, Fields)>,
-    recorded: Fields,
-}
-
-fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
-    let heard = Heard::default();
-    let listener = heard.clone().with_filter(level);
-    let guard = set_default(tracing_subscriber::registry().with(listener));
-    (heard, guard)
-}
-
-impl Heard {
-    fn events(&self) -> Vec<(Level, String, Fields)> {
-        self.0.lock().expect("no panics").events.clone()
-    }
-
-    fn recorded(&self) -> Fields {
-        self.0.lock().expect("no panics").recorded.clone()
-    }
-}
-
-/// Takes typed values as they are; none of them but the message asks to be formatted.
-struct Typed<'a>(&'a mut Fields);
-
-impl Visit for Typed<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name(), value.to_string());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        assert_eq!(field.name(), "message", "fields are typed values");
-        self.0.insert(field.name(), format!("{value:?}"));
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Heard {
-    fn on_record(&self, _: &span::Id, values: &span::Record<'_>, _: Context<'_, S>) {
-        let mut inner = self.0.lock().expect("no panics");
-        values.record(&mut Typed(&mut inner.recorded));
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() != "tower_concurrency_limiter" {
-            return;
-        }
-        let mut fields = Fields::new();
-        event.record(&mut Typed(&mut fields));
-        let message = fields.remove("message").unwrap_or_default();
-        let mut inner = self.0.lock().expect("no panics");
-        inner
-            .events
-            .push((*event.metadata().level(), message, fields));
-    }
-}
-
-fn fields<const N: usize>(fields: [(&'static str, &str); N]) -> Fields {
-    fields.map(|(name, value)| (name, value.to_owned())).into()
-}
+use common::{Fields, Heard, fields, limited, listen};
 
 #[test]
 fn the_target_is_the_documented_one() {

@@ -2,8 +2,6 @@
 //!
 //! A file of its own, because listeners of other tests would be heard here.
 
-#![cfg(not(tcl_loom))]
-
 use std::time::Duration;
 
 use tokio_test::{assert_pending, assert_ready, task::spawn};

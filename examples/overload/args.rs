@@ -20,7 +20,11 @@ pub(crate) struct Args {
     /// A version of at most 80 seconds: a smaller table, a steeper ramp, less patience
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Exit with an error unless the server collapsed without the limiter and stayed well with it
+    /// First come first served against overload mode: the load of --quick, but clients who give up after
+    /// half of the wait
+    #[arg(long, conflicts_with = "wait")]
+    impatient: bool,
+    /// Exit with an error unless the servers that should have collapsed did, and the others stayed well
     #[arg(long)]
     pub(crate) assert: bool,
     /// One more run: a limiter whose permit ends with the request instead of the query
@@ -65,6 +69,13 @@ pub(crate) struct Args {
     #[arg(long, value_parser = seconds, help_heading = "Server")]
     wait: Option<f64>,
 
+    /// Overload mode: a wait that is fine
+    #[arg(long, value_parser = seconds, help_heading = "Server")]
+    overload_above: Option<f64>,
+    /// Overload mode: how long the wait must be above that
+    #[arg(long, value_parser = seconds, help_heading = "Server")]
+    overload_after: Option<f64>,
+
     /// Users on /file, all along
     #[arg(long, help_heading = "Load")]
     file_vus: Option<u32>,
@@ -108,6 +119,9 @@ pub(crate) const FULL: Preset = Preset {
         db: 5,
         fs: 10,
         wait: 2.0,
+        // As in the short benchmark: ten times the rows are ten times the query.
+        overload_above: 1.0,
+        overload_after: 1.0,
     },
     load: Load {
         file_vus: 2,
@@ -130,6 +144,15 @@ pub(crate) const QUICK: Preset = Preset {
     rows: 100_000,
     limits: Limits {
         wait: 0.3,
+        // Ten users are five queries and five waiters, who wait for one query, 40 to 60 ms. That must be
+        // fine: with 20 ms, a tenth of the answers before the ramp were refusals.
+        overload_above: 0.1,
+        // The pauses of CoDel shrink so that, t seconds into the overload, t / (2 * after^2) requests are
+        // shed per second: 50 t. The ramp brings 39 t users, so whoever is shed has waited for 0.8 s,
+        // and learns it before they give up. After 0.2 s it is 12 t, and most of those who are passed over
+        // time out instead, at the same rate of answers. After 0.05 s it was 680 refusals/s at the peak
+        // instead of 420, for no more answers.
+        overload_after: 0.1,
         ..FULL.limits
     },
     load: Load {
@@ -152,9 +175,16 @@ pub(crate) const QUICK: Preset = Preset {
 /// The numbers of both presets, as they would be given.
 fn presets() -> String {
     let numbers = |preset: &Preset| {
-        let Limits { db, fs, wait } = preset.limits;
+        let Limits {
+            db,
+            fs,
+            wait,
+            overload_above: above,
+            overload_after: after,
+        } = preset.limits;
         let server = format!(
-            "--rows {} --db-limit {db} --fs-limit {fs} --wait {wait}",
+            "--rows {} --db-limit {db} --fs-limit {fs} --wait {wait} \
+             --overload-above {above} --overload-after {after}",
             preset.rows
         );
         let load = preset
@@ -168,7 +198,11 @@ fn presets() -> String {
 
 impl Args {
     fn preset(&self) -> &'static Preset {
-        if self.quick { &QUICK } else { &FULL }
+        if self.quick || self.impatient {
+            &QUICK
+        } else {
+            &FULL
+        }
     }
 
     pub(crate) fn rows(&self) -> u32 {
@@ -193,6 +227,8 @@ impl Args {
             db: self.db_limit.unwrap_or(preset.db),
             fs: self.fs_limit.unwrap_or(preset.fs),
             wait: self.wait.unwrap_or(preset.wait),
+            overload_above: self.overload_above.unwrap_or(preset.overload_above),
+            overload_after: self.overload_after.unwrap_or(preset.overload_after),
         }
     }
 
@@ -225,18 +261,32 @@ impl Args {
             limits,
             load: load.clone(),
         };
-        let mut plan = vec![
-            run("unlimited", "Without a limit", Limit::Off, limits.clone()),
-            run("limited", "With the limiter", Limit::On, limits.clone()),
-        ];
+        // Nobody gives up in the queue, and nothing leaks, unless the wait outlasts their patience.
+        let long = Limits {
+            wait: 2.0 * load.client_timeout,
+            ..limits.clone()
+        };
+        let mut plan = if self.impatient {
+            // Clients who leave do leave the queue, within milliseconds. But while more come than can be
+            // served, its head has always waited for almost as long as they are willing to. Whoever is
+            // let in then has less time left than a query takes: each answer is one nobody waits for.
+            // The newest have all of their time left.
+            let fifo = "First come, first served, with clients who leave before the wait is over";
+            let mode =
+                "Overload mode, with the same clients: newest first, and the oldest are shed";
+            vec![
+                run("fifo", fifo, Limit::On, long.clone()),
+                run("overload mode", mode, Limit::Overload, long.clone()),
+            ]
+        } else {
+            vec![
+                run("unlimited", "Without a limit", Limit::Off, limits.clone()),
+                run("limited", "With the limiter", Limit::On, limits),
+            ]
+        };
         if self.with_leak {
-            // Nothing leaks until clients leave while their query runs: the wait must outlast their patience.
-            let limits = Limits {
-                wait: 2.0 * load.client_timeout,
-                ..limits
-            };
             let title = "With a permit that ends with the request, not with its query";
-            plan.push(run("leaking", title, Limit::Leaking, limits));
+            plan.push(run("leaking", title, Limit::Leaking, long));
         }
         plan
     }
@@ -294,6 +344,26 @@ mod tests {
             let plan = Args::parse_from(line).plan();
             let leaking = plan.last().expect("three runs");
             assert!(leaking.limits.wait > leaking.load.client_timeout);
+        }
+    }
+
+    #[test]
+    fn impatient_clients_are_those_of_the_short_benchmark_and_leave_during_the_wait() {
+        let args = Args::parse_from(["overload", "--impatient"]);
+        assert_eq!((args.rows(), args.load()), (QUICK.rows, QUICK.load));
+        let plan = args.plan();
+        let names: Vec<_> = plan.iter().map(|run| run.name).collect();
+        assert_eq!(names, ["fifo", "overload mode"]);
+        for run in plan {
+            let Limits {
+                wait,
+                overload_above,
+                overload_after,
+                ..
+            } = run.limits;
+            let patience = run.load.client_timeout;
+            assert!(wait > patience, "{}", run.name);
+            assert!(overload_above + overload_after < patience, "too late");
         }
     }
 }

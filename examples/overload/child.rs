@@ -31,6 +31,8 @@ impl Server {
                 &run.limits.fs.to_string(),
             ])
             .args(["--wait", &run.limits.wait.to_string()])
+            .args(["--overload-above", &run.limits.overload_above.to_string()])
+            .args(["--overload-after", &run.limits.overload_after.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,6 +4,9 @@
 //! a table, `target/overload/report.html`, the charts as SVG, and `target/overload/summary.json`.
 //! It takes about five minutes; `--quick` takes 80 seconds, `--help` lists everything that can be set.
 //!
+//! `--impatient` compares first come, first served with overload mode where clients give up before the
+//! wait for a permit is over.
+//!
 //! By hand, against one server:
 //!
 //! ```sh

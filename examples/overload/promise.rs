@@ -11,6 +11,9 @@ pub(crate) struct Promise {
 
 /// A server has collapsed when less than this share is left.
 const COLLAPSED: f64 = 0.2;
+/// What overload mode keeps of `/messages` when clients leave during the wait. That none of them leaves
+/// unanswered is not promised: those who are passed over have to be shed before they lose patience.
+const OVERLOAD_MODE_KEEPS: f64 = 0.8;
 /// An unlimited server stays down for longer than this.
 const SLOW_RECOVERY_S: f64 = 10.0;
 /// A limited one is back within this.
@@ -25,10 +28,14 @@ impl Promise {
         let checks = |name| match (name, summary.run(name)) {
             ("unlimited", Some(run)) => vec![collapses(run), recovers_slowly(run)],
             ("limited", Some(run)) => self.stays_well(run),
-            ("leaking", Some(run)) => vec![collapses(run)],
+            ("fifo" | "leaking", Some(run)) => vec![collapses(run)],
+            ("overload mode", Some(run)) => vec![
+                keeps("/messages", &run.messages, OVERLOAD_MODE_KEEPS),
+                keeps("/file", &run.file, self.file_kept),
+            ],
             _ => vec![],
         };
-        ["unlimited", "limited", "leaking"]
+        ["unlimited", "limited", "fifo", "overload mode", "leaking"]
             .into_iter()
             .flat_map(|name| checks(name).into_iter().map(move |check| (name, check)))
             .filter(|(_, (kept, _))| !kept)
@@ -41,11 +48,7 @@ impl Promise {
         let file = ("/file", &run.file, self.file_kept);
         let mut checks = Vec::new();
         for (route, figures, bar) in [messages, file] {
-            let share = share_kept(figures);
-            checks.push((
-                share >= bar,
-                format!("{route} kept {share:.2} at the peak, not {bar}"),
-            ));
+            checks.push(keeps(route, figures, bar));
             let failed = figures.peak.timeouts_per_s + figures.peak.errors_per_s;
             checks.push((
                 failed == 0.0,
@@ -62,6 +65,14 @@ impl Promise {
         checks.push((run.thresholds_passed, "k6's thresholds failed".into()));
         checks
     }
+}
+
+fn keeps(route: &str, figures: &RouteFigures, bar: f64) -> Check {
+    let share = share_kept(figures);
+    (
+        share >= bar,
+        format!("{route} kept {share:.2} at the peak, not {bar}"),
+    )
 }
 
 fn collapses(run: &RunFigures) -> Check {
@@ -88,7 +99,10 @@ fn share_kept(route: &RouteFigures) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::FULL, summary::Figures};
+    use crate::{
+        args::{FULL, QUICK},
+        summary::Figures,
+    };
 
     fn figures(ok_per_s: f64, timeouts_per_s: f64) -> Figures {
         Figures {
@@ -148,6 +162,25 @@ mod tests {
                 "limited: 1.0 timeouts and errors/s on /file at the peak, not 0",
                 "limited: did not recover within the run",
                 "limited: k6's thresholds failed",
+            ]
+        );
+    }
+
+    #[test]
+    fn impatient_clients_are_lost_first_come_first_served_and_kept_in_overload_mode() {
+        let broken = |fifo, mode| {
+            let runs = [("fifo", fifo), ("overload mode", mode)];
+            QUICK.promise.broken(&Summary::of(&QUICK.load, 1, runs))
+        };
+        let none: [&str; 0] = [];
+        let kept = run(8.0, 1.0, None);
+        assert_eq!(broken(run(1.0, 9.0, Some(4.0)), kept.clone()), none);
+        assert_eq!(
+            broken(kept, run(7.0, 0.0, Some(0.0))),
+            [
+                "fifo: /messages kept 0.80 at the peak: no collapse to show",
+                "overload mode: /messages kept 0.70 at the peak, not 0.8",
+                "overload mode: /file kept 0.70 at the peak, not 0.8",
             ]
         );
     }

@@ -28,7 +28,10 @@ pub(crate) fn write(
     let mut charts = Vec::new();
     for (run, measured) in last {
         let svg = chart::svg(run, measured, &scales)?;
-        write(&format!("overload-{}.svg", run.name), &svg)?;
+        write(
+            &format!("overload-{}.svg", run.name.replace(' ', "-")),
+            &svg,
+        )?;
         charts.push(svg);
     }
     write(

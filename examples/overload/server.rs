@@ -10,7 +10,7 @@ use axum::{
 use clap::ValueEnum;
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
-use tower_concurrency_limiter::{Limiter, PermitHandle, Resource};
+use tower_concurrency_limiter::{Limiter, Overload, PermitHandle, Resource};
 
 use crate::data::{Data, Message, random_messages};
 
@@ -23,6 +23,8 @@ pub(crate) enum Limit {
     On,
     /// On, but the permit of a query ends with its request, which may be long before the query ends
     Leaking,
+    /// On, and while the queue for the database stands, the newest go first and the oldest are shed
+    Overload,
 }
 
 #[derive(Clone, Debug)]
@@ -33,17 +35,27 @@ pub(crate) struct Limits {
     pub(crate) fs: usize,
     /// Longest wait for a permit, in seconds.
     pub(crate) wait: f64,
+    /// A wait that is fine, in seconds; for `Limit::Overload`.
+    pub(crate) overload_above: f64,
+    /// The queue stands once the wait was above that for so long, in seconds.
+    pub(crate) overload_after: f64,
 }
 
 pub(crate) fn app(data: Data, limit: Limit, limits: &Limits) -> Router {
-    let db = Resource::new("db", limits.db);
+    let mut db = Resource::builder("db").concurrency(limits.db);
+    if limit == Limit::Overload {
+        let [after, above] =
+            [limits.overload_after, limits.overload_above].map(Duration::from_secs_f64);
+        db = db.overload(Overload::after(after).above(above));
+    }
+    let db = db.build();
     let fs = Resource::new("fs", limits.fs);
     let limiter = Limiter::new(Duration::from_secs_f64(limits.wait), [&db, &fs]);
 
     let (messages, file) = (get(messages), get(file));
     let (messages, file) = match limit {
         Limit::Off => (messages, file),
-        Limit::On => (
+        Limit::On | Limit::Overload => (
             messages.route_layer(limiter.resources([&db]).expose_permit()),
             file.route_layer(limiter.resources([&fs])),
         ),
@@ -120,8 +132,10 @@ mod tests {
             db: 5,
             fs: 10,
             wait: 1.0,
+            overload_above: 0.1,
+            overload_after: 0.1,
         };
-        for limit in [Limit::Off, Limit::On, Limit::Leaking] {
+        for &limit in Limit::value_variants() {
             let get = async |path| {
                 let request = Request::get(path).body(Body::empty()).unwrap();
                 let response = app(data.clone(), limit, &limits)
@@ -149,6 +163,8 @@ mod tests {
             db: 5,
             fs: 10,
             wait: 1.0,
+            overload_above: 0.1,
+            overload_after: 0.1,
         };
         let error = serve(port, data, Limit::Off, &limits).await.unwrap_err();
         assert_eq!(

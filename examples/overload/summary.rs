@@ -228,6 +228,8 @@ mod tests {
                 db: 1,
                 fs: 1,
                 wait: 1.0,
+                overload_above: 0.1,
+                overload_after: 0.1,
             },
             load: QUICK.load.clone(),
         };

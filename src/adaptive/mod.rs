@@ -52,6 +52,10 @@
 //! | [`Overload`](Outcome::Overload) | a timeout, 503, 429, a refused connection | takes the limit down; its held time is not averaged |
 //! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a dropped request | none |
 //!
+//! A layer says it by [`classify`](crate::ConcurrencyLimitLayer::classify), by the status of the response; code
+//! by [`Permit::set_outcome`](crate::Permit::set_outcome). Who says nothing has a success: then only the times
+//! count.
+//!
 //! The middle one has to be right. An error that is quick and counts as a success says "fast", and invites more
 //! load on a resource that is down. A cache hit that counts as a success says the same. A bug of your own that
 //! counts as overload throttles a healthy resource. What is held for other reasons, such as a stream that waits
@@ -74,9 +78,10 @@
 //! # What it costs
 //!
 //! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever feeds it has to
-//! know how long a permit was held, so that permits of such a resource read the clock twice; those of a
-//! fixed limit do not. And a limit that moves is harder to explain in the night: record
-//! [`limit()`](AdaptiveLimit::limit) with your metrics.
+//! know how long a permit was held, so that requests of such a resource take the limiter's lock and read the
+//! clock when they come and when they go; those of a fixed limit do not. And a limit that moves is harder to explain in the
+//! night: record
+//! [`Resource::limit`](crate::Resource::limit) with your metrics.
 //!
 //! # Your own
 //!
@@ -100,7 +105,7 @@ pub use sample::{Outcome, Sample};
 /// How a limit moves by the permits that end.
 ///
 /// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it may be
-/// called under a lock. It must not return 0, from where no permit could raise it again.
+/// called under a lock. A limit of 0, from where no permit could raise it again, counts as 1.
 ///
 /// ```
 /// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};

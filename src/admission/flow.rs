@@ -39,7 +39,7 @@ impl Flow {
 
     pub(super) fn push<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
         let priority = waiters[key].priority;
-        let position = self.levels.partition_point(|l| l.priority > priority);
+        let position = self.position(priority);
         if self.levels.get(position).map(|l| l.priority) != Some(priority) {
             let level = Level {
                 priority,
@@ -53,14 +53,27 @@ impl Flow {
         waiters.link_last(&mut level.list, Among::Level, key);
     }
 
+    /// The first to arrive of the highest priority.
+    pub(super) fn front(&self) -> Option<u32> {
+        self.levels.first()?.list.head()
+    }
+
     pub(super) fn unlink<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
-        let priority = waiters[key].priority;
-        let position = self.levels.partition_point(|l| l.priority > priority);
+        let position = self.position(waiters[key].priority);
         let level = &mut self.levels[position];
         level.len -= 1;
         waiters.unlink(&mut level.list, Among::Level, key);
         if level.len == 0 {
             self.levels.remove(position);
+        }
+    }
+
+    /// Where the level of this priority is, or would be.
+    #[inline]
+    fn position(&self, priority: u8) -> usize {
+        match &*self.levels {
+            [only] => usize::from(only.priority > priority),
+            levels => levels.partition_point(|level| level.priority > priority),
         }
     }
 

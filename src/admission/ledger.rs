@@ -68,6 +68,11 @@ impl Usage {
         self.in_use() as u64 + taken + units as u64 <= self.limit() as u64
     }
 
+    /// With `units` less in use.
+    pub(crate) const fn returning(self, units: u32) -> Self {
+        Self(self.0 - units as u64)
+    }
+
     /// With another limit; what is in use stays in use.
     pub(crate) const fn with_limit(self, limit: u32) -> Self {
         Self(self.0 & !(FIELD << LIMIT_SHIFT) | (limit as u64) << LIMIT_SHIFT)

@@ -26,6 +26,8 @@ pub(crate) struct LineRules {
     pub(crate) overload: Option<OverloadRule>,
     /// Somebody wants to see every grant and every return.
     pub(crate) is_watched: bool,
+    /// Nobody is to be kept here, whatever the limit and the rules say.
+    pub(crate) is_dry: bool,
 }
 
 impl LineRules {
@@ -36,6 +38,26 @@ impl LineRules {
             && self.rates.is_empty()
             && self.overload.is_none()
             && !self.is_watched
+            && !self.is_dry
+    }
+
+    /// The rules that keep requests, and those that would if it were not a dry run.
+    pub(crate) fn enforced(&self) -> Self {
+        match self.is_dry {
+            false => self.clone(),
+            true => Self {
+                is_dry: true,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The rules of a dry run.
+    pub(crate) fn foretold(&self) -> Self {
+        Self {
+            is_dry: false,
+            ..self.clone()
+        }
     }
 }
 
@@ -108,6 +130,7 @@ pub(super) struct Rules {
     favoured: BTreeSet<(Head, u8)>,
     /// All waiters, by lane: the lowest priority first, and among equals the youngest.
     backlog: BTreeSet<(u32, u8, Reverse<u64>, u32)>,
+    is_dry: bool,
 }
 
 impl Line {
@@ -130,6 +153,21 @@ impl Line {
         by_rank
             .map(|&head| (Position::by_rank(head.rank), head))
             .chain(in_lanes)
+    }
+
+    /// Another takes the place of the only one who contends.
+    pub(super) fn replace_only(&mut self, head: Head) {
+        self.heads.replace_only(head);
+    }
+
+    /// The only one who contended is gone.
+    pub(super) fn clear(&mut self) {
+        self.heads.clear();
+    }
+
+    /// Those who contend, by rank, where there are no lanes.
+    pub(super) fn by_rank(&self) -> &[Head] {
+        &self.heads
     }
 
     /// Whether there are contenders that can be overtaken by turns.
@@ -262,7 +300,9 @@ impl Line {
             lanes.give_back(demand.lane, demand.units);
             lanes.leave(demand.lane);
         }
-        rules.reserves.give_back(demand.lane, priority, demand.units);
+        rules
+            .reserves
+            .give_back(demand.lane, priority, demand.units);
     }
 
     /// What a request spent of the rates at `at` was another load, or nothing at all.
@@ -283,7 +323,12 @@ impl Line {
         };
         let now = rules.in_order(now);
         let mut found = false;
-        for (_, meter) in rules.rates.iter_mut().filter(|(by, _)| *by == which).take(1) {
+        for (_, meter) in rules
+            .rates
+            .iter_mut()
+            .filter(|(by, _)| *by == which)
+            .take(1)
+        {
             meter.get_mut().set_rule(now, rule);
             found = true;
         }
@@ -297,6 +342,11 @@ impl Line {
         };
         let who = rules.who(beneficiary);
         who.is_some_and(|who| rules.reserves.set(who, units))
+    }
+
+    /// Whether nobody is kept here.
+    pub(super) fn is_dry(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.is_dry)
     }
 
     pub(super) fn is_kept_by_rate(&self, load: u64, now: Nanos) -> bool {
@@ -386,6 +436,7 @@ impl Rules {
             overload: rules.overload.map(Overload::new),
             favoured: BTreeSet::new(),
             backlog: BTreeSet::new(),
+            is_dry: rules.is_dry,
         };
         for reserve in &rules.reserves {
             let who = new.who(reserve.beneficiary).expect("declared");
@@ -405,6 +456,9 @@ impl Rules {
         let Ask {
             demand, priority, ..
         } = ask;
+        if self.is_dry {
+            return Room::Enough;
+        }
         if !self.lane_has_room(demand) {
             return Room::LaneFull;
         }

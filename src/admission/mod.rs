@@ -12,6 +12,7 @@
 
 mod demand;
 mod drain;
+mod express;
 mod flow;
 mod lanes;
 mod ledger;
@@ -23,6 +24,7 @@ mod queue;
 mod rank;
 mod rate;
 mod reserves;
+mod shadow;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod timeline;
@@ -35,6 +37,7 @@ pub(crate) use line::{Beneficiary, By, LineRules, ReserveRule};
 pub(crate) use overload::OverloadRule;
 pub(crate) use queue::{Answer, Arrival, Claims, LineSpec, NewRule, Queue, Verdict};
 pub(crate) use rate::{RateRule, Shape};
+pub(crate) use shadow::{Foretold, News, Shadow};
 pub(crate) use waiters::Ticket;
 
 /// A point in time or a span, in nanoseconds since the limiter was built. Lasts 584 years.

@@ -109,12 +109,15 @@ impl<T> Queue<T> {
     /// is short there: nobody later can go, but for what is reserved.
     fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
         let line = &self.lines[resource as usize];
-        for (_, head) in line.contenders() {
-            match self.chance(head.key, resource, now, ledger) {
-                Chance::Now => return Some(head),
-                Chance::Later => {}
-                Chance::Blocks => break,
+        let first = match line.lanes() {
+            None => self.first_chance(line.by_rank().iter().copied(), resource, now, ledger),
+            Some(lanes) => {
+                let contenders = lanes.contenders().map(|(_, head)| head);
+                self.first_chance(contenders, resource, now, ledger)
             }
+        };
+        if first.is_some() {
+            return first;
         }
         for who in line.beneficiaries() {
             for head in line.waiting_for(who) {
@@ -129,6 +132,24 @@ impl<T> Queue<T> {
                 if !line.room_in_reserve(usage, &asker.ask(demand), now) {
                     break;
                 }
+            }
+        }
+        None
+    }
+
+    /// The first that can go, unless one before it blocks it.
+    fn first_chance(
+        &self,
+        contenders: impl Iterator<Item = Head>,
+        resource: u32,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) -> Option<Head> {
+        for head in contenders {
+            match self.chance(head.key, resource, now, ledger) {
+                Chance::Now => return Some(head),
+                Chance::Later => {}
+                Chance::Blocks => return None,
             }
         }
         None
@@ -171,12 +192,34 @@ impl<T> Queue<T> {
         ledger: &impl Ledger,
     ) -> bool {
         let line = &self.lines[demand.resource as usize];
+        match line.lanes() {
+            None => {
+                let earlier = line.by_rank().iter();
+                let earlier = earlier.take_while(|other| other.rank < asker.rank);
+                self.has_room_behind(earlier.map(|head| head.key), asker, demand, now, ledger)
+            }
+            Some(lanes) => {
+                let place = lanes.position(demand.lane, asker.rank);
+                let earlier = lanes.contenders().take_while(|(other, _)| *other < place);
+                let earlier = earlier.map(|(_, head)| head.key);
+                self.has_room_behind(earlier, asker, demand, now, ledger)
+            }
+        }
+    }
+
+    fn has_room_behind(
+        &self,
+        earlier: impl Iterator<Item = u32>,
+        asker: &Asker<'_>,
+        demand: &Demand,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) -> bool {
+        let line = &self.lines[demand.resource as usize];
         let usage = ledger.usage(demand.resource);
-        let ask = asker.ask(demand);
-        let place = line.position(demand.lane, asker.rank);
         let mut set_aside = 0;
-        for (_, earlier) in line.contenders().take_while(|(other, _)| *other < place) {
-            let earlier = &self.waiters[earlier.key];
+        for key in earlier {
+            let earlier = &self.waiters[key];
             let Some(wanted) = earlier.demands.of(demand.resource) else {
                 continue;
             };
@@ -192,7 +235,7 @@ impl<T> Queue<T> {
                 set_aside += u64::from(wanted.units);
             }
         }
-        line.room(usage, &ask, set_aside, now) == Room::Enough
+        line.room(usage, &asker.ask(demand), set_aside, now) == Room::Enough
             || self.has_reserve(asker, demand, now, ledger)
     }
 

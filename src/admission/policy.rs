@@ -19,7 +19,7 @@ impl<T> Queue<T> {
             let resource = demand.resource;
             let line = &self.lines[resource as usize];
             let bound = arrival.max_waiting.unwrap_or(line.max_waiting);
-            if line.waiting < bound {
+            if line.waiting < bound || line.is_dry() {
                 continue;
             }
             let leaves = |&(key, _): &(u32, u32)| self.waiters[key].demands.of(resource).is_some();

@@ -182,6 +182,10 @@ impl<T> Queue<T> {
         if self.is_closed {
             return (Answer::Closed, Some(arrival));
         }
+        if let Some(flow) = self.express_lane(now, &arrival) {
+            let ticket = self.enqueue(now, arrival, flow, ledger);
+            return (Answer::Queued(ticket), None);
+        }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
@@ -243,9 +247,16 @@ impl<T> Queue<T> {
             Some(_) => match self.make_place(&arrival, ledger) {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
-                    // Whoever gave way may have been the last of it.
-                    let flow = flow.filter(|&flow| self.flows.contains(flow as usize));
-                    let ticket = self.enqueue(now, arrival, flow, newest_first, ledger);
+                    let rank = asker.rank;
+                    // Whoever gave way may have been the last of the flow.
+                    let flow = self.flow_of(&arrival.demands, priority);
+                    let new = || self.flows.insert(Flow::new(newest_first)) as u32;
+                    let flow = flow.unwrap_or_else(new);
+                    let ticket = self.enqueue(now, arrival, flow, ledger);
+                    let head = self.flows[flow as usize].head;
+                    if head.is_none_or(|head| rank < head.rank) {
+                        self.renew_head(flow, ticket.key);
+                    }
                     return (Answer::Queued(ticket), None);
                 }
             },
@@ -284,11 +295,9 @@ impl<T> Queue<T> {
         &mut self,
         now: Nanos,
         arrival: Arrival<T>,
-        flow: Option<u32>,
-        newest_first: bool,
+        flow: u32,
         ledger: &mut impl Ledger,
     ) -> Ticket {
-        let flow = flow.unwrap_or_else(|| self.flows.insert(Flow::new(newest_first)) as u32);
         let claims = arrival.claims;
         let ticket = self.waiters.insert(Waiter {
             payload: arrival.payload,
@@ -320,7 +329,6 @@ impl<T> Queue<T> {
                 overload.push(now, ticket, &self.waiters);
             }
         }
-        self.renew_head(flow, ticket.key);
         ticket
     }
 
@@ -416,6 +424,9 @@ impl<T> Queue<T> {
         now: Nanos,
         ledger: &mut impl Ledger,
     ) -> Option<(T, Verdict)> {
+        if let Some(verdict) = self.express_verdict(now, ledger) {
+            return verdict;
+        }
         if self.has_rules {
             for position in (0..self.dirty.len()).rev() {
                 self.tend(self.dirty[position], now, ledger);
@@ -510,6 +521,16 @@ impl<T> Queue<T> {
         self.uncommon == 0
     }
 
+    /// Whether nothing but limits and the order of arrival decides.
+    pub(super) fn is_simple(&self) -> bool {
+        !self.has_rules && self.uncommon == 0 && self.decided.is_empty()
+    }
+
+    /// Whether every return is to be seen.
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_watched || self.is_closed
+    }
+
     /// Whether some resource has more to it than its limit.
     pub(crate) fn has_rules(&self) -> bool {
         self.has_rules
@@ -558,7 +579,7 @@ impl<T> Queue<T> {
     }
 
     /// Whether it is a rate that keeps a request of this load at `resource`.
-    fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
+    pub(crate) fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
         self.has_rules && self.lines[resource as usize].is_kept_by_rate(load, now)
     }
 

@@ -52,6 +52,7 @@ impl Heads {
     pub(super) fn replace(&mut self, old: Option<Head>, new: Option<Head>) {
         match (old, new) {
             (None, None) => {}
+            (Some(_), Some(new)) if self.0.len() == 1 => self.0[0] = new,
             (None, Some(new)) => self.0.insert(self.place_of(new), new),
             (Some(old), None) => drop(self.0.remove(self.place_of(old))),
             (Some(old), Some(new)) => {
@@ -64,6 +65,14 @@ impl Heads {
                 }
             }
         }
+    }
+
+    pub(super) fn replace_only(&mut self, head: Head) {
+        self.0[0] = head;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Where it stands, or would.

@@ -1,10 +1,15 @@
 //! What is remembered of a grant.
 
-use super::Gate;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::{Gate, State, Wait, dry::DryCase};
 use crate::{
     adaptive::{Outcome, Sample},
     admission::{Claims, Demands, Nanos},
-    sync::lock,
+    resource::Resource,
+    sync::MutexGuard,
 };
 
 /// A granted set of which more has to be known, when it is returned, than how much it was: some of its
@@ -15,15 +20,23 @@ pub(crate) struct Grant {
     pub(super) demands: Demands,
     pub(super) claims: Claims,
     pub(super) at: Nanos,
+    pub(super) dry: DryCase,
+    /// With which loads it was charged, and when. Empty until the load is corrected.
+    charged: SmallVec<[(Nanos, u64); 1]>,
     outcome: Outcome,
 }
 
+/// How many charges can be taken back: as many as anybody makes on purpose.
+const CHARGES: usize = 16;
+
 impl Grant {
-    pub(super) fn new(demands: Demands, claims: Claims, at: Nanos) -> Box<Self> {
+    pub(super) fn new(demands: Demands, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
         Box::new(Self {
             demands,
-            claims,
+            claims: wait.claims,
             at,
+            dry: DryCase::Not(wait.timeout, wait.max_waiting),
+            charged: SmallVec::new(),
             outcome: Outcome::default(),
         })
     }
@@ -41,27 +54,37 @@ impl Grant {
 impl Gate {
     /// Returns a set after work under it.
     pub(crate) fn give_back(&self, grant: &Grant) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
-        for demand in &*grant.demands {
-            if let Some(limit) = &mut state.adaptive[demand.resource as usize] {
-                let held = std::time::Duration::from_nanos(now.saturating_sub(grant.at));
-                let in_use = self.usage(*demand).load().in_use() as usize;
-                let units = limit.update(&Sample::new(held, in_use, grant.outcome));
-                let units = u32::try_from(units).unwrap_or(u32::MAX);
-                state
-                    .queue
-                    .set_limit(demand.resource, units, &mut self.ledger());
-            }
-        }
+        self.end(grant, self.clock.now());
+        let (mut state, now) = self.lock_now();
         self.put_back(&mut state, grant);
-        self.settle(state, now);
+        let mut settling = Settling {
+            gate: self,
+            state: Some(state),
+            now,
+        };
+        if let Some(state) = &mut settling.state {
+            self.learn(state, grant, now);
+        }
+    }
+
+    /// Moves the adaptive limits by a grant that was returned.
+    fn learn(&self, state: &mut State, grant: &Grant, now: Nanos) {
+        let held = Duration::from_nanos(now.saturating_sub(grant.at));
+        for demand in &*grant.demands {
+            let Some(limit) = &mut state.adaptive[demand.resource as usize] else {
+                continue;
+            };
+            let in_use = self.usage(*demand).load().in_use() + demand.units;
+            let units = limit.update(&Sample::new(held, in_use as usize, grant.outcome));
+            // From 0 nobody could raise it again.
+            let units = units.clamp(1, Resource::MAX_LIMIT) as u32;
+            self.limit(state, demand.resource, units, now);
+        }
     }
 
     /// Returns a set that nobody has worked under: nothing was spent.
     pub(crate) fn refund(&self, grant: &Grant) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         let load = grant.claims.load;
         state
             .queue
@@ -70,7 +93,7 @@ impl Gate {
         self.settle(state, now);
     }
 
-    fn put_back(&self, state: &mut super::State, grant: &Grant) {
+    fn put_back(&self, state: &mut State, grant: &Grant) {
         for demand in &*grant.demands {
             // Its mark says that somebody looks: that is done here.
             let _ = self.usage(*demand).give_back(demand.units);
@@ -80,12 +103,47 @@ impl Gate {
 
     /// The load of a grant was another than was said.
     pub(crate) fn settle_load(&self, grant: &mut Grant, actual: u64) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
-        let load = std::mem::replace(&mut grant.claims.load, actual);
-        state
-            .queue
-            .settle_load(now, &grant.demands, grant.at, load, Some(actual));
+        let (mut state, now) = self.lock_now();
+        if grant.charged.is_empty() {
+            grant.charged.push((grant.at, grant.claims.load));
+        }
+        let mut load = std::mem::replace(&mut grant.claims.load, actual);
+        let (demands, queue) = (&grant.demands, &mut state.queue);
+        if load < actual {
+            queue.settle_load(now, demands, now, load, Some(actual));
+            grant.charged.truncate(CHARGES - 1);
+            grant.charged.push((now, actual - load));
+        }
+        // What was charged last is taken back first, each from the time at which it was charged.
+        while load > actual {
+            let Some((at, amount)) = grant.charged.pop() else {
+                break;
+            };
+            let left = amount.saturating_sub(load - actual);
+            queue.settle_load(now, demands, at, amount, Some(left));
+            load -= amount - left;
+            if left > 0 {
+                grant.charged.push((at, left));
+            }
+        }
+        if let (DryCase::Open(case), Some(shadow)) = (grant.dry, &mut state.shadow) {
+            shadow.settle_load(now, case, actual);
+        }
         self.settle(state, now);
+    }
+}
+
+/// Sees to those who wait whatever happens meanwhile: what moves an adaptive limit may panic.
+struct Settling<'a> {
+    gate: &'a Gate,
+    state: Option<MutexGuard<'a, State>>,
+    now: Nanos,
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.gate.settle(state, self.now);
+        }
     }
 }

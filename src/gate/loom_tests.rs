@@ -6,7 +6,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::Waker,
     time::Duration,
@@ -17,7 +17,7 @@ use loom::{future::block_on, thread};
 use super::{Claimant, Entry, Gate, Wait, Waiter};
 use crate::{
     admission::{Claims, Demand, Demands},
-    resource::Resource,
+    resource::{Change, Registrar, Resource},
 };
 
 const A: u32 = 0;
@@ -44,6 +44,7 @@ impl Claimant for Claim {
 struct Scene {
     gate: Arc<Gate>,
     inside: Vec<AtomicUsize>,
+    closed: AtomicBool,
 }
 
 impl Scene {
@@ -56,6 +57,7 @@ impl Scene {
         Arc::new(Self {
             gate: Arc::new(Gate::new(resources, 16, Duration::from_secs(1))),
             inside: limits.iter().map(|_| AtomicUsize::new(0)).collect(),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -112,6 +114,11 @@ impl Scene {
         }
     }
 
+    fn close(&self) {
+        self.closed.store(true, SeqCst);
+        self.gate.close();
+    }
+
     /// Leaves the queue without having looked.
     fn arrive_and_drop(&self, set: &Demands) {
         match self.arrive(set) {
@@ -131,6 +138,10 @@ impl Scene {
         for resource in self.gate.resources() {
             assert_eq!(resource.in_use(), 0, "all units are back");
             assert_eq!(resource.waiting(), 0, "nobody waits");
+            if self.closed.load(SeqCst) {
+                assert!(!resource.usage().try_take(1), "nobody is let in any more");
+                continue;
+            }
             let contended = resource.usage().load().is_contended();
             assert!(!contended, "the fast path is open again");
         }
@@ -317,6 +328,67 @@ fn a_deadline_against_a_drop() {
             |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
             |scene| scene.time_out(),
             |scene| scene.arrive_and_drop(&set([(A, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn a_raised_limit_against_a_waiter() {
+    explore(
+        &[1],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| {
+                scene.gate.change(A, Change::Limit(2));
+                scene.work(&set([(A, 1)]));
+            },
+        ],
+    );
+}
+
+/// At 0 nobody is let in, not even by whoever has seen the old limit.
+#[test]
+fn a_paused_resource_lets_nobody_in_until_it_goes_on() {
+    explore(
+        &[1],
+        &[],
+        &[
+            |scene| {
+                scene.gate.change(A, Change::Limit(0));
+                let taken = scene.gate.resources()[A as usize].in_use();
+                assert!(!scene.gate.try_enter(&set([(A, 1)])), "in use {taken}");
+                scene.gate.change(A, Change::Limit(1));
+            },
+            |scene| {
+                scene.acquire(&set([(A, 1)]));
+                scene.gate.leave(&set([(A, 1)]));
+            },
+        ],
+    );
+}
+
+#[test]
+fn the_last_return_against_whoever_waits_for_it() {
+    explore(
+        &[1],
+        &[(A, 1)],
+        &[
+            |scene| block_on(scene.gate.drained()),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+#[test]
+fn closing_against_a_waiter_and_a_return() {
+    explore(
+        &[1],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
+            |scene| scene.close(),
+            |scene| scene.work(&set([(A, 1)])),
         ],
     );
 }

@@ -6,6 +6,7 @@
 //! deadline has come. Wakers run after the lock is released, a few at a time.
 
 mod clock;
+mod dry;
 mod grant;
 mod live;
 #[cfg(all(test, tcl_loom))]
@@ -19,7 +20,8 @@ use std::{sync::Arc, task::Waker, time::Duration};
 use crate::{
     adaptive::AdaptiveLimit,
     admission::{
-        Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Ticket, Usage, Verdict,
+        Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Shadow, Ticket, Usage,
+        Verdict,
     },
     resource::{Resource, SharedUsage},
     sync::{Mutex, MutexGuard, lock},
@@ -28,10 +30,11 @@ use tokio::runtime;
 
 use clock::Clock;
 pub(crate) use grant::Grant;
+use live::Drains;
 use timer::{Alarms, Rouse};
 pub(crate) use waiter::{Claimant, Granted, Refused, Waiter, Why};
 use waiter::{Party, Slip};
-use wakes::Wakes;
+use wakes::{Wakes, wake};
 
 /// The resources of one limiter and those who wait for them: one lock domain.
 pub(crate) struct Gate {
@@ -46,10 +49,14 @@ pub(crate) struct Gate {
 struct State {
     queue: Queue<Party>,
     alarms: Alarms,
+    /// When somebody was here last.
+    latest: Nanos,
     /// By resource.
     adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
     /// Those who wait for nothing to be in use.
-    drains: Vec<Waker>,
+    drains: Drains,
+    /// What would be decided about the resources that keep nobody.
+    shadow: Option<Box<Shadow>>,
 }
 
 /// What [`Gate::enter`] says.
@@ -75,10 +82,15 @@ impl Gate {
     /// A gate to these resources, which the caller has registered in this order. A waiter can be
     /// overtaken by priority for as long as the `credit`.
     pub(crate) fn new(resources: Vec<Resource>, max_waiting: usize, credit: Duration) -> Self {
-        let specs = resources.iter().map(|resource| LineSpec {
+        let spec = |resource: &Resource, rules| LineSpec {
             max_waiting: resource.max_waiting().unwrap_or(max_waiting),
             limit: resource.usage().load().limit(),
-            rules: resource.rules().clone(),
+            rules,
+        };
+        let specs = resources.iter().map(|r| spec(r, r.rules().enforced()));
+        let shadow = resources.iter().any(|r| r.rules().is_dry).then(|| {
+            let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
+            Box::new(Shadow::new(specs.collect(), nanos(credit)))
         });
         let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
         for resource in resources.iter().filter(|r| !r.rules().is_plain()) {
@@ -88,8 +100,10 @@ impl Gate {
             state: Mutex::new(State {
                 queue: Queue::new(specs, nanos(credit)),
                 alarms: Alarms::new(),
+                latest: 0,
                 adaptive,
-                drains: Vec::new(),
+                drains: Drains::default(),
+                shadow,
             }),
             has_rules: resources.iter().any(|r| !r.rules().is_plain()),
             resources: resources.into(),
@@ -157,8 +171,7 @@ impl Gate {
 
     #[cold]
     fn hand_over(&self, demands: &[Demand]) {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let (mut state, now) = self.lock_now();
         for demand in demands {
             state.queue.freed(demand.resource);
         }
@@ -169,10 +182,7 @@ impl Gate {
     #[cold]
     pub(crate) fn enter<C: Claimant>(claimant: C, wait: Wait<'_>) -> Entry<C> {
         let gate = claimant.gate();
-        let deadline = match wait.timeout {
-            Duration::ZERO => wait.arrived, // now or never
-            timeout => wait.arrived.saturating_add(nanos(timeout)),
-        };
+        let deadline = wait.arrived.saturating_add(nanos(wait.timeout));
         let slip = Slip::blank();
         let arrival = Arrival {
             payload: Party {
@@ -184,47 +194,54 @@ impl Gate {
             claims: wait.claims,
             max_waiting: wait.max_waiting,
         };
-        let mut state = lock(&gate.state);
-        let arrive = |state: &mut State, arrival| {
-            state
-                .queue
-                .arrive(wait.arrived, arrival, &mut gate.ledger())
+        let arrive = |state: &mut State, now, mut arrival: Arrival<Party>| {
+            if wait.timeout.is_zero() {
+                arrival.deadline = now; // or never
+            }
+            state.queue.arrive(now, arrival, &mut gate.ledger())
         };
-        let (mut answer, mut unused) = arrive(&mut state, arrival);
+        // Rates count what is taken when it is taken, and the first poll may have come late.
+        let now = match gate.has_rules {
+            true => gate.clock.now(),
+            false => wait.arrived,
+        };
+        let mut state = lock(&gate.state);
+        let mut now = state.tick(now);
+        let (mut answer, mut unused) = arrive(&mut state, now, arrival);
         if let Answer::NoTime { .. } | Answer::Full { .. } = answer {
-            let now = gate.clock.now();
-            if state.queue.is_due(now) {
+            let later = gate.clock.now();
+            if state.queue.is_due(later) {
                 // Nobody is turned away for those whose time is over.
-                gate.settle(state, now);
+                gate.settle(state, later);
                 state = lock(&gate.state);
+                now = state.tick(later);
                 let arrival = unused.take().expect("comes back with a refusal");
-                (answer, unused) = arrive(&mut state, arrival);
+                (answer, unused) = arrive(&mut state, now, arrival);
             }
         }
         let remembered = match (answer, &unused) {
             _ if !gate.remembers(claimant.demands()) => None,
             (Answer::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
-            (_, unused) => unused.as_ref().map(|arrival| arrival.demands.clone()),
+            (Answer::Granted, Some(arrival)) => Some(arrival.demands.clone()),
+            _ => None,
         };
         let (why, retry_after, rouse) = match answer {
             Answer::Queued(_) => (None, None, state.alarms.rouse(deadline)),
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
-                let why = Why::from(refusal);
-                (
-                    Some(why),
-                    state.retry_after(why, wait.arrived),
-                    Rouse::Nobody,
-                )
+                let why = state.why(refusal, wait.claims.load, now);
+                let resource = why.resource();
+                let retry = resource.and_then(|r| state.retry_after(r, now));
+                (Some(why), retry, Rouse::Nobody)
             }
         };
         if state.queue.is_dirty() || remembered.is_some() {
-            gate.settle(state, wait.arrived); // of those who gave way
+            gate.settle(state, now); // of those who gave way
         } else {
             drop(state);
         }
         drop(unused); // after the lock: dropping a waker is somebody else's code
-        let grant = remembered.map(|demands| Grant::new(demands, wait.claims, wait.arrived));
+        let grant = remembered.map(|demands| Grant::new(demands, &wait, now));
         let why = match (answer, why) {
             (Answer::Queued(ticket), _) => {
                 let gate = Arc::clone(gate);
@@ -243,7 +260,10 @@ impl Gate {
                 let by_rate = false;
                 Why::Timeout { short, by_rate }
             }
-            _ => return Entry::Granted(claimant, grant),
+            _ => {
+                let grant = grant.map(|grant| gate.begin(grant, now));
+                return Entry::Granted(claimant, grant);
+            }
         };
         let refused = Refused {
             why,
@@ -286,20 +306,34 @@ impl Gate {
     /// Carries out every verdict that has become possible. Some of those whose deadline has passed are
     /// timed out on the way: in an overload the timer may have to wait for its turn, too.
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
+        let now = state.tick(now);
+        let first = state.deliver(now, &mut self.ledger());
+        if state.has_more(now) || !state.drains.is_empty() {
+            return self.settle_more(state, first, now);
+        }
+        state.look_again();
+        drop(state);
+        if let Some(waker) = first {
+            wake(waker);
+        }
+    }
+
+    #[cold]
+    fn settle_more<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        first: Option<Waker>,
+        mut now: Nanos,
+    ) {
+        let mut wakes = Wakes::default();
+        first.into_iter().for_each(|waker| wakes.add(waker));
         loop {
-            let mut wakes = Wakes::default();
-            let mut more = true;
-            while more && !wakes.is_full() {
-                match state.next_verdict(now, &mut self.ledger()) {
-                    Some((party, verdict)) => {
-                        let retry_after = state.retry_after_verdict(verdict, now);
-                        party.slip.write(verdict, now, retry_after);
-                        wakes.add(party.waker);
-                        more = state.queue.is_dirty() || state.queue.is_due(now);
-                    }
-                    None => more = false,
+            while state.has_more(now) && !wakes.is_full() {
+                if let Some(waker) = state.deliver(now, &mut self.ledger()) {
+                    wakes.add(waker);
                 }
             }
+            let more = state.has_more(now);
             if !more {
                 state.look_again();
                 self.drained_now(&mut state, &mut wakes);
@@ -309,7 +343,9 @@ impl Gate {
             if !more {
                 return;
             }
+            wakes = Wakes::default();
             state = lock(&self.state);
+            now = state.tick(now);
         }
     }
 
@@ -317,8 +353,7 @@ impl Gate {
     /// test has none) should look again.
     fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
-            let now = self.clock.now();
-            let mut state = lock(&self.state);
+            let (mut state, now) = self.lock_now();
             if state.queue.is_due(now) {
                 self.settle(state, now);
                 continue;
@@ -329,6 +364,14 @@ impl Gate {
             }
             return next;
         }
+    }
+
+    /// The state, and the time.
+    fn lock_now(&self) -> (MutexGuard<'_, State>, Nanos) {
+        let now = self.clock.now();
+        let mut state = lock(&self.state);
+        let now = state.tick(now);
+        (state, now)
     }
 
     fn ledger(&self) -> Words<'_> {
@@ -349,6 +392,37 @@ impl Drop for Gate {
 }
 
 impl State {
+    /// The time: what was read before the lock, unless somebody was here with a later one meanwhile.
+    /// The queue never sees it go backwards.
+    fn tick(&mut self, read: Nanos) -> Nanos {
+        self.latest = self.latest.max(read);
+        self.latest
+    }
+
+    /// Leaves the next verdict for its waiter, and returns whom to wake.
+    fn deliver(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<Waker> {
+        let (party, verdict) = self.next_verdict(now, ledger)?;
+        let retry_after = match verdict {
+            Verdict::Granted | Verdict::Closed => None,
+            Verdict::TimedOut { short, .. } => self.retry_after(short, now),
+            Verdict::Shed { resource } => self.retry_after(resource, now),
+        };
+        party.slip.write(verdict, now, retry_after);
+        Some(party.waker)
+    }
+
+    fn why(&self, refusal: Answer, load: u64, now: Nanos) -> Why {
+        match refusal {
+            Answer::NoTime { short, by_rate } => Why::Timeout { short, by_rate },
+            Answer::Full { resource } => Why::Full {
+                resource,
+                by_rate: self.queue.is_kept_by_rate(resource, load, now),
+            },
+            Answer::Closed => Why::Closed,
+            Answer::Granted | Answer::Queued(_) => unreachable!("no refusal"),
+        }
+    }
+
     /// Whoever can go comes before whoever is out of time.
     fn next_verdict(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<(Party, Verdict)> {
         let verdict = match self.queue.is_dirty() {
@@ -356,6 +430,11 @@ impl State {
             false => None,
         };
         verdict.or_else(|| self.queue.next_expired(now, ledger))
+    }
+
+    /// Whether there is something left to look at.
+    fn has_more(&mut self, now: Nanos) -> bool {
+        self.queue.is_dirty() || self.queue.is_due(now)
     }
 
     /// Where rates keep waiters, the timers have to look when they let them go.
@@ -367,22 +446,9 @@ impl State {
         }
     }
 
-    fn retry_after_verdict(&mut self, verdict: Verdict, now: Nanos) -> Option<Duration> {
-        match verdict {
-            Verdict::Granted | Verdict::Closed => None,
-            Verdict::TimedOut { short, .. } => self.retry_after_at(short, now),
-            Verdict::Shed { resource } => self.retry_after_at(resource, now),
-        }
-    }
-
-    fn retry_after(&mut self, why: Why, now: Nanos) -> Option<Duration> {
-        self.retry_after_at(why.resource()?, now)
-    }
-
-    fn retry_after_at(&mut self, resource: u32, now: Nanos) -> Option<Duration> {
-        self.queue
-            .retry_after(resource, now)
-            .map(Duration::from_nanos)
+    fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Duration> {
+        let after = self.queue.retry_after(resource, now);
+        after.map(Duration::from_nanos)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::{Gate, Grant};
 use crate::{
-    admission::{Answer, Demands, Nanos, Ticket, Verdict},
+    admission::{Demands, Nanos, Ticket, Verdict},
     sync::{AtomicU64, Ordering, lock},
 };
 
@@ -17,29 +17,26 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Timeout { short: u32, by_rate: bool },
-    Full { resource: u32 },
+    Full { resource: u32, by_rate: bool },
     Shed { resource: u32 },
     Closed,
 }
 
 impl Why {
+    /// Whether it was a rate that kept it.
+    pub(crate) fn is_by_rate(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { by_rate: true, .. } | Self::Full { by_rate: true, .. }
+        )
+    }
+
     /// Where it was turned away.
     pub(crate) fn resource(self) -> Option<u32> {
         match self {
             Self::Timeout { short, .. } => Some(short),
-            Self::Full { resource } | Self::Shed { resource } => Some(resource),
+            Self::Full { resource, .. } | Self::Shed { resource } => Some(resource),
             Self::Closed => None,
-        }
-    }
-}
-
-impl From<Answer> for Why {
-    fn from(refusal: Answer) -> Self {
-        match refusal {
-            Answer::NoTime { short, by_rate } => Self::Timeout { short, by_rate },
-            Answer::Full { resource } => Self::Full { resource },
-            Answer::Closed => Self::Closed,
-            Answer::Granted | Answer::Queued(_) => unreachable!("no refusal"),
         }
     }
 }
@@ -176,7 +173,11 @@ impl<C: Claimant> Waiter<C> {
         };
         let claimant = self.claimant.take().expect("present until collected");
         Poll::Ready(match note {
-            Note::Granted(at) => Ok((claimant, self.grant_of(at))),
+            Note::Granted(at) => {
+                let grant = self.grant.take();
+                let grant = grant.map(|grant| claimant.gate().begin(grant, at));
+                Ok((claimant, grant))
+            }
             Note::Refused(why, retry_after) => {
                 let refused = Refused {
                     why,
@@ -186,12 +187,6 @@ impl<C: Claimant> Waiter<C> {
                 Err((claimant, refused))
             }
         })
-    }
-
-    fn grant_of(&mut self, at: Nanos) -> Option<Box<Grant>> {
-        let mut grant = self.grant.take()?;
-        grant.at = at;
-        Some(grant)
     }
 
     /// Polled without a verdict: by another task than before, perhaps, or because a timer is gone.
@@ -239,8 +234,11 @@ impl<C: Claimant> Drop for Waiter<C> {
             return;
         }
         if let Some(Note::Granted(at)) = self.slip.read() {
-            match self.grant_of(at) {
-                Some(grant) => gate.refund(&grant),
+            match self.grant.take() {
+                Some(mut grant) => {
+                    grant.at = at;
+                    gate.refund(&grant);
+                }
                 None => gate.leave(claimant.demands()),
             }
         }

@@ -59,14 +59,17 @@ impl LimiterBuilder {
     }
 
     /// How many requests may be queued at each resource that does not say so itself. Default:
-    /// [`DEFAULT_MAX_WAITING`]. A request that waits for a set counts at each of its resources.
+    /// [`DEFAULT_MAX_WAITING`]. A request that waits for a set counts at each of its resources. See
+    /// [`ResourceBuilder::max_waiting`](crate::resource::ResourceBuilder::max_waiting) for who is turned
+    /// away then.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = requests;
         self
     }
 
     /// For how long a waiter can be overtaken by requests of higher priority. Who has waited for that
-    /// long is served before all who have not. Default: [`DEFAULT_CREDIT`].
+    /// long is served before all in its lane who have not, in the order of arrival. Default:
+    /// [`DEFAULT_CREDIT`]. In [overload mode](crate::Overload) nobody is protected while the queue stands.
     ///
     /// Zero makes priorities decide nothing but whom a full queue turns away. A credit above the timeout
     /// lets low priorities starve while there are enough high ones.
@@ -76,8 +79,11 @@ impl LimiterBuilder {
     }
 
     /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has kept
-    /// past their deadline: where the rate is what the client was promised, and not what the server can
-    /// bear.
+    /// past their deadline, or from a place in the queue: where the rate is what the client was promised,
+    /// and not what the server can bear.
+    ///
+    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead of a wait,
+    /// choose a [timeout](Self::timeout) of zero.
     pub fn too_many_requests(mut self) -> Self {
         self.responder.answer_429();
         self

@@ -107,20 +107,22 @@ impl Limiter {
     ///
     /// # Ordering
     ///
-    /// Requests for the same resources are served first come, first served. Nobody overtakes an
-    /// earlier request at a resource that it still lacks; where it lacks nothing, it stands in
-    /// nobody's way, within the [bounds](crate#who-goes-next) that the guide states. The request
-    /// arrives, and its deadline starts, when the future is first polled.
+    /// Requests for the same resources are served first come, first served, unless lanes, priorities,
+    /// reserves or overload mode say otherwise. Nobody later overtakes a request at a resource that it still
+    /// lacks; where it lacks nothing, it stands in nobody's way, within the
+    /// [bounds](crate#who-goes-next) that the guide states. The request arrives, and its deadline starts,
+    /// when the future is first polled.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the queue, and returns the set if it was granted at
-    /// that moment. Nothing is lost, but a new future queues at the end.
+    /// that moment, with what it has spent of rates. Nothing is lost, but a new future queues at the end.
     ///
     /// # Errors
     ///
     /// [`Reason::Timeout`] if the set did not become free before the deadline,
-    /// [`Reason::QueueFull`] if too many were waiting already.
+    /// [`Reason::QueueFull`] if too many were waiting already, [`Reason::Shed`] if it gave way to others,
+    /// [`Reason::Closed`] after [`close`](Self::close).
     ///
     /// # Panics
     ///
@@ -140,7 +142,8 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// [`Reason::Timeout`], with a [wait](Rejection::waited) of zero, if the set is not free, or an earlier request waits for it.
+    /// [`Reason::Timeout`], with a [wait](Rejection::waited) of zero, if the set is not free, a rate does not
+    /// allow it now, or an earlier request waits for it; [`Reason::Closed`] after [`close`](Self::close).
     ///
     /// # Panics
     ///
@@ -210,12 +213,16 @@ impl Limiter {
     }
 
     /// Turns away everybody who waits and everybody who comes, with [`Reason::Closed`]. Permits that are
-    /// held stay valid. For good; see [`drained`](Self::drained).
+    /// held stay valid. For good, and for every clone of the limiter; closing it again does nothing. See
+    /// [`drained`](Self::drained), and the [guide](crate#shutting-down) for a server.
     pub fn close(&self) {
         self.0.gate.close();
     }
 
     /// Waits until nothing is held of any resource: after [`close`](Self::close), that the work is done.
+    /// Without closing it waits for a moment in which nothing is held, which may never come.
+    ///
+    /// While somebody waits for this, every return of a permit takes the limiter's lock.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -253,7 +260,7 @@ impl Inner {
         let resource = self.gate.resources()[resource as usize].shared_name();
         let rejection = Rejection::new(
             reason,
-            matches!(refused.why, Why::Timeout { by_rate: true, .. }),
+            refused.why.is_by_rate(),
             Arc::clone(resource),
             refused.waited,
             refused.retry_after,

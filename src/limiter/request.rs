@@ -33,27 +33,35 @@ impl AcquireRequest {
 
     /// How urgent it is: higher first, among those who wait in the same lane. Default: 10. A waiter can
     /// be overtaken for at most the limiter's
-    /// [credit](crate::limiter::LimiterBuilder::priority_credit).
+    /// [credit](crate::limiter::LimiterBuilder::priority_credit). When the queue is full, it takes the place
+    /// of a lower one.
     pub fn priority(mut self, priority: u8) -> Self {
         self.claims.priority = priority;
         self
     }
 
-    /// Its lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key.
+    /// Its lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key. Default: that of
+    /// those who do not say.
     pub fn lane(mut self, lane: impl Into<LaneKey>) -> Self {
         self.claims.lane = lane.into().id();
         self
     }
 
     /// What it counts as under [load rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes or
-    /// rows. Default: 1.
+    /// rows. Default: 1. With 0, load rates do not keep it. A load above what can ever pass at once waits until
+    /// just that much may, and those after it wait for the whole of it.
     pub fn load(mut self, load: u64) -> Self {
         self.claims.load = load;
         self
     }
 
-    /// As [`timeout`](Self::timeout), but turned away at once if those before it in the queue will keep
-    /// it longer than that, at the pace at which the queue drains.
+    /// As [`timeout`](Self::timeout), but turned away at once, with
+    /// [`Reason::Timeout`](crate::Reason::Timeout), if those before it in the queue will keep it longer than
+    /// that, at the pace at which the queue drains.
+    ///
+    /// Those before it are the requests for the same resources in the same lanes, of its priority and above.
+    /// Rates are not foreseen. While the pace is unknown, until a queue has been seen to drain for a second,
+    /// and in overload mode while the queue stands, it waits as others do.
     pub fn deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.or_never = true;

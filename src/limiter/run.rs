@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{Acquire, nested};
-use crate::{permit::Permit, rejection::Rejection};
+use crate::{adaptive::Outcome, permit::Permit, rejection::Rejection};
 
 pin_project! {
     /// The future of [`Limiter::run`](crate::Limiter::run). It borrows neither the limiter nor the set,
@@ -57,7 +57,8 @@ where
         loop {
             let (next, outcome) = match state.as_mut().project() {
                 StateProj::Waiting { acquire, work } => match ready!(Pin::new(acquire).poll(cx)) {
-                    Ok(permit) => {
+                    Ok(mut permit) => {
+                        permit.set_outcome(Outcome::Ignore); // should the work be dropped
                         let work = work.take().expect("present until called");
                         let held = nested::held(permit.gate(), permit.demands());
                         let future = work();
@@ -70,6 +71,7 @@ where
                     let held = nested::held(permit.gate(), permit.demands());
                     let output = ready!(future.poll(cx));
                     drop(held);
+                    permit.set_outcome(Outcome::default());
                     (State::Done, Some(Ok(output)))
                 }
                 StateProj::Done => panic!("`Run` polled after it was ready"),

@@ -56,7 +56,7 @@ impl Limiter {
                 registered.is_some_and(|r| r.is(resource))
             })
             .ok_or_else(|| Fault::Unregistered { name: name() })?;
-        match (claim.units(), resource.limit()) {
+        match (claim.units(), resource.usage().highest_limit()) {
             (0, _) => Err(Fault::ZeroUnits { name: name() }),
             (units, limit) if units > limit => Err(Fault::TooWide {
                 name: name(),

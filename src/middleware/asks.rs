@@ -129,6 +129,9 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
 
     /// What a request counts as under [load rates](crate::resource::ResourceBuilder::load_rate): tokens,
     /// bytes or rows. Default: 1.
+    ///
+    /// For an estimate, [expose the permit](Self::expose_permit), and have the handler correct it by
+    /// [`Permit::settle_load`](crate::Permit::settle_load).
     pub fn load<F>(self, load: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> u64 + Send + Sync + 'static,
@@ -137,7 +140,19 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     }
 
     /// How long a request has, where it says so; never longer than the timeout of the route. It is turned
-    /// away at once if those before it in the queue will keep it longer than that.
+    /// away at once if those before it in the queue will keep it longer than that; see
+    /// [`AcquireRequest::deadline`](crate::limiter::AcquireRequest::deadline) for what that takes into account.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    /// # let db = Resource::new("db", 5);
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// let layer = limiter.resources([&db]).deadline(|request| {
+    ///     let millis = request.headers().get("x-timeout-ms")?.to_str().ok()?.parse().ok()?;
+    ///     Some(Duration::from_millis(millis))
+    /// });
+    /// ```
     pub fn deadline<F>(self, deadline: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Option<Duration> + Send + Sync + 'static,
@@ -149,7 +164,7 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     /// with an [adaptive](crate::adaptive) limit. Default: [`Outcome::Success`]. Requests that are
     /// dropped before their response count as [`Outcome::Ignore`].
     ///
-    /// A handler that has the permit, by [`expose_permit`](Self::expose_permit), says so itself.
+    /// A handler that has taken the permit, by [`expose_permit`](Self::expose_permit), says so itself.
     pub fn classify<F>(self, classify: F) -> Self
     where
         F: Fn(Option<StatusCode>) -> Outcome + Send + Sync + 'static,

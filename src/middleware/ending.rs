@@ -69,16 +69,33 @@ fn hold_until_ready<C: Future>(
     held: &mut Option<Held>,
     status: impl FnOnce(&C::Output) -> Option<StatusCode>,
 ) -> Poll<C::Output> {
-    let poll = call.poll(cx);
-    if let (Poll::Ready(output), Some(held)) = (&poll, &mut *held) {
-        held.ended(|| status(output));
+    if held.as_ref().is_some_and(Held::is_remembered) {
+        return hold_and_tell(call, cx, held, status);
     }
+    let poll = call.poll(cx);
     // Returned last of all, when the response is in the caller's hands: as long as a panic here would
     // have to drop it, it is made in a place of its own and copied twice on its way out.
     let _done = match poll {
         Poll::Ready(_) => held.take(),
         Poll::Pending => None,
     };
+    poll
+}
+
+/// The same where somebody wants to know how the work went.
+#[cold]
+fn hold_and_tell<C: Future>(
+    call: Pin<&mut C>,
+    cx: &mut Context<'_>,
+    held: &mut Option<Held>,
+    status: impl FnOnce(&C::Output) -> Option<StatusCode>,
+) -> Poll<C::Output> {
+    let poll = call.poll(cx);
+    if let Poll::Ready(output) = &poll {
+        if let Some(mut held) = held.take() {
+            held.ended(status(output));
+        }
+    }
     poll
 }
 
@@ -90,8 +107,8 @@ fn hold_until_body_end<B: Body, Err>(
 ) -> Poll<Result<Response<ResponseBody<B>>, Err>> {
     call.poll(cx).map(|result| {
         let mut held = held.take();
-        if let Some(held) = &mut held {
-            held.ended(|| status_of(&result));
+        if let Some(held) = held.as_mut().filter(|held| held.is_remembered()) {
+            held.ended(status_of(&result));
         }
         result.map(|response| response.map(|body| ResponseBody::holding(body, held)))
     })

@@ -41,11 +41,22 @@ impl Drop for Admitted {
     }
 }
 
-struct Exposed(PermitHandle);
+struct Exposed {
+    handle: PermitHandle,
+    /// Of a request that did not go past the limit.
+    route: Option<Arc<Route>>,
+}
+
+impl Exposed {
+    fn is_remembered(&self) -> bool {
+        let route = self.route.as_ref();
+        route.is_some_and(|route| route.set.is_remembered())
+    }
+}
 
 impl Drop for Exposed {
     fn drop(&mut self) {
-        drop(self.0.take());
+        self.handle.close();
     }
 }
 
@@ -69,26 +80,46 @@ impl Held {
     ) -> Self {
         match (extensions, granted) {
             (Some(extensions), granted) if expose => {
-                let permit = granted.map(|(route, grant)| route.set.permit(grant));
+                let (route, permit) = granted
+                    .map(|(route, grant)| (Arc::clone(&route), route.set.permit(grant)))
+                    .unzip();
                 let handle = PermitHandle::new(permit);
+                handle.set_outcome(Outcome::Ignore); // should the call be dropped
                 extensions.insert(handle.clone());
-                Self(Kind::Exposed(Exposed(handle)))
+                Self(Kind::Exposed(Exposed { handle, route }))
             }
             (_, Some((route, grant))) => Self::set(route, grant),
             (_, None) => Self(Kind::Bypassed),
         }
     }
 
-    /// The call has ended, with this status: how the work went, where somebody wants to know.
+    /// Whether somebody wants to know how the work went.
     #[inline]
-    pub(super) fn ended(&mut self, status: impl FnOnce() -> Option<StatusCode>) {
-        if let Kind::Set(Admitted {
-            route,
-            grant: Some(grant),
-        }) = &mut self.0
-        {
+    pub(super) fn is_remembered(&self) -> bool {
+        match &self.0 {
+            Kind::Set(admitted) => admitted.grant.is_some(),
+            Kind::Exposed(exposed) => exposed.is_remembered(),
+            Kind::Bypassed => false,
+        }
+    }
+
+    /// The call has ended, with this status.
+    #[cold]
+    pub(super) fn ended(&mut self, status: Option<StatusCode>) {
+        let outcome = |route: &Route| {
             let asks = route.asks.as_ref();
-            grant.set_outcome(asks.map_or(Outcome::Success, |asks| asks.outcome(status())));
+            asks.map_or(Outcome::Success, |asks| asks.outcome(status))
+        };
+        match &mut self.0 {
+            Kind::Set(Admitted {
+                route,
+                grant: Some(grant),
+            }) => grant.set_outcome(outcome(route)),
+            Kind::Exposed(Exposed {
+                handle,
+                route: Some(route),
+            }) => handle.set_outcome(outcome(route)),
+            _ => {}
         }
     }
 
@@ -109,7 +140,7 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Set(Admitted { route, .. }) => f.write_str(&route.set.names()),
-            Kind::Exposed(Exposed(handle)) => handle.fmt(f),
+            Kind::Exposed(Exposed { handle, .. }) => handle.fmt(f),
             Kind::Bypassed => f.write_str("nothing"),
         }
     }

@@ -139,7 +139,8 @@ impl<E> ConcurrencyLimitLayer<E> {
     }
 
     /// Turns requests of this route away when as many requests, of whatever route, are queued at one of
-    /// its resources; instead of what the resources say. 0 means that nobody waits.
+    /// its resources; instead of what the resources say. 0 means that nobody waits. As there, a higher
+    /// priority takes the place of a lower one.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.route_mut().max_waiting = Some(requests);
         self

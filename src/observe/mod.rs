@@ -8,6 +8,9 @@
 //! | `TRACE` | `request admitted after waiting` | `resource` (a set as `db+fs`), `waited` in seconds |
 //! | `WARN` | `waits for a resource that it holds` (debug builds) | `resource` |
 //!
+//! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the field
+//! `dry_run`: outside the request that they are about, and not before the next request or return of a permit.
+//!
 //! A request that waited or was rejected also records `resource`, `waited` and `reason` on the span it
 //! runs in, where that span has such fields: declare them as [`Empty`](tracing::field::Empty) on the
 //! request span. Rejections are at `DEBUG` because in an overload there are thousands of them; count
@@ -19,7 +22,7 @@ use std::time::Duration;
 
 use tracing::{Level, Span, debug, event_enabled, level_filters::LevelFilter, trace, warn};
 
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 
 /// The target of all events.
 pub const TARGET: &str = "tower_concurrency_limiter";
@@ -49,6 +52,25 @@ pub(crate) fn admitted(resource: impl FnOnce() -> String, waited: impl FnOnce() 
     let (resource, waited) = (resource(), waited().as_secs_f64());
     span.record("resource", &*resource).record("waited", waited);
     trace!(target: TARGET, resource, waited, "request admitted after waiting");
+}
+
+/// A rejection that was not carried out.
+pub(crate) fn would_be_rejected(resource: &str, waited: Duration, reason: Reason) {
+    if nobody_listens() {
+        return;
+    }
+    let (waited, reason) = (waited.as_secs_f64(), reason.as_str());
+    debug!(target: TARGET, resource, waited, reason, dry_run = true, "request rejected");
+}
+
+/// An admission that nobody has waited for.
+pub(crate) fn would_be_admitted(resource: impl FnOnce() -> String, waited: Duration) {
+    if nobody_listens() || !event_enabled!(target: TARGET, Level::TRACE, resource, waited, dry_run)
+    {
+        return;
+    }
+    let (resource, waited) = (resource(), waited.as_secs_f64());
+    trace!(target: TARGET, resource, waited, dry_run = true, "request admitted after waiting");
 }
 
 #[cfg_attr(

@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::Permit;
+use crate::adaptive::Outcome;
 
 /// The way for a handler to its request's permit, put into the request extensions by
 /// [`expose_permit`](crate::ConcurrencyLimitLayer::expose_permit).
@@ -40,14 +41,34 @@ impl PermitHandle {
     /// Moves the permit out. `None` if it was taken before, or if the request is over and its permit
     /// has been returned.
     pub fn take(&self) -> Option<Permit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut permit = self.lock().take();
+        if let Some(permit) = &mut permit {
+            permit.set_outcome(Outcome::default()); // from now on it is the handler's to say
+        }
+        permit
+    }
+
+    /// Returns the permit, if the handler has left it here.
+    pub(crate) fn close(&self) {
+        let permit = self.lock().take();
+        drop(permit); // not under the lock
+    }
+
+    /// How the work went, if the handler has left the permit here.
+    pub(crate) fn set_outcome(&self, outcome: Outcome) {
+        if let Some(permit) = &mut *self.lock() {
+            permit.set_outcome(outcome);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Permit>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for PermitHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let permit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_tuple("PermitHandle").field(&*permit).finish()
+        f.debug_tuple("PermitHandle").field(&*self.lock()).finish()
     }
 }
 

@@ -23,8 +23,8 @@ use crate::{
 /// # Drop
 ///
 /// Dropping the permit returns the whole set and wakes those who can go now. It never blocks on
-/// anything but a short lock, and takes that only if somebody waits. There is no other way to return
-/// a permit, so none can be returned twice.
+/// anything but a short lock, and takes that only if somebody waits or a resource of the set has more to it
+/// than its limit. There is no other way to return a permit, so none can be returned twice.
 #[must_use = "dropping a permit returns its resources at once"]
 pub struct Permit {
     gate: Arc<Gate>,
@@ -60,14 +60,17 @@ impl Permit {
         })
     }
 
-    /// The load that the request was charged with.
+    /// The load that the request was charged with, or what it was [settled](Self::settle_load) at. Where the
+    /// resources of the set have nothing but limits, nobody keeps it, and it is 1.
     pub fn load(&self) -> u64 {
         self.grant.as_ref().map_or(1, |grant| grant.load())
     }
 
     /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
     /// still counts there, and what was used beyond the estimate is a debt that later requests wait
-    /// for. Without a load rate it changes nothing.
+    /// for. Without a load rate it changes nothing. Waits for nothing
+    /// but a short lock. May be called again; the last word counts. A permit that is dropped without it
+    /// leaves the estimate as it is.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -90,7 +93,8 @@ impl Permit {
     }
 
     /// Says how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:
-    /// [`Outcome::Success`].
+    /// [`Outcome::Success`]. The last word before the permit is dropped counts; where a permit may be dropped
+    /// half-way, say [`Outcome::Ignore`] first.
     pub fn set_outcome(&mut self, outcome: Outcome) {
         if let Some(grant) = &mut self.grant {
             grant.set_outcome(outcome);

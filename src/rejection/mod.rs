@@ -51,7 +51,8 @@ impl Rejection {
         self.reason
     }
 
-    /// Whether it was a [rate](crate::Rate) that the resource was short of, and not room.
+    /// Whether a [rate](crate::Rate) of the resource did not allow the request when it was turned away, for
+    /// lack of time or of a place in the queue. Of one that gave way it is not known: `false`.
     pub fn is_rate_limited(&self) -> bool {
         self.by_rate
     }
@@ -67,9 +68,11 @@ impl Rejection {
     }
 
     /// When to come back, where that is known: once the queue has drained at the pace at which it does,
-    /// plus up to a fifth, so that not all come back at once, at most 30 s; or when a rate allows it. The
-    /// response says so in `retry-after`, in whole seconds, rounded up. Unknown until a queue has been
-    /// seen to drain for a second.
+    /// plus up to a fifth, so that not all come back at once, at most 30 s; or when a rate allows it, if that
+    /// is later, without an upper bound. The response says so in `retry-after`, in whole seconds, rounded up.
+    ///
+    /// The pace is unknown until a queue has been seen to drain for a second. A limiter that is closed says
+    /// nothing.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

@@ -11,7 +11,8 @@ pub enum Reason {
     Timeout,
     /// The queue was at its bound when it arrived.
     QueueFull,
-    /// It was queued, and gave its place to a request of higher priority.
+    /// It was queued, and gave way: to a request of higher priority when the queue was full, or because the
+    /// queue stood and it had waited longest (see [`Overload`](crate::Overload)).
     Shed,
     /// The limiter was closed.
     Closed,
@@ -38,7 +39,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Timeout => "timed out waiting",
             Self::QueueFull => "the queue is full",
-            Self::Shed => "gave way to a request of higher priority",
+            Self::Shed => "gave way to other requests",
             Self::Closed => "the limiter is closed",
             Self::Unavailable => "the shared limit is unavailable",
         })

@@ -14,7 +14,8 @@ use crate::{
 /// Builds a [`Resource`].
 ///
 /// A resource has any number of constraints at once, and a request waits while any of them would be
-/// violated. All are decided in one step; nothing is spent by a request that is not admitted.
+/// violated. All are decided in one step; nothing is spent by a request that is not admitted. The guide says
+/// [which knob](crate#which-knob) to choose, and [what it costs](crate#what-they-cost).
 ///
 /// ```
 /// use tower_concurrency_limiter::{Rate, Resource};
@@ -39,6 +40,7 @@ pub struct ResourceBuilder {
     reserves: Vec<(usize, u8)>,
     overload: Option<Overload>,
     adaptive: Option<Adaptive>,
+    is_dry: bool,
 }
 
 /// The lock makes it `Sync`, as a builder should be.
@@ -74,6 +76,7 @@ impl ResourceBuilder {
             reserves: Vec::new(),
             overload: None,
             adaptive: None,
+            is_dry: false,
         }
     }
 
@@ -86,6 +89,9 @@ impl ResourceBuilder {
 
     /// How many requests may be admitted in a time. May be said more than once: ten per second and a
     /// thousand per hour.
+    ///
+    /// A request counts as one, whatever number of units it claims. What was admitted has been spent,
+    /// whether or not its work succeeds.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rates.push((By::Request, rate));
         self
@@ -95,7 +101,8 @@ impl ResourceBuilder {
     /// [`.load(..)`](crate::ConcurrencyLimitLayer::load). Without it a request counts as 1.
     ///
     /// What was only estimated can be corrected after the call, by
-    /// [`Permit::settle_load`](crate::Permit::settle_load).
+    /// [`Permit::settle_load`](crate::Permit::settle_load). May be said more than once, as
+    /// [`rate`](Self::rate).
     pub fn load_rate(mut self, rate: Rate) -> Self {
         self.rates.push((By::Load, rate));
         self
@@ -108,7 +115,12 @@ impl ResourceBuilder {
     }
 
     /// Units that requests of this priority and above can always get, whatever the queue holds: others
-    /// leave them idle. May be said more than once, for different priorities.
+    /// leave them idle. May be said more than once, for different priorities. [`Lane::reserve`] does the
+    /// same for a lane.
+    ///
+    /// What those requests hold counts against it: while they hold as many units or more, nothing is
+    /// left idle. A request that has several reserves counts against each. Whoever has none has to do with
+    /// what is left beside all of them; if everything is reserved, that is nothing.
     pub fn reserve(mut self, units: usize, priority: u8) -> Self {
         self.reserves.push((units, priority));
         self
@@ -122,13 +134,29 @@ impl ResourceBuilder {
 
     /// Moves the limit by how the work goes; see [`adaptive`](crate::adaptive). Takes the place of
     /// [`concurrency`](Self::concurrency).
+    ///
+    /// Keep its floor above what is reserved: reserves do not shrink with the limit.
     pub fn adaptive(mut self, limit: impl AdaptiveLimit + 'static) -> Self {
         self.adaptive = Some(Adaptive(Mutex::new(Box::new(limit))));
         self
     }
 
+    /// Only tells what would be decided: the same decisions are made for this resource, and
+    /// [told as events](crate::observe) marked `dry_run`, but nobody waits for it or is refused. To try a
+    /// limit on live traffic before it is enforced.
+    ///
+    /// What would have waited goes to work at once, and is taken to need as long as it does now. `in_use`
+    /// counts the permits that are really held, and may exceed the limit.
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry = true;
+        self
+    }
+
     /// How many requests may be queued for this resource; the next one is turned away with
     /// [`Reason::QueueFull`](crate::Reason::QueueFull). 0 means that nobody waits.
+    ///
+    /// If the next one has a higher priority than somebody who waits, the youngest of the lowest priority is
+    /// turned away instead, with [`Reason::Shed`](crate::Reason::Shed). Lanes share the bound.
     ///
     /// Default: what [`LimiterBuilder::max_waiting`](crate::limiter::LimiterBuilder::max_waiting)
     /// says.
@@ -154,9 +182,9 @@ impl ResourceBuilder {
     ///
     /// # Errors
     ///
-    /// If the name is empty; if there is neither a limit nor a rate, or one is out of range; if lanes
-    /// have the same or no name, a weight of 0, a `max` of 0, or are strict and keyed; if more is reserved
-    /// than there is.
+    /// If the name is empty; if there is no limit, rate or adaptive limit, or one is out of range; if lanes
+    /// have the same or no name, a weight of 0, a `max` of 0 or below their reserve, are strict and keyed, or
+    /// strict and more than there are units; if more is reserved than there is.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
             return Err(InvalidResource(Kind::EmptyName));
@@ -216,7 +244,8 @@ impl ResourceBuilder {
         let by_priority =
             by_priority.map(|&(units, priority)| (units, Beneficiary::Priority(priority)));
         let reserves: Vec<_> = by_lane.chain(by_priority).collect();
-        let reserved = reserves.iter().map(|(units, _)| *units as u64).sum();
+        let units = reserves.iter().map(|(units, _)| *units as u64);
+        let reserved = units.fold(0, u64::saturating_add);
         if reserved > u64::from(limit) {
             return Err(InvalidResource(Kind::Reserved {
                 name: name(),
@@ -239,6 +268,7 @@ impl ResourceBuilder {
             rates,
             overload: self.overload.map(Overload::rule),
             is_watched: self.adaptive.is_some(),
+            is_dry: self.is_dry,
         })
     }
 }
@@ -256,6 +286,11 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
             fault,
         })
     };
+    if lanes.others.as_ref().is_some_and(|lane| lane.reserve > 0) {
+        return Err(fault(
+            "a reserve for `.others(..)`; declare a lane for those who are to have it".into(),
+        ));
+    }
     let mut names = HashSet::new();
     for lane in lanes.declared.iter().chain(&lanes.others) {
         check_lane(lane, name)?;

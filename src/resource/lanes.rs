@@ -16,6 +16,9 @@ use crate::admission::{LaneId, LaneRule, LaneRules, Sharing};
 /// (`None`) asks for no lane. The hash is seeded once per process, so nobody can aim at a lane of
 /// somebody else's.
 ///
+/// Names and keys are not told apart: a header value that is the name of a declared lane is in that lane.
+/// Make keys of what was authenticated, or who can make up keys has a share for each.
+///
 /// ```
 /// use tower_concurrency_limiter::LaneKey;
 ///
@@ -113,12 +116,16 @@ impl Lane {
     }
 
     /// At most this many units at once, 1 or more, however much is idle. Default: no such bound.
+    ///
+    /// A request that claims more than that waits until its deadline.
     pub fn max(mut self, units: usize) -> Self {
         self.max = Some(units);
         self
     }
 
     /// Units that nobody else gets, not even while they are idle. Default: 0.
+    ///
+    /// What the lane holds counts against it: while it holds as many or more, nothing is left idle for it.
     pub fn reserve(mut self, units: usize) -> Self {
         self.reserve = units;
         self
@@ -150,8 +157,14 @@ impl Lane {
 /// | all lanes busy | each gets its share of the grants | each has its portion of the units |
 /// | choose it | nearly always | where latency must not depend on the neighbours |
 ///
-/// A request of no lane, or of one that is not declared, is in the first, or in that of
-/// [`others`](Self::others), or in one of its [own](Self::keyed).
+/// A request that asks for a lane that is not declared is in one of its [own](Self::keyed) where there are
+/// such, or else in that of [`others`](Self::others), or else in the first. One that asks for none is in that of
+/// the others, or else in the first.
+///
+/// Within a lane, and only there, priority decides, and then the order of arrival. The bound on the length of
+/// the queue is the resource's: while one lane's requests fill it, those of others are turned away.
+///
+/// The algorithm is start-time fair queueing (Goyal, Vin and Cheng, 1996).
 ///
 /// ```
 /// use tower_concurrency_limiter::{Lane, Lanes, Resource};
@@ -185,6 +198,9 @@ impl Lanes {
 
     /// Lanes that each have a fixed portion of the limit by weight, at least one unit, and no more.
     /// Portions are rounded by largest remainder, so that they add up to the limit.
+    ///
+    /// A request that claims more than its portion waits until its deadline. Portions follow the limit when
+    /// that is changed, down to one unit each.
     pub fn strict(lanes: impl IntoIterator<Item = Lane>) -> Self {
         Self {
             sharing: Sharing::Strict,
@@ -207,7 +223,8 @@ impl Lanes {
         self
     }
 
-    /// The lane of all requests that ask for none of the declared ones. Its name does not matter.
+    /// The lane of all requests that ask for none of the declared ones. Its name does not matter, and it
+    /// can have no reserve: declare a lane for that.
     pub fn others(mut self, lane: Lane) -> Self {
         self.others = Some(lane);
         self

@@ -45,8 +45,8 @@ impl Resource {
     /// their order. Lowering it takes nothing from anybody: nobody is let in until what is in use has
     /// fallen below it. 0 pauses.
     ///
-    /// A waiter that claims more than the new limit waits until its deadline, or until the limit is
-    /// raised.
+    /// What claims more than the new limit waits until its deadline, or until the limit is raised. Only
+    /// what claims more than the limit ever was is a mistake.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Resource;
@@ -54,6 +54,9 @@ impl Resource {
     /// db.set_limit(8);
     /// assert_eq!(db.limit(), 8);
     /// ```
+    ///
+    /// Strict lanes keep their part of it, reserves their units: whoever has none gets what is left beside
+    /// them. An [adaptive](crate::adaptive) limit goes back to its own with the next permit that ends.
     ///
     /// # Panics
     ///
@@ -72,7 +75,8 @@ impl Resource {
         }
     }
 
-    /// Changes the rate of requests. What was admitted under the old one still counts.
+    /// Changes the rate of requests; of several, the one that was said first. What was admitted under the
+    /// old one still counts, as far as that remembers it: not beyond its period.
     ///
     /// # Errors
     ///
@@ -86,7 +90,7 @@ impl Resource {
         self.try_change(NewRule::Rate(By::Request, rule), "rate")
     }
 
-    /// Changes the rate of load. What was admitted under the old one still counts.
+    /// Changes the rate of load, as [`set_rate`](Self::set_rate).
     ///
     /// # Errors
     ///
@@ -104,23 +108,35 @@ impl Resource {
     /// # Errors
     ///
     /// If no lane of this name was declared, a number is out of range, the lane is to have a reserve
-    /// and was declared without one, or the resource is not registered with a limiter.
+    /// and was declared without one, or the resource is not registered with a limiter. Nothing is
+    /// changed then.
     pub fn set_lane(&self, lane: &Lane) -> Result<(), InvalidResource> {
-        let name = || Arc::clone(self.shared_name());
-        builder::check_lane(lane, &name())?;
-        self.try_change(NewRule::Lane(lane.id(), lane.rule()), "lane of this name")?;
-        let reserve = u32::try_from(lane.reserve).unwrap_or(u32::MAX);
-        let beneficiary = Beneficiary::Lane(lane.id());
-        match self.change(Change::Rule(NewRule::Reserve(beneficiary, reserve))) {
-            false if reserve > 0 => Err(InvalidResource(Kind::NoRule {
-                name: name(),
-                rule: "reserve for this lane",
-            })),
-            _ => Ok(()),
+        builder::check_lane(lane, self.shared_name())?;
+        let rules = self.rules();
+        let mut declared = rules.lanes.iter().flat_map(|lanes| &lanes.declared);
+        if !declared.any(|(id, _)| *id == lane.id()) {
+            return Err(self.no_rule("lane of this name"));
         }
+        let beneficiary = Beneficiary::Lane(lane.id());
+        let mut reserves = rules.reserves.iter();
+        let has_reserve = reserves.any(|reserve| reserve.beneficiary == beneficiary);
+        if lane.reserve > 0 && !has_reserve {
+            return Err(self.no_rule("reserve for this lane"));
+        }
+        self.try_change(NewRule::Lane(lane.id(), lane.rule()), "lane of this name")?;
+        if has_reserve {
+            let reserve = u32::try_from(lane.reserve).unwrap_or(u32::MAX);
+            self.try_change(
+                NewRule::Reserve(beneficiary, reserve),
+                "reserve for this lane",
+            )?;
+        }
+        Ok(())
     }
 
-    /// Changes how many units are reserved for requests of this priority and above.
+    /// Changes how many units are reserved for requests of this priority and above. Raising it takes
+    /// nothing from anybody: units that others hold are kept back once they are returned. If that is as
+    /// much as the limit or more, others get nothing.
     ///
     /// # Errors
     ///
@@ -138,10 +154,12 @@ impl Resource {
     fn try_change(&self, new: NewRule, rule: &'static str) -> Result<(), InvalidResource> {
         match self.change(Change::Rule(new)) {
             true => Ok(()),
-            false => Err(InvalidResource(Kind::NoRule {
-                name: Arc::clone(self.shared_name()),
-                rule,
-            })),
+            false => Err(self.no_rule(rule)),
         }
+    }
+
+    fn no_rule(&self, rule: &'static str) -> InvalidResource {
+        let name = Arc::clone(self.shared_name());
+        InvalidResource(Kind::NoRule { name, rule })
     }
 }

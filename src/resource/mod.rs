@@ -80,7 +80,8 @@ impl Resource {
         self.0.usage.load().limit() as usize
     }
 
-    /// How many units are in use. A gauge: by the time you look, it may have changed.
+    /// How many units are in use. A gauge: by the time you look, it may have changed. Above the limit for a
+    /// while after that was [lowered](Self::set_limit).
     pub fn in_use(&self) -> usize {
         self.0.usage.load().in_use() as usize
     }

@@ -13,6 +13,10 @@ use crate::admission::OverloadRule;
 /// faster, until the wait is back below the target. After Nichols and Jacobson, "Controlling Queue
 /// Delay" (2012), RFC 8289, and Maurer, "Fail at Scale" (2015).
 ///
+/// The oldest are shed whatever their priority and lane; a request for a set is treated so if the queue of any
+/// of its resources stands. The queue is looked at when
+/// requests come and go; no timer is set for it.
+///
 /// Choose it where clients give up sooner than the timeout of the limiter, or at times unknown. Where the
 /// timeout is well below the clients' patience, it gains nothing, and costs the order of arrival. While
 /// a queue stands, nobody is protected from being overtaken.
@@ -42,7 +46,8 @@ impl Overload {
         }
     }
 
-    /// The wait that is fine. Default: 20 ms.
+    /// The wait that is fine. Default: 20 ms. Where a quiet day has longer ones, because the work takes
+    /// longer than that, choose more than they are: the queue would stand all the time, and shed.
     pub const fn above(mut self, target: Duration) -> Self {
         self.target = target;
         self

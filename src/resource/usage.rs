@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct SharedUsage {
     word: AtomicU64,
     waiting: AtomicUsize,
+    /// The highest limit there was. A claim above it is a mistake; one above the present limit waits.
+    highest: AtomicUsize,
     /// The index in the limiter's canonical order, plus 1; 0 while unregistered.
     registered: AtomicUsize,
 }
@@ -25,6 +27,7 @@ impl SharedUsage {
         Self {
             word: AtomicU64::new(Usage::new(limit).bits()),
             waiting: AtomicUsize::new(0),
+            highest: AtomicUsize::new(limit as usize),
             registered: AtomicUsize::new(0),
         }
     }
@@ -35,6 +38,11 @@ impl SharedUsage {
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The highest limit there was.
+    pub(crate) fn highest_limit(&self) -> usize {
+        self.highest.load(Ordering::Relaxed)
     }
 
     /// Takes units if they fit and nobody waits.
@@ -88,6 +96,7 @@ impl SharedUsage {
 
     /// Sets another limit; what is in use stays in use.
     pub(crate) fn set_limit(&self, limit: u32) {
+        self.highest.fetch_max(limit as usize, Ordering::Relaxed);
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let limited = Usage::from_bits(seen).with_limit(limit).bits();

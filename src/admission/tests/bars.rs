@@ -178,8 +178,7 @@ impl World {
                 true => self.queue.next_verdict(self.now, &mut self.ledger),
                 false => None,
             };
-            let verdict =
-                verdict.or_else(|| self.queue.next_expired(self.now, &mut self.ledger));
+            let verdict = verdict.or_else(|| self.queue.next_expired(self.now, &mut self.ledger));
             match verdict {
                 Some((id, Verdict::Granted)) => self.grant(id),
                 Some(refused) => self.refused.push(refused),
@@ -198,7 +197,10 @@ impl World {
     }
 
     fn granted_to(&self, which: impl Fn(&Claims) -> bool) -> usize {
-        let all = self.granted.iter().map(|(_, id)| &self.requests[*id].claims);
+        let all = self
+            .granted
+            .iter()
+            .map(|(_, id)| &self.requests[*id].claims);
         all.filter(|claims| which(claims)).count()
     }
 }
@@ -218,7 +220,9 @@ impl Traffic {
         let mut next: Vec<Nanos> = self.kinds.iter().map(|(_, gap)| random(2 * gap)).collect();
         let mut seen = world.granted.len();
         loop {
-            let kind = (0..next.len()).min_by_key(|&kind| next[kind]).expect("some");
+            let kind = (0..next.len())
+                .min_by_key(|&kind| next[kind])
+                .expect("some");
             let end = ends.peek().map_or(Nanos::MAX, |Reverse((end, _))| *end);
             let event = world.queue.next_event().unwrap_or(Nanos::MAX);
             world.now = next[kind].min(end).min(event);
@@ -226,7 +230,9 @@ impl Traffic {
                 break;
             }
             if end == world.now {
-                let Some(Reverse((_, id))) = ends.pop() else { break };
+                let Some(Reverse((_, id))) = ends.pop() else {
+                    break;
+                };
                 world.held.retain(|held| *held != id);
                 world.finish(id);
             } else if event == world.now {
@@ -246,7 +252,10 @@ impl Traffic {
 }
 
 fn within(share: f64, expected: f64, by: f64, what: &str) {
-    assert!((share / expected - 1.0).abs() <= by, "{what}: {share}, not {expected}");
+    assert!(
+        (share / expected - 1.0).abs() <= by,
+        "{what}: {share}, not {expected}"
+    );
 }
 
 // Lanes
@@ -257,7 +266,12 @@ fn lanes_of_3_to_1_get_3_to_1() {
         let rules = declared(Sharing::Shared, &[lane(1, 3), lane(2, 1)]);
         let mut world = World::new(spec(12, 1_000, rules), SECOND);
         let mut random = numbers(seed);
-        let claim = |lane, n: u64| (of_lane(lane), if lane == 1 { units } else { 1 + (n % 3) as u32 });
+        let claim = |lane, n: u64| {
+            (
+                of_lane(lane),
+                if lane == 1 { units } else { 1 + (n % 3) as u32 },
+            )
+        };
         for n in 0..200 {
             let (claims, units) = claim(1 + n % 2, n / 2);
             world.arrive(claims, units, Nanos::MAX / 2);
@@ -275,7 +289,9 @@ fn lanes_of_3_to_1_get_3_to_1() {
             }
         }
         let units_of = |lane| {
-            let all = world.granted[before..].iter().map(|(_, id)| &world.requests[*id]);
+            let all = world.granted[before..]
+                .iter()
+                .map(|(_, id)| &world.requests[*id]);
             let own = all.filter(|r| r.claims.lane == Some(LaneId(lane)));
             own.map(|r| f64::from(r.demands[0].units)).sum::<f64>()
         };
@@ -319,9 +335,16 @@ fn a_noisy_key_leaves_honest_keys_their_share() {
     };
     traffic.run(&mut world, 20 * SECOND, 11);
     for id in 0..20 {
-        let asked = world.requests.iter().filter(|r| r.claims == of_lane(id)).count();
+        let asked = world
+            .requests
+            .iter()
+            .filter(|r| r.claims == of_lane(id))
+            .count();
         let got = world.granted_to(|claims| *claims == of_lane(id));
-        assert!(asked - got <= 10, "key {id} asked {asked} times and got {got}");
+        assert!(
+            asked - got <= 10,
+            "key {id} asked {asked} times and got {got}"
+        );
     }
 }
 
@@ -391,7 +414,10 @@ fn a_lane_that_comes_late_is_owed_nothing() {
 #[test]
 fn strict_lanes_keep_to_their_portions_and_shared_ones_lend() {
     for (sharing, most) in [(Sharing::Strict, 8), (Sharing::Shared, 10)] {
-        let mut world = World::new(spec(10, 100, declared(sharing, &[lane(1, 4), lane(2, 1)])), SECOND);
+        let mut world = World::new(
+            spec(10, 100, declared(sharing, &[lane(1, 4), lane(2, 1)])),
+            SECOND,
+        );
         for _ in 0..20 {
             world.arrive(of_lane(1), 1, SECOND);
         }
@@ -401,14 +427,22 @@ fn strict_lanes_keep_to_their_portions_and_shared_ones_lend() {
             world.release(0);
         }
         let most = if sharing == Sharing::Strict { 4 } else { 5 };
-        assert_eq!(world.held.len(), most, "{sharing:?} after the limit was lowered");
+        assert_eq!(
+            world.held.len(),
+            most,
+            "{sharing:?} after the limit was lowered"
+        );
     }
 }
 
 // Reserves
 
 /// 20 of 100 are reserved, and 1,000 others wait and come and go.
-fn an_interactive_request_is_let_in_at_once(beneficiary: Beneficiary, interactive: Claims, batch: Claims) {
+fn an_interactive_request_is_let_in_at_once(
+    beneficiary: Beneficiary,
+    interactive: Claims,
+    batch: Claims,
+) {
     let rules = LineRules {
         reserves: vec![ReserveRule {
             units: 20,
@@ -425,10 +459,13 @@ fn an_interactive_request_is_let_in_at_once(beneficiary: Beneficiary, interactiv
     for _ in 0..20_000 {
         world.now += 1;
         let is_interactive = |id: &usize| world.requests[*id].claims == interactive;
-        let (own, others): (Vec<_>, Vec<_>) = (0..world.held.len()).partition(|i| is_interactive(&world.held[*i]));
+        let (own, others): (Vec<_>, Vec<_>) =
+            (0..world.held.len()).partition(|i| is_interactive(&world.held[*i]));
         assert!(others.len() <= 80);
         match random(3) {
-            0 if own.len() < 20 => assert_eq!(world.arrive(interactive, 1, SECOND), Answer::Granted),
+            0 if own.len() < 20 => {
+                assert_eq!(world.arrive(interactive, 1, SECOND), Answer::Granted)
+            }
             1 if !own.is_empty() => drop(world.release(own[random(own.len() as u64) as usize])),
             _ => {
                 world.release(others[random(others.len() as u64) as usize]);
@@ -470,7 +507,11 @@ fn reserves_one_above_the_other_are_both_kept() {
     for _ in 0..10 {
         world.arrive(of_priority(10), 1, SECOND);
     }
-    assert_eq!(world.held.len(), 25, "what no reserve needs is not kept idle");
+    assert_eq!(
+        world.held.len(),
+        25,
+        "what no reserve needs is not kept idle"
+    );
     for id in 0..20 {
         let place = world.held.iter().position(|held| *held == id);
         world.release(place.expect("of priority 100"));
@@ -498,7 +539,11 @@ fn nobody_is_overtaken_by_whom_came_later_for_longer_than_the_credit() {
             world.now += random(8);
             if random(2) == 0 && world.waiting() < 100 {
                 let units = 1 + random(limit.into()) as u32;
-                world.arrive(of_priority([0, 10, 10, 50, 100][random(5) as usize]), units, Nanos::MAX / 2);
+                world.arrive(
+                    of_priority([0, 10, 10, 50, 100][random(5) as usize]),
+                    units,
+                    Nanos::MAX / 2,
+                );
             } else if !world.held.is_empty() {
                 world.release(random(world.held.len() as u64) as usize);
             }
@@ -511,7 +556,9 @@ fn nobody_is_overtaken_by_whom_came_later_for_longer_than_the_credit() {
             }
             seen = world.granted.len();
             let waiters = &world.queue.waiters;
-            world.tickets.retain(|(_, ticket)| waiters.contains(*ticket));
+            world
+                .tickets
+                .retain(|(_, ticket)| waiters.contains(*ticket));
         }
         assert!(world.granted.len() > 9_000);
     }
@@ -524,10 +571,16 @@ fn a_higher_priority_goes_first_and_displaces_the_youngest_of_the_lowest() {
     for priority in [10, 5, 5] {
         world.arrive(of_priority(priority), 1, SECOND);
     }
-    assert_eq!(world.arrive(of_priority(5), 1, SECOND), Answer::Full { resource: 0 });
+    assert_eq!(
+        world.arrive(of_priority(5), 1, SECOND),
+        Answer::Full { resource: 0 }
+    );
     world.arrive(of_priority(100), 1, SECOND);
     world.arrive(of_priority(50), 1, SECOND);
-    assert_eq!(world.arrive(of_priority(10), 1, SECOND), Answer::Full { resource: 0 });
+    assert_eq!(
+        world.arrive(of_priority(10), 1, SECOND),
+        Answer::Full { resource: 0 }
+    );
     let shed = Verdict::Shed { resource: 0 };
     assert_eq!(world.refused, [(3, shed), (2, shed)]);
     for _ in 0..4 {
@@ -591,7 +644,10 @@ fn an_arrival_does_not_pass_whom_a_rate_lets_go() {
     let mut world = World::new(spec(10, 100, rules), SECOND);
     world.arrive(of_lane(2), 1, SECOND);
     world.now = 1;
-    assert!(matches!(world.arrive(of_lane(1), 1, SECOND), Answer::Queued(_)));
+    assert!(matches!(
+        world.arrive(of_lane(1), 1, SECOND),
+        Answer::Queued(_)
+    ));
     world.now = 100; // before the timer has looked
     world.arrive(of_lane(2), 1, SECOND);
     assert_eq!(world.granted, [(0, 0), (100, 1)]);
@@ -599,7 +655,10 @@ fn an_arrival_does_not_pass_whom_a_rate_lets_go() {
 
 #[test]
 fn a_rate_is_kept_though_times_come_out_of_order() {
-    let mut world = World::new(spec(500, 100, rates(&[(By::Request, any_window(1_000, SECOND))])), SECOND);
+    let mut world = World::new(
+        spec(500, 100, rates(&[(By::Request, any_window(1_000, SECOND))])),
+        SECOND,
+    );
     let mut random = numbers(1);
     for n in 0..400 {
         world.now = 1_000 + n * 10 - random(500);
@@ -609,17 +668,32 @@ fn a_rate_is_kept_though_times_come_out_of_order() {
 
 #[test]
 fn what_is_not_admitted_spends_nothing() {
-    let rules = rates(&[(By::Request, any_window(2, 100)), (By::Load, any_window(10, 100))]);
+    let rules = rates(&[
+        (By::Request, any_window(2, 100)),
+        (By::Load, any_window(10, 100)),
+    ]);
     let mut world = World::new(spec(1, 100, rules), SECOND);
-    let heavy = Claims { load: 9, ..Claims::default() };
+    let heavy = Claims {
+        load: 9,
+        ..Claims::default()
+    };
     assert_eq!(world.arrive(Claims::default(), 1, 0), Answer::Granted);
     for _ in 0..5 {
-        assert!(matches!(world.arrive(heavy, 1, 0), Answer::NoTime { by_rate: false, .. }));
+        assert!(matches!(
+            world.arrive(heavy, 1, 0),
+            Answer::NoTime { by_rate: false, .. }
+        ));
     }
     world.release(0);
     assert_eq!(world.arrive(heavy, 1, 0), Answer::Granted);
     world.release(0);
-    assert_eq!(world.arrive(heavy, 1, 0), Answer::NoTime { short: 0, by_rate: true });
+    assert_eq!(
+        world.arrive(heavy, 1, 0),
+        Answer::NoTime {
+            short: 0,
+            by_rate: true
+        }
+    );
 }
 
 // Live limits
@@ -639,7 +713,10 @@ fn a_raised_limit_lets_waiters_go_in_order_and_0_pauses() {
         world.release(0);
     }
     assert_eq!((world.held.len(), world.waiting()), (0, 5));
-    assert!(matches!(world.arrive(Claims::default(), 1, 0), Answer::NoTime { .. }));
+    assert!(matches!(
+        world.arrive(Claims::default(), 1, 0),
+        Answer::NoTime { .. }
+    ));
     world.queue.set_limit(0, 100, &mut world.ledger);
     world.settle();
     assert_eq!((world.held.len(), world.waiting()), (5, 0));
@@ -700,14 +777,21 @@ fn limits_that_move_at_random_lose_nobody() {
         if tickets.len() > 1_000 {
             tickets.retain(|ticket| queue.waiters.contains(*ticket));
         }
-        assert_eq!(arrivals, ends + held.len() + queue.waiters.len(), "everybody gets one end");
+        assert_eq!(
+            arrivals,
+            ends + held.len() + queue.waiters.len(),
+            "everybody gets one end"
+        );
         if queue.waiters.len() == 1 && held.is_empty() {
             let wanted = queue.waiters.iter().next().expect("one").demands.clone();
             let short = |d: &Demand| d.units > ledger.usage(d.resource).limit();
             assert!(wanted.iter().any(short), "asleep at an idle resource");
         }
     }
-    assert_eq!((ledger.in_use(), queue.waiters.len(), held.len()), (0, 0, 0));
+    assert_eq!(
+        (ledger.in_use(), queue.waiters.len(), held.len()),
+        (0, 0, 0)
+    );
 }
 
 // Retry-After
@@ -725,7 +809,13 @@ fn a_hint_says_when_the_queue_will_have_drained() {
     }
     assert_eq!(world.waiting(), 50);
     let hints: Vec<u64> = (0..100)
-        .map(|_| world.queue.retry_after(0, world.now).expect("known").div_ceil(SECOND))
+        .map(|_| {
+            world
+                .queue
+                .retry_after(0, world.now)
+                .expect("known")
+                .div_ceil(SECOND)
+        })
         .collect();
     assert!(hints.iter().all(|hint| (5..=6).contains(hint)), "{hints:?}");
     for _ in 0..900 {
@@ -737,9 +827,22 @@ fn a_hint_says_when_the_queue_will_have_drained() {
 
 #[test]
 fn a_rate_of_an_hour_does_not_keep_anybody_away_for_longer_than_30_s() {
-    let mut world = World::new(spec(10, 0, rates(&[(By::Request, any_window(1, 3_600 * SECOND))])), SECOND);
+    let mut world = World::new(
+        spec(
+            10,
+            0,
+            rates(&[(By::Request, any_window(1, 3_600 * SECOND))]),
+        ),
+        SECOND,
+    );
     world.arrive(Claims::default(), 1, 0);
-    assert_eq!(world.arrive(Claims::default(), 1, 0), Answer::NoTime { short: 0, by_rate: true });
+    assert_eq!(
+        world.arrive(Claims::default(), 1, 0),
+        Answer::NoTime {
+            short: 0,
+            by_rate: true
+        }
+    );
     assert_eq!(world.queue.retry_after(0, 0), Some(30 * SECOND));
 }
 
@@ -753,11 +856,26 @@ fn whoever_cannot_be_served_in_time_is_told_at_once() {
         world.now = tenth * SECOND / 10;
         world.release(0);
     }
-    let or_never = Claims { or_never: true, ..Claims::default() };
-    assert!(matches!(world.arrive(or_never, 1, 4 * SECOND), Answer::NoTime { .. }));
-    assert!(matches!(world.arrive(or_never, 1, 6 * SECOND), Answer::Queued(_)));
-    let urgent = Claims { priority: 100, ..or_never };
-    assert!(matches!(world.arrive(urgent, 1, SECOND / 5), Answer::Queued(_)), "nobody is before it");
+    let or_never = Claims {
+        or_never: true,
+        ..Claims::default()
+    };
+    assert!(matches!(
+        world.arrive(or_never, 1, 4 * SECOND),
+        Answer::NoTime { .. }
+    ));
+    assert!(matches!(
+        world.arrive(or_never, 1, 6 * SECOND),
+        Answer::Queued(_)
+    ));
+    let urgent = Claims {
+        priority: 100,
+        ..or_never
+    };
+    assert!(
+        matches!(world.arrive(urgent, 1, SECOND / 5), Answer::Queued(_)),
+        "nobody is before it"
+    );
 }
 
 // Overload
@@ -789,7 +907,11 @@ fn a_queue_that_stands_is_served_newest_first_until_it_has_drained() {
     world.release(0);
     world.release(0);
     assert_eq!(order(&world)[3..], [9, 8]);
-    assert_eq!(world.refused, [(3, Verdict::Shed { resource: 0 })], "the oldest");
+    assert_eq!(
+        world.refused,
+        [(3, Verdict::Shed { resource: 0 })],
+        "the oldest"
+    );
     world.now = 219 * MS;
     world.release(0);
     assert_eq!(world.refused.len(), 1);
@@ -827,19 +949,31 @@ fn at_twice_the_capacity_those_who_are_served_come_in_time() {
         let mut world = World::new(spec(10, 10_000, rules), SECOND);
         traffic(10 * MS).run(&mut world, 20 * SECOND, 3);
         // What is of use to a client that gives up after half a second.
-        let of_use = world.granted.iter().filter(|(at, id)| at - world.requests[*id].arrived <= SECOND / 2);
+        let of_use = world
+            .granted
+            .iter()
+            .filter(|(at, id)| at - world.requests[*id].arrived <= SECOND / 2);
         fresh[mode] = of_use.count() as f64 / 20_000.0;
     }
     assert!(fresh[1] >= 0.95, "{fresh:?}");
-    assert!(fresh[0] < 0.2, "first in, first out serves those who are about to give up: {fresh:?}");
+    assert!(
+        fresh[0] < 0.2,
+        "first in, first out serves those who are about to give up: {fresh:?}"
+    );
 }
 
 #[test]
 fn nobody_is_let_in_past_the_deadline_by_any_rule() {
     let rules = LineRules {
-        reserves: vec![ReserveRule { units: 2, beneficiary: Beneficiary::Priority(50) }],
+        reserves: vec![ReserveRule {
+            units: 2,
+            beneficiary: Beneficiary::Priority(50),
+        }],
         rates: vec![(By::Request, any_window(5, 50))],
-        overload: Some(OverloadRule { target: 10, interval: 30 }),
+        overload: Some(OverloadRule {
+            target: 10,
+            interval: 30,
+        }),
         ..declared(Sharing::Shared, &[lane(1, 2), lane(2, 1)])
     };
     let mut queue: Queue<Nanos> = Queue::new([spec(5, 1_000, rules)], 20);

@@ -27,7 +27,10 @@ struct Waiting {
 
 impl Waiting {
     fn of(&self, resource: u32) -> Option<Demand> {
-        self.demands.iter().copied().find(|d| d.resource == resource)
+        self.demands
+            .iter()
+            .copied()
+            .find(|d| d.resource == resource)
     }
 
     /// Whether it was overtaken by turns once too often. A turn lasts while it lacks the same.
@@ -136,7 +139,11 @@ impl Line {
             start: None,
         };
         let given = rules.lanes.clone().unwrap_or_default();
-        let mut lanes: Vec<Lane> = given.declared.iter().map(|&(id, rule)| lane((Some(id), rule))).collect();
+        let mut lanes: Vec<Lane> = given
+            .declared
+            .iter()
+            .map(|&(id, rule)| lane((Some(id), rule)))
+            .collect();
         let unnamed = match given.keyed {
             Some((kind, _)) if lanes.is_empty() => given.others.or(Some(kind)),
             _ => given.others,
@@ -156,7 +163,11 @@ impl Line {
             lanes,
             virtual_now: 0,
             reserves: rules.reserves.clone(),
-            rates: rules.rates.iter().map(|&(by, rule)| (by, RefCell::new(Meter::new(rule)))).collect(),
+            rates: rules
+                .rates
+                .iter()
+                .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
+                .collect(),
             codel: rules.overload.map(|rule| Codel {
                 rule,
                 above_since: None,
@@ -178,7 +189,11 @@ impl Line {
         let weight = |lane: &Lane| u64::from(lane.rule.weight);
         let total: u64 = self.lanes.iter().map(weight).sum();
         let limit = u64::from(self.limit);
-        let mut portions: Vec<u64> = self.lanes.iter().map(|l| limit * weight(l) / total).collect();
+        let mut portions: Vec<u64> = self
+            .lanes
+            .iter()
+            .map(|l| limit * weight(l) / total)
+            .collect();
         let mut order: Vec<usize> = (0..self.lanes.len()).collect();
         order.sort_by_key(|&i| (std::cmp::Reverse(limit * weight(&self.lanes[i]) % total), i));
         let left = (limit - portions.iter().sum::<u64>()) as usize;
@@ -199,13 +214,15 @@ impl Line {
     }
 
     fn rates_allow(&self, load: u64, now: Nanos) -> bool {
-        self.rates.iter().all(|(by, meter)| {
-            meter.borrow_mut().ready_at(now, amount(*by, load)) <= now
-        })
+        self.rates
+            .iter()
+            .all(|(by, meter)| meter.borrow_mut().ready_at(now, amount(*by, load)) <= now)
     }
 
     fn is_standing(&self) -> bool {
-        self.codel.as_ref().is_some_and(|codel| codel.standing.is_some())
+        self.codel
+            .as_ref()
+            .is_some_and(|codel| codel.standing.is_some())
     }
 }
 
@@ -237,7 +254,10 @@ impl Model {
 
     /// Units of a resource that are held by some.
     fn held(&self, resource: u32, by: impl Fn(&Holder, u32) -> bool) -> u32 {
-        let demands = self.holders.iter().flat_map(|h| h.demands.iter().map(move |d| (h, d)));
+        let demands = self
+            .holders
+            .iter()
+            .flat_map(|h| h.demands.iter().map(move |d| (h, d)));
         let here = demands.filter(|(h, d)| d.resource == resource && by(h, d.lane));
         here.map(|(_, d)| d.units).sum()
     }
@@ -251,15 +271,22 @@ impl Model {
     }
 
     fn waiting_at(&self, resource: u32) -> impl Iterator<Item = &Waiting> {
-        self.waiting.iter().filter(move |w| w.of(resource).is_some())
+        self.waiting
+            .iter()
+            .filter(move |w| w.of(resource).is_some())
     }
 
     fn waiting_in(&self, resource: u32, lane: u32) -> impl Iterator<Item = &Waiting> {
-        self.waiting_at(resource).filter(move |w| w.of(resource).is_some_and(|d| d.lane == lane))
+        self.waiting_at(resource)
+            .filter(move |w| w.of(resource).is_some_and(|d| d.lane == lane))
     }
 
     fn users(&self, resource: u32, lane: u32) -> usize {
-        let holds = |h: &&Holder| h.demands.iter().any(|d| (d.resource, d.lane) == (resource, lane));
+        let holds = |h: &&Holder| {
+            h.demands
+                .iter()
+                .any(|d| (d.resource, d.lane) == (resource, lane))
+        };
         self.waiting_in(resource, lane).count() + self.holders.iter().filter(holds).count()
     }
 
@@ -273,9 +300,16 @@ impl Model {
             .filter(|r| from.is_none_or(|(lane, priority)| !line.is_for(r, lane, priority)))
             .collect();
         let of_some = |mask: usize| {
-            let some = || others.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1);
+            let some = || {
+                others
+                    .iter()
+                    .enumerate()
+                    .filter(move |(i, _)| mask >> i & 1 == 1)
+            };
             let units: u32 = some().map(|(_, r)| r.units).sum();
-            let used = self.held(resource, |h, lane| some().any(|(_, r)| line.is_for(r, lane, h.priority)));
+            let used = self.held(resource, |h, lane| {
+                some().any(|(_, r)| line.is_for(r, lane, h.priority))
+            });
             u64::from(units.saturating_sub(used))
         };
         (0..1usize << others.len()).map(of_some).max().unwrap_or(0)
@@ -325,9 +359,8 @@ impl Model {
     /// The first of each flow, in order, but for lanes that have all they may.
     fn contenders(&self, resource: u32) -> Vec<&Waiting> {
         let line = self.line(resource);
-        let has_any = |lane| {
-            !line.has_lanes() || self.in_use_by_lane(resource, lane) < line.cap(lane)
-        };
+        let has_any =
+            |lane| !line.has_lanes() || self.in_use_by_lane(resource, lane) < line.cap(lane);
         let here = self.waiting_at(resource);
         let mut all: Vec<_> = here
             .filter(|w| self.is_first(w) && has_any(w.of(resource).expect("here").lane))
@@ -348,7 +381,9 @@ impl Model {
         }
         let withheld = self.withheld(d.resource, Some((d.lane, w.priority)));
         let taken = u64::from(self.in_use(d.resource)) + aside + withheld;
-        match taken + u64::from(d.units) <= u64::from(line.limit) && line.rates_allow(w.load, self.now) {
+        match taken + u64::from(d.units) <= u64::from(line.limit)
+            && line.rates_allow(w.load, self.now)
+        {
             true => Room::Enough,
             false => Room::Short,
         }
@@ -358,7 +393,9 @@ impl Model {
     fn room_in_reserve(&self, w: &Waiting, d: Demand) -> bool {
         let line = self.line(d.resource);
         let own = self.withheld(d.resource, None)
-            - self.withheld(d.resource, Some((d.lane, w.priority))).min(self.withheld(d.resource, None));
+            - self
+                .withheld(d.resource, Some((d.lane, w.priority)))
+                .min(self.withheld(d.resource, None));
         u64::from(d.units) <= own
             && self.in_use(d.resource) + d.units <= line.limit
             && self.lane_has_room(d)
@@ -380,7 +417,10 @@ impl Model {
 
     fn has_reserve(&self, w: &Waiting, d: Demand) -> bool {
         let line = self.line(d.resource);
-        let mut own = line.reserves.iter().filter(|r| line.is_for(r, d.lane, w.priority));
+        let mut own = line
+            .reserves
+            .iter()
+            .filter(|r| line.is_for(r, d.lane, w.priority));
         self.room_in_reserve(w, d)
             && own.any(|reserve| {
                 self.waiting_for(d.resource, reserve)
@@ -464,7 +504,9 @@ impl Model {
         if let Some(lane) = line.lanes.iter().position(|lane| lane.id == Some(id)) {
             return lane as u32;
         }
-        let Some((rule, most)) = line.keyed else { return line.others };
+        let Some((rule, most)) = line.keyed else {
+            return line.others;
+        };
         let new = Lane {
             id: Some(id),
             rule,
@@ -514,7 +556,10 @@ impl Model {
             }
             let start = line.start(d.lane);
             let first = line.lanes.iter().filter_map(|lane| lane.start).min();
-            let favoured = line.reserves.iter().any(|r| line.is_for(r, d.lane, w.priority));
+            let favoured = line
+                .reserves
+                .iter()
+                .any(|r| line.is_for(r, d.lane, w.priority));
             let at = match first {
                 Some(first) if favoured => first.min(start),
                 _ => start,
@@ -552,8 +597,11 @@ impl Model {
         loop {
             let oldest = self.waiting_at(resource).min_by_key(|w| w.seq);
             let oldest = oldest.map(|w| (w.id, w.arrived));
-            let Some(codel) = &mut self.lines[resource as usize].codel else { return };
-            let Some((id, _)) = oldest.filter(|(_, arrived)| now >= arrived + codel.rule.target) else {
+            let Some(codel) = &mut self.lines[resource as usize].codel else {
+                return;
+            };
+            let Some((id, _)) = oldest.filter(|(_, arrived)| now >= arrived + codel.rule.target)
+            else {
                 codel.above_since = None;
                 codel.standing = None;
                 return;
@@ -561,7 +609,8 @@ impl Model {
             match &mut codel.standing {
                 Some((next, count)) if now >= *next => {
                     *count += 1;
-                    let pause = (u128::from(codel.rule.interval) << 16) / (u128::from(*count) << 32).isqrt();
+                    let pause = (u128::from(codel.rule.interval) << 16)
+                        / (u128::from(*count) << 32).isqrt();
                     *next += pause as Nanos;
                     self.decide(id, Verdict::Shed { resource });
                 }
@@ -577,7 +626,12 @@ impl Model {
         }
     }
 
-    fn arrive(&mut self, mut w: Waiting, lane: Option<LaneId>, bound: Option<usize>) -> (Said, Vec<Demand>) {
+    fn arrive(
+        &mut self,
+        mut w: Waiting,
+        lane: Option<LaneId>,
+        bound: Option<usize>,
+    ) -> (Said, Vec<Demand>) {
         if self.is_closed {
             return (Said::Closed, w.demands);
         }
@@ -643,7 +697,9 @@ impl Model {
         let crowded = (0..lanes.len() as u32).max_by_key(|&lane| (crowd(lane, 0), lane));
         match crowded.filter(|&lane| crowd(lane, 0) > crowd(d.lane, 1)) {
             Some(crowded) => lowest(crowded).map(|o| o.id),
-            None => lowest(d.lane).filter(|o| o.priority < w.priority).map(|o| o.id),
+            None => lowest(d.lane)
+                .filter(|o| o.priority < w.priority)
+                .map(|o| o.id),
         }
     }
 
@@ -670,7 +726,8 @@ impl Model {
         if !w.is_some_and(|w| self.can_go(w)) {
             return false;
         }
-        let mut chain = std::iter::successors(before(id), |id| before(*id)).take(RESOURCES as usize + 1);
+        let mut chain =
+            std::iter::successors(before(id), |id| before(*id)).take(RESOURCES as usize + 1);
         let first = before(id).is_none();
         first || chain.any(|o| o == id)
     }
@@ -735,7 +792,9 @@ fn lane_rules() -> impl Strategy<Value = LaneRules> {
         let rules = prop::collection::vec(a_lane_rule(), least..4);
         rules.prop_map(|rules| {
             let named = rules.into_iter().enumerate();
-            named.map(|(i, rule)| (LaneId(i as u64 + 1), rule)).collect::<Vec<_>>()
+            named
+                .map(|(i, rule)| (LaneId(i as u64 + 1), rule))
+                .collect::<Vec<_>>()
         })
     };
     let sharing = prop_oneof![Just(Sharing::Shared), Just(Sharing::Strict)];
@@ -746,7 +805,12 @@ fn lane_rules() -> impl Strategy<Value = LaneRules> {
         others,
         keyed: None,
     });
-    let keyed = (declared(0), prop::option::of(a_lane_rule()), a_lane_rule(), 1..4usize);
+    let keyed = (
+        declared(0),
+        prop::option::of(a_lane_rule()),
+        a_lane_rule(),
+        1..4usize,
+    );
     let keyed = keyed.prop_map(|(declared, others, kind, most)| LaneRules {
         sharing: Sharing::Shared,
         declared,
@@ -771,7 +835,8 @@ fn a_resource() -> impl Strategy<Value = LineSpec> {
         2 => Just(Vec::new()),
         1 => prop::collection::vec((by(), a_rate()), 1..3),
     ];
-    let overload = (1..6u64, 1..20u64).prop_map(|(target, interval)| OverloadRule { target, interval });
+    let overload =
+        (1..6u64, 1..20u64).prop_map(|(target, interval)| OverloadRule { target, interval });
     let overload = prop_oneof![2 => Just(None), 1 => overload.prop_map(Some)];
     let max_waiting = prop_oneof![2 => Just(1_000usize), 1 => 0..6usize];
     (1..9u32, max_waiting, lanes, reserves, rates, overload).prop_map(
@@ -779,7 +844,9 @@ fn a_resource() -> impl Strategy<Value = LineSpec> {
             let mut left = limit;
             let mut named: Vec<Beneficiary> = Vec::new();
             let declared = |b: Beneficiary| match b {
-                Beneficiary::Lane(id) => lanes.iter().any(|l| l.declared.iter().any(|(d, _)| *d == id)),
+                Beneficiary::Lane(id) => lanes
+                    .iter()
+                    .any(|l| l.declared.iter().any(|(d, _)| *d == id)),
                 Beneficiary::Priority(_) => true,
             };
             let reserves = reserves.into_iter().filter_map(|(beneficiary, units)| {
@@ -801,6 +868,7 @@ fn a_resource() -> impl Strategy<Value = LineSpec> {
                     rates,
                     overload,
                     is_watched: false,
+                    is_dry: false,
                 },
             }
         },
@@ -813,12 +881,15 @@ fn a_set() -> impl Strategy<Value = Vec<Demand>> {
     (which, units(), units(), units()).prop_map(|(which, a, b, c)| {
         let all = [a, b, c].into_iter().enumerate();
         let members = all.filter(|(r, _)| which >> r & 1 == 1);
-        members.map(|(r, units)| Demand::new(r as u32, units)).collect()
+        members
+            .map(|(r, units)| Demand::new(r as u32, units))
+            .collect()
     })
 }
 
 fn an_op() -> impl Strategy<Value = Op> {
-    let priority = prop_oneof![3 => Just(10u8), 1 => prop_oneof![Just(0u8), Just(50), Just(60), Just(100)]];
+    let priority =
+        prop_oneof![3 => Just(10u8), 1 => prop_oneof![Just(0u8), Just(50), Just(60), Just(100)]];
     let lane = prop::option::weighted(0.8, (1..8u64).prop_map(LaneId));
     let max_waiting = prop::option::weighted(0.1, 0..5usize);
     let arrive = (a_set(), priority, lane, 0..6u64, 0..60u64, max_waiting);
@@ -870,7 +941,14 @@ impl Pair {
     fn apply(&mut self, op: Op) {
         let now = self.model.now;
         match op {
-            Op::Arrive { demands, priority, lane, load, patience, max_waiting } => {
+            Op::Arrive {
+                demands,
+                priority,
+                lane,
+                load,
+                patience,
+                max_waiting,
+            } => {
                 let id = self.next_id;
                 self.next_id += 1;
                 let deadline = now + patience;
@@ -878,7 +956,12 @@ impl Pair {
                     payload: id,
                     demands: Demands::collect(demands.iter().copied()),
                     deadline,
-                    claims: Claims { priority, lane, load, or_never: false },
+                    claims: Claims {
+                        priority,
+                        lane,
+                        load,
+                        or_never: false,
+                    },
                     max_waiting,
                 };
                 let waiting = Waiting {
@@ -911,16 +994,26 @@ impl Pair {
                 let demands = demands.expect("it asked for some").to_vec();
                 assert_eq!((said, demands), expected, "the answer to arrival {id}");
             }
-            Op::Release(which) if !self.held.is_empty() => self.release(which % self.held.len(), false),
-            Op::Refund(which) if !self.held.is_empty() => self.release(which % self.held.len(), true),
+            Op::Release(which) if !self.held.is_empty() => {
+                self.release(which % self.held.len(), false)
+            }
+            Op::Refund(which) if !self.held.is_empty() => {
+                self.release(which % self.held.len(), true)
+            }
             Op::SettleLoad(which, actual) if !self.held.is_empty() => {
                 let which = which % self.held.len();
                 let holder = &mut self.model.holders[which];
                 let load = std::mem::replace(&mut holder.load, actual);
-                self.queue.settle_load(now, &self.held[which].1, holder.at, load, Some(actual));
+                self.queue
+                    .settle_load(now, &self.held[which].1, holder.at, load, Some(actual));
                 for d in &holder.demands {
                     for (by, meter) in &self.model.lines[d.resource as usize].rates {
-                        meter.borrow_mut().settle(now, holder.at, amount(*by, load), amount(*by, actual));
+                        meter.borrow_mut().settle(
+                            now,
+                            holder.at,
+                            amount(*by, load),
+                            amount(*by, actual),
+                        );
                     }
                 }
             }
@@ -947,10 +1040,13 @@ impl Pair {
         let holder = self.model.holders.remove(which);
         let (_, demands) = self.held.remove(which);
         if unused {
-            self.queue.settle_load(now, &demands, holder.at, holder.load, None);
+            self.queue
+                .settle_load(now, &demands, holder.at, holder.load, None);
             for d in &holder.demands {
                 for (by, meter) in &self.model.lines[d.resource as usize].rates {
-                    meter.borrow_mut().settle(now, holder.at, amount(*by, holder.load), 0);
+                    meter
+                        .borrow_mut()
+                        .settle(now, holder.at, amount(*by, holder.load), 0);
                 }
             }
         }
@@ -965,7 +1061,9 @@ impl Pair {
         let expected = match rule {
             NewRule::Rate(by, rule) => {
                 let mut same = line.rates.iter_mut().filter(|(b, _)| *b == by);
-                same.next().map(|(_, meter)| meter.get_mut().set_rule(now, rule)).is_some()
+                same.next()
+                    .map(|(_, meter)| meter.get_mut().set_rule(now, rule))
+                    .is_some()
             }
             NewRule::Lane(id, rule) => {
                 let mut same = line.lanes.iter_mut().filter(|lane| lane.id == Some(id));
@@ -1019,7 +1117,8 @@ impl Pair {
             self.queued.remove(index.expect("one verdict each"));
             if verdict == Verdict::Granted {
                 let demands = &self.model.holders.last().expect("just granted").demands;
-                self.held.push((id, Demands::collect(demands.iter().copied())));
+                self.held
+                    .push((id, Demands::collect(demands.iter().copied())));
             }
         }
         self.check();
@@ -1036,11 +1135,20 @@ impl Pair {
         for r in 0..RESOURCES {
             assert_eq!(self.ledger.usage(r).in_use(), self.model.in_use(r));
             let waiting = self.model.waiting_at(r).count();
-            assert_eq!(self.ledger.waiting[r as usize], waiting, "waiters at resource {r}");
-            let Some(lanes) = self.queue.lines[r as usize].lanes() else { continue };
+            assert_eq!(
+                self.ledger.waiting[r as usize], waiting,
+                "waiters at resource {r}"
+            );
+            let Some(lanes) = self.queue.lines[r as usize].lanes() else {
+                continue;
+            };
             for lane in 0..self.model.line(r).lanes.len() as u32 {
                 let (in_use, users) = lanes.gauges(lane);
-                assert_eq!(in_use, self.model.in_use_by_lane(r, lane), "in use by lane {lane}");
+                assert_eq!(
+                    in_use,
+                    self.model.in_use_by_lane(r, lane),
+                    "in use by lane {lane}"
+                );
                 assert_eq!(users, self.model.users(r, lane), "users of lane {lane}");
             }
         }
@@ -1052,9 +1160,11 @@ impl Pair {
             let now = self.model.now;
             self.queue.close(&mut self.ledger);
             self.model.is_closed = true;
-            let mut all: Vec<(u64, Id)> = self.model.waiting.iter().map(|w| (w.seq, w.id)).collect();
+            let mut all: Vec<(u64, Id)> =
+                self.model.waiting.iter().map(|w| (w.seq, w.id)).collect();
             all.sort();
-            all.iter().for_each(|(_, id)| self.model.decide(*id, Verdict::Closed));
+            all.iter()
+                .for_each(|(_, id)| self.model.decide(*id, Verdict::Closed));
             self.settle();
             assert!(self.queued.is_empty(), "closed at {now}");
         }

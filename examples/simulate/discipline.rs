@@ -1,0 +1,100 @@
+//! In which order those who wait are served: what the crate offers, one thing at a time.
+
+use crate::{
+    admission::{Claims, LaneId, LaneRule, LaneRules, LineRules, LineSpec, OverloadRule},
+    scenario::{MILLISECOND, SECOND, Scenario},
+    traffic::{Class, Request},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Discipline {
+    /// First come, first served: what a limiter does unless told otherwise.
+    Fifo,
+    /// A lane for each tenant, all of the same weight.
+    Lanes,
+    /// Interactive before normal before batch.
+    Priority,
+    /// The newest first, and hardly anybody is shed.
+    Lifo,
+    /// Overload mode as it comes: in a queue that stands the newest first, and the oldest are shed by
+    /// CoDel.
+    Overload,
+    /// Lanes, and in each of them priority and overload mode.
+    All,
+}
+
+impl Discipline {
+    pub(crate) const EACH: [Self; 6] = [
+        Self::Fifo,
+        Self::Lanes,
+        Self::Priority,
+        Self::Lifo,
+        Self::Overload,
+        Self::All,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "FIFO",
+            Self::Lanes => "lanes",
+            Self::Priority => "priority",
+            Self::Lifo => "LIFO",
+            Self::Overload => "overload mode",
+            Self::All => "all three",
+        }
+    }
+
+    pub(crate) fn spec(self, scenario: &Scenario) -> LineSpec {
+        let tenants = LaneRules {
+            keyed: Some((LaneRule::default(), scenario.tenants as usize)),
+            ..LaneRules::default()
+        };
+        let rules = LineRules {
+            lanes: self.has_lanes().then_some(tenants),
+            overload: match self {
+                Self::Lifo => Some(ALWAYS),
+                Self::Overload | Self::All => Some(DEFAULT),
+                Self::Fifo | Self::Lanes | Self::Priority => None,
+            },
+            ..LineRules::default()
+        };
+        LineSpec {
+            max_waiting: scenario.max_waiting,
+            limit: scenario.limit,
+            rules,
+        }
+    }
+
+    pub(crate) fn claims(self, request: &Request) -> Claims {
+        let mut claims = Claims::default();
+        if self.has_lanes() {
+            claims.lane = Some(LaneId(request.tenant.into()));
+        }
+        if matches!(self, Self::Priority | Self::All) {
+            claims.priority = match request.class {
+                Class::Interactive => 100,
+                Class::Normal => claims.priority,
+                Class::Batch => 1,
+            };
+        }
+        claims
+    }
+
+    fn has_lanes(self) -> bool {
+        matches!(self, Self::Lanes | Self::All)
+    }
+}
+
+/// `Overload::default()` of the crate.
+const DEFAULT: OverloadRule = OverloadRule {
+    target: 20 * MILLISECOND,
+    interval: 100 * MILLISECOND,
+};
+
+/// Any wait is too long, so that a queue that was not empty for the interval stands until it is. The
+/// crate has no order of newest first without shedding. That starts with one in an interval, so this is a
+/// long one.
+const ALWAYS: OverloadRule = OverloadRule {
+    target: 0,
+    interval: 5 * SECOND,
+};

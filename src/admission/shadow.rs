@@ -1,0 +1,405 @@
+//! What would have become of requests that nothing keeps.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use slab::Slab;
+
+use super::{
+    Answer, Arrival, Claims, Demands, Ledger, LineSpec, Nanos, NewRule, Queue, Usage, Verdict,
+};
+
+/// A queue for requests that do not wait for it.
+///
+/// It is told when each request comes, and when its work is done, which took as long as it would have
+/// taken later. From that it works out, in virtual time, when each would have been granted its set, or
+/// refused it: the same queue with the same rules, so the same decisions.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    queue: Queue<u32>,
+    usages: Usages,
+    cases: Slab<Case>,
+    /// When the work of a case would have been done.
+    ends: BinaryHeap<Reverse<(Nanos, u32)>>,
+    now: Nanos,
+    news: Vec<News>,
+}
+
+#[derive(Debug)]
+struct Case {
+    demands: Demands,
+    claims: Claims,
+    arrived: Nanos,
+    /// How long its work took, once it is done.
+    took: Option<Nanos>,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Waiting,
+    Granted(Nanos),
+    Refused,
+}
+
+/// What would have been said to a request after it had waited.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    pub(crate) demands: Demands,
+    pub(crate) waited: Nanos,
+    pub(crate) fate: Foretold,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Foretold {
+    Granted,
+    NoTime { short: u32 },
+    Full { resource: u32 },
+    Shed { resource: u32 },
+}
+
+impl Shadow {
+    pub(crate) fn new(specs: Vec<LineSpec>, credit: Nanos) -> Self {
+        let usages = specs.iter().map(|spec| Usage::new(spec.limit));
+        Self {
+            usages: Usages(usages.collect()),
+            queue: Queue::new(specs, credit),
+            cases: Slab::new(),
+            ends: BinaryHeap::new(),
+            now: 0,
+            news: Vec::new(),
+        }
+    }
+
+    /// A request comes, and goes to work at once. Its case is open until it is [done](Self::done).
+    pub(crate) fn arrive(
+        &mut self,
+        now: Nanos,
+        demands: Demands,
+        claims: Claims,
+        timeout: Nanos,
+        max_waiting: Option<usize>,
+    ) -> u32 {
+        self.advance(now);
+        let now = self.now;
+        let case = self.cases.insert(Case {
+            demands: demands.clone(),
+            claims,
+            arrived: now,
+            took: None,
+            fate: Fate::Waiting,
+        }) as u32;
+        let arrival = Arrival {
+            payload: case,
+            demands,
+            deadline: now.saturating_add(timeout),
+            claims,
+            max_waiting,
+        };
+        let (answer, unused) = self.queue.arrive(now, arrival, &mut self.usages);
+        let in_lanes = match answer {
+            Answer::Queued(ticket) => self.queue.demands(ticket).cloned(),
+            _ => unused.map(|arrival| arrival.demands),
+        };
+        let this = &mut self.cases[case as usize];
+        this.demands = in_lanes.unwrap_or_else(|| this.demands.clone());
+        match answer {
+            Answer::Queued(_) => {}
+            Answer::Granted => this.fate = Fate::Granted(now),
+            Answer::NoTime { short, .. } => self.refuse(case, now, Foretold::NoTime { short }),
+            Answer::Full { resource } => self.refuse(case, now, Foretold::Full { resource }),
+            Answer::Closed => this.fate = Fate::Refused,
+        }
+        self.settle();
+        case
+    }
+
+    /// The work of a request is done.
+    pub(crate) fn done(&mut self, now: Nanos, case: u32) {
+        self.advance(now);
+        let this = &mut self.cases[case as usize];
+        let took = self.now.saturating_sub(this.arrived);
+        this.took = Some(took);
+        match this.fate {
+            Fate::Waiting => {}
+            Fate::Granted(at) => self.ends.push(Reverse((at.saturating_add(took), case))),
+            Fate::Refused => drop(self.cases.remove(case as usize)),
+        }
+        self.advance(now);
+    }
+
+    /// Its load was another than was said.
+    pub(crate) fn settle_load(&mut self, now: Nanos, case: u32, actual: u64) {
+        self.advance(now);
+        let this = &mut self.cases[case as usize];
+        let load = std::mem::replace(&mut this.claims.load, actual);
+        if let Fate::Granted(at) = this.fate {
+            let demands = &this.demands;
+            self.queue
+                .settle_load(self.now, demands, at, load, Some(actual));
+            self.settle();
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32) {
+        self.advance(now);
+        self.queue.set_limit(resource, limit, &mut self.usages);
+        self.settle();
+    }
+
+    pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
+        self.advance(now);
+        let found = self.queue.set_rule(self.now, resource, rule);
+        self.settle();
+        found
+    }
+
+    /// Those who had to wait, or were refused, and what became of them.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Works out what has happened until `now`.
+    fn advance(&mut self, now: Nanos) {
+        loop {
+            let end = self.ends.peek().map(|Reverse((end, _))| *end);
+            let event = self.queue.next_event();
+            match end
+                .into_iter()
+                .chain(event)
+                .min()
+                .filter(|&next| next <= now)
+            {
+                None => break,
+                Some(next) => self.now = self.now.max(next),
+            }
+            while let Some(&Reverse((end, case))) = self.ends.peek() {
+                if end > self.now {
+                    break;
+                }
+                self.ends.pop();
+                self.finish(case);
+            }
+            self.settle();
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn finish(&mut self, case: u32) {
+        let Case {
+            demands, claims, ..
+        } = self.cases.remove(case as usize);
+        for demand in &*demands {
+            self.usages.give_back(demand.resource, demand.units);
+        }
+        self.queue.returned(&demands, claims.priority);
+    }
+
+    fn settle(&mut self) {
+        let now = self.now;
+        while self.queue.is_dirty() || self.queue.is_due(now) {
+            let verdict = self.queue.next_verdict(now, &mut self.usages);
+            let verdict = verdict.or_else(|| self.queue.next_expired(now, &mut self.usages));
+            match verdict {
+                None => {}
+                Some((case, Verdict::Granted)) => self.grant(case),
+                Some((case, Verdict::TimedOut { short, .. })) => {
+                    self.refuse(case, now, Foretold::NoTime { short });
+                }
+                Some((case, Verdict::Shed { resource })) => {
+                    self.refuse(case, now, Foretold::Shed { resource });
+                }
+                Some((case, Verdict::Closed)) => self.end(case, Fate::Refused),
+            }
+        }
+    }
+
+    fn grant(&mut self, case: u32) {
+        let at = self.now;
+        self.tell(case, at, Foretold::Granted);
+        self.end(case, Fate::Granted(at));
+    }
+
+    fn refuse(&mut self, case: u32, at: Nanos, fate: Foretold) {
+        self.tell(case, at, fate);
+        self.end(case, Fate::Refused);
+    }
+
+    fn tell(&mut self, case: u32, at: Nanos, fate: Foretold) {
+        let this = &self.cases[case as usize];
+        self.news.push(News {
+            demands: this.demands.clone(),
+            waited: at.saturating_sub(this.arrived),
+            fate,
+        });
+    }
+
+    /// A wait is over.
+    fn end(&mut self, case: u32, fate: Fate) {
+        let this = &mut self.cases[case as usize];
+        this.fate = fate;
+        match (fate, this.took) {
+            (Fate::Granted(at), Some(took)) => {
+                self.ends.push(Reverse((at.saturating_add(took), case)));
+            }
+            (Fate::Refused, Some(_)) => drop(self.cases.remove(case as usize)),
+            _ => {}
+        }
+    }
+}
+
+/// Usages that nobody else sees.
+#[derive(Debug)]
+struct Usages(Vec<Usage>);
+
+impl Usages {
+    fn give_back(&mut self, resource: u32, units: u32) {
+        let usage = &mut self.0[resource as usize];
+        *usage = usage.returning(units);
+    }
+}
+
+impl Ledger for Usages {
+    fn usage(&self, resource: u32) -> Usage {
+        self.0[resource as usize]
+    }
+
+    fn take(&mut self, resource: u32, units: u32) {
+        let usage = &mut self.0[resource as usize];
+        *usage = usage.taking(units);
+    }
+
+    fn set_limit(&mut self, resource: u32, limit: u32) {
+        let usage = &mut self.0[resource as usize];
+        *usage = usage.with_limit(limit);
+    }
+
+    fn contend(&mut self, _: u32) {}
+
+    fn calm(&mut self, _: u32) {}
+
+    fn waiting(&mut self, _: u32, _: usize) {}
+}
+
+#[cfg(all(test, not(tcl_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::admission::{Demand, LineRules};
+
+    fn specs(limit: u32, max_waiting: usize) -> Vec<LineSpec> {
+        vec![LineSpec {
+            max_waiting,
+            limit,
+            rules: LineRules::default(),
+        }]
+    }
+
+    /// What became of each request of a trace of arrivals and times of work: when it was granted its
+    /// unit, if it was.
+    fn for_real(trace: &[(Nanos, Nanos)], limit: u32, max_waiting: usize, timeout: Nanos) -> usize {
+        let mut queue = Queue::new(specs(limit, max_waiting), 0);
+        let mut usages = Usages(vec![Usage::new(limit)]);
+        let demands = Demands::collect([Demand::new(0, 1)].into_iter());
+        let mut ends: BinaryHeap<Reverse<Nanos>> = BinaryHeap::new();
+        let mut refused = 0;
+        let mut arrivals = trace.iter().copied().peekable();
+        loop {
+            let arrival = arrivals.peek().map(|&(at, _)| at);
+            let end = ends.peek().map(|&Reverse(end)| end);
+            let event = queue.next_event();
+            let Some(now) = end.into_iter().chain(event).chain(arrival).min() else {
+                return refused;
+            };
+            while ends.peek().is_some_and(|&Reverse(end)| end <= now) {
+                ends.pop();
+                usages.give_back(0, 1);
+                queue.returned(&demands, 10);
+            }
+            let settle = |queue: &mut Queue<Nanos>, usages: &mut Usages| {
+                let mut refused = 0;
+                let mut granted = Vec::new();
+                while queue.is_dirty() || queue.is_due(now) {
+                    let verdict = queue.next_verdict(now, usages);
+                    match verdict.or_else(|| queue.next_expired(now, usages)) {
+                        Some((took, Verdict::Granted)) => granted.push(now + took),
+                        Some(_) => refused += 1,
+                        None => {}
+                    }
+                }
+                (refused, granted)
+            };
+            let (late, granted) = settle(&mut queue, &mut usages);
+            refused += late;
+            ends.extend(granted.into_iter().map(Reverse));
+            if arrival == Some(now) && ends.peek().is_none_or(|&Reverse(end)| end > now) {
+                let (_, took) = arrivals.next().expect("peeked");
+                let arrival = Arrival {
+                    payload: took,
+                    demands: demands.clone(),
+                    deadline: now + timeout,
+                    claims: Claims::default(),
+                    max_waiting: None,
+                };
+                match queue.arrive(now, arrival, &mut usages).0 {
+                    Answer::Granted => ends.push(Reverse(now + took)),
+                    Answer::Queued(_) => {}
+                    _ => refused += 1,
+                }
+            }
+        }
+    }
+
+    fn in_the_shadow(
+        trace: &[(Nanos, Nanos)],
+        limit: u32,
+        max_waiting: usize,
+        timeout: Nanos,
+    ) -> usize {
+        let mut shadow = Shadow::new(specs(limit, max_waiting), 0);
+        let demands = Demands::collect([Demand::new(0, 1)].into_iter());
+        let mut open: Vec<(Nanos, u32)> = Vec::new();
+        for &(at, took) in trace {
+            open.sort();
+            while let Some(&(end, case)) = open.first().filter(|&&(end, _)| end <= at) {
+                shadow.done(end, case);
+                open.remove(0);
+            }
+            let case = shadow.arrive(at, demands.clone(), Claims::default(), timeout, None);
+            open.push((at + took, case));
+        }
+        open.sort();
+        for (end, case) in open {
+            shadow.done(end, case);
+        }
+        shadow.advance(Nanos::MAX / 2);
+        assert!(shadow.cases.is_empty(), "every case is closed");
+        assert_eq!(shadow.usages.usage(0).in_use(), 0);
+        let news = shadow.take_news();
+        news.iter().filter(|n| n.fate != Foretold::Granted).count()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        /// The same trace has the same outcomes.
+        #[test]
+        fn the_shadow_foretells_what_happens(
+            gaps in prop::collection::vec((1..20u64, 1..60u64), 1..200),
+            limit in 1..4u32,
+            max_waiting in 0..6usize,
+            timeout in 1..80u64,
+        ) {
+            let mut at = 0;
+            let trace: Vec<_> = gaps.iter().map(|&(gap, took)| {
+                at += gap;
+                // Nothing at the same instant, where the order would be anybody's guess.
+                (at * 1_000, took * 1_000 + at % 997)
+            }).collect();
+            prop_assert_eq!(
+                in_the_shadow(&trace, limit, max_waiting, timeout * 1_000 + 1),
+                for_real(&trace, limit, max_waiting, timeout * 1_000 + 1)
+            );
+        }
+    }
+}
