@@ -117,6 +117,8 @@ const LONGEST_HINT: Nanos = 30_000_000_000;
 ///    arrival has fewer even with one more, or else one below its own in its own lane. So a lane cannot
 ///    keep others from the queue by filling it.
 ///
+/// The times that it is told never go backwards.
+///
 /// What a verdict costs does not depend on the number of waiters, and on the number of lanes only by
 /// its logarithm. Where different sets wait at the same time, it is at most quadratic in the number of
 /// sets that share resources.
@@ -531,8 +533,13 @@ impl<T> Queue<T> {
         self.is_watched || self.is_closed
     }
 
+    /// Whether time alone may let somebody go.
+    pub(crate) fn depends_on_time(&self) -> bool {
+        self.has_rules || self.uncommon > 0
+    }
+
     /// Whether some resource has more to it than its limit.
-    pub(crate) fn has_rules(&self) -> bool {
+    pub(super) fn has_rules(&self) -> bool {
         self.has_rules
     }
 
