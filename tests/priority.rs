@@ -75,6 +75,28 @@ async fn the_higher_goes_first_and_among_equals_the_earlier() {
     assert_eq!(scene.serve(&mut waiting), [4, 1, 5, 0, 3, 2]);
 }
 
+/// What a higher priority leaves, because it needs more than that, is not kept idle for longer.
+#[tokio::test(start_paused = true)]
+async fn after_the_credit_a_waiter_goes_past_a_higher_one_that_lacks_room() {
+    let db = Resource::new("db", 3);
+    let limiter = Limiter::builder()
+        .timeout(60 * SECOND)
+        .priority_credit(3 * SECOND)
+        .resources([&db])
+        .build();
+    let mut held: Vec<Permit> = (0..3).flat_map(|_| limiter.try_acquire([&db])).collect();
+    let narrow = tokio::spawn(limiter.request([&db]).acquire());
+    let wide = tokio::spawn(limiter.request([db.units(3)]).priority(100).acquire());
+    tokio::task::yield_now().await;
+    held.pop();
+    let start = tokio::time::Instant::now();
+    let _permit = narrow.await.expect("no panic").expect("its turn comes");
+    let waited = start.elapsed();
+    assert!(waited >= 3 * SECOND - SECOND / 10, "{waited:?}");
+    assert!(waited <= 3 * SECOND + SECOND / 10, "{waited:?}");
+    wide.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_default_is_ten() {
     let mut scene = Scene::new(100);

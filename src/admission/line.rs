@@ -120,9 +120,6 @@ pub(super) struct Rules {
     pub(super) lanes: Option<Lanes>,
     reserves: Reserves,
     rates: Vec<(By, RefCell<Meter>)>,
-    /// The latest time at which something was spent: a request that arrived before another may be let
-    /// in after it, and meters need the times in order.
-    spent_at: Nanos,
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
     pub(super) overload: Option<Overload>,
@@ -285,7 +282,6 @@ impl Line {
             lanes.take(lane, units, is_favoured);
         }
         rules.reserves.take(lane, ask.priority, units);
-        let now = rules.in_order(now);
         for (by, meter) in &mut rules.rates {
             meter.get_mut().spend(now, by.amount(ask.load));
         }
@@ -307,28 +303,16 @@ impl Line {
 
     /// What a request spent of the rates at `at` was another load, or nothing at all.
     pub(super) fn settle(&mut self, now: Nanos, at: Nanos, load: u64, actual: Option<u64>) {
-        let Some(rules) = &mut self.rules else {
-            return;
-        };
-        let now = rules.in_order(now);
-        for (by, meter) in &mut rules.rates {
+        for (by, meter) in self.rules.iter_mut().flat_map(|rules| &mut rules.rates) {
             let actual = actual.map_or(0, |load| by.amount(load));
             meter.get_mut().settle(now, at, by.amount(load), actual);
         }
     }
 
     pub(super) fn set_rate(&mut self, now: Nanos, which: By, rule: RateRule) -> bool {
-        let Some(rules) = &mut self.rules else {
-            return false;
-        };
-        let now = rules.in_order(now);
+        let rates = self.rules.iter_mut().flat_map(|rules| &mut rules.rates);
         let mut found = false;
-        for (_, meter) in rules
-            .rates
-            .iter_mut()
-            .filter(|(by, _)| *by == which)
-            .take(1)
-        {
+        for (_, meter) in rates.filter(|(by, _)| *by == which).take(1) {
             meter.get_mut().set_rule(now, rule);
             found = true;
         }
@@ -431,7 +415,6 @@ impl Rules {
             rates: rates
                 .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
                 .collect(),
-            spent_at: 0,
             retry_at: Cell::new(None),
             overload: rules.overload.map(Overload::new),
             favoured: BTreeSet::new(),
@@ -468,11 +451,6 @@ impl Rules {
         } else {
             Room::Short
         }
-    }
-
-    fn in_order(&mut self, now: Nanos) -> Nanos {
-        self.spent_at = self.spent_at.max(now);
-        self.spent_at
     }
 
     fn lane_has_room(&self, demand: &Demand) -> bool {

@@ -117,6 +117,8 @@ const LONGEST_HINT: Nanos = 30_000_000_000;
 ///    arrival has fewer even with one more, or else one below its own in its own lane. So a lane cannot
 ///    keep others from the queue by filling it.
 ///
+/// The times that it is told never go backwards.
+///
 /// What a verdict costs does not depend on the number of waiters, and on the number of lanes only by
 /// its logarithm. Where different sets wait at the same time, it is at most quadratic in the number of
 /// sets that share resources.
@@ -189,7 +191,10 @@ impl<T> Queue<T> {
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }
-        let unsettled = self.unsettled(&arrival.demands, now);
+        let unsettled = match self.has_rules || !self.dirty.is_empty() {
+            true => self.unsettled(&arrival.demands, now),
+            false => None,
+        };
         if self.has_rules {
             self.join_lanes(&mut arrival);
             for demand in &*arrival.demands {
@@ -232,7 +237,9 @@ impl<T> Queue<T> {
             },
             None => {
                 self.take(&asker, now, ledger);
-                self.reorder(&arrival.demands);
+                if self.has_rules {
+                    self.reorder(&arrival.demands);
+                }
                 Answer::Granted
             }
             Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
@@ -272,8 +279,8 @@ impl<T> Queue<T> {
                 }
             }
         }
-        let mut demands = demands.iter().filter(|_| !self.dirty.is_empty());
-        let unsettled = demands.find(|d| self.lines[d.resource as usize].is_dirty);
+        let is_dirty = |d: &&super::Demand| self.lines[d.resource as usize].is_dirty;
+        let unsettled = demands.iter().find(is_dirty);
         unsettled.map(|demand| demand.resource)
     }
 
@@ -526,8 +533,13 @@ impl<T> Queue<T> {
         self.is_watched || self.is_closed
     }
 
+    /// Whether time alone may let somebody go.
+    pub(crate) fn depends_on_time(&self) -> bool {
+        self.has_rules || self.uncommon > 0
+    }
+
     /// Whether some resource has more to it than its limit.
-    pub(crate) fn has_rules(&self) -> bool {
+    pub(super) fn has_rules(&self) -> bool {
         self.has_rules
     }
 
@@ -626,7 +638,9 @@ impl<T> Queue<T> {
         for demand in &**demands {
             let line = &mut self.lines[demand.resource as usize];
             line.replace(demand.lane, before, first, is_set);
-            line.favour(before, first, |head| self.waiters[head.key].priority);
+            if self.has_rules {
+                line.favour(before, first, |head| self.waiters[head.key].priority);
+            }
             if before.is_some() && !line.is_dirty {
                 line.is_dirty = true;
                 self.dirty.push(demand.resource);
@@ -659,11 +673,9 @@ impl<T> Queue<T> {
             let line = &self.lines[d.resource as usize];
             line.reserves_alike_for(priority, other)
         };
+        let all_alike = |other| !self.has_rules || demands.iter().all(|d| alike(d, other));
         peers
-            .find(|w| {
-                let all_alike = || demands.iter().all(|d| alike(d, w.priority));
-                w.demands.same_flow(demands) && (!self.has_rules || all_alike())
-            })
+            .find(|w| w.demands.same_flow(demands) && all_alike(w.priority))
             .map(|w| w.flow)
     }
 }

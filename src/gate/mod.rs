@@ -226,7 +226,10 @@ impl Gate {
             _ => None,
         };
         let (why, retry_after, rouse) = match answer {
-            Answer::Queued(_) => (None, None, state.alarms.rouse(deadline)),
+            Answer::Queued(_) => {
+                state.look_again();
+                (None, None, state.alarms.rouse(deadline))
+            }
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
                 let why = state.why(refusal, wait.claims.load, now);
@@ -437,9 +440,9 @@ impl State {
         self.queue.is_dirty() || self.queue.is_due(now)
     }
 
-    /// Where rates keep waiters, the timers have to look when they let them go.
+    /// Where rates or higher priorities keep waiters, the timers have to look when they let them go.
     fn look_again(&mut self) {
-        if self.queue.has_rules() {
+        if self.queue.depends_on_time() {
             if let Some(next) = self.queue.next_event() {
                 self.alarms.advance(next);
             }

@@ -654,19 +654,6 @@ fn an_arrival_does_not_pass_whom_a_rate_lets_go() {
 }
 
 #[test]
-fn a_rate_is_kept_though_times_come_out_of_order() {
-    let mut world = World::new(
-        spec(500, 100, rates(&[(By::Request, any_window(1_000, SECOND))])),
-        SECOND,
-    );
-    let mut random = numbers(1);
-    for n in 0..400 {
-        world.now = 1_000 + n * 10 - random(500);
-        assert_eq!(world.arrive(Claims::default(), 1, 0), Answer::Granted);
-    }
-}
-
-#[test]
 fn what_is_not_admitted_spends_nothing() {
     let rules = rates(&[
         (By::Request, any_window(2, 100)),

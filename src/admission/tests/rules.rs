@@ -330,22 +330,20 @@ impl Model {
         (256 - u16::from(w.priority), w.seq)
     }
 
-    /// What is the same for all of a flow: the resources, the lanes, and what is reserved for it.
-    fn flow(&self, w: &Waiting) -> Vec<(u32, u32, Vec<bool>)> {
-        let all = w.demands.iter().map(|d| {
+    /// Whether two ask for the same, in the same lanes, and have the same reserved for them.
+    fn same_flow(&self, a: &Waiting, b: &Waiting) -> bool {
+        let same = |(d, e): (&Demand, &Demand)| {
             let line = self.line(d.resource);
-            let reserved = line
-                .reserves
-                .iter()
-                .map(|r| line.is_for(r, d.lane, w.priority));
-            (d.resource, d.lane, reserved.collect())
-        });
-        all.collect()
+            let is_for = |r, w: &Waiting| line.is_for(r, d.lane, w.priority);
+            let reserved = |r| is_for(r, a) == is_for(r, b);
+            (d.resource, d.lane) == (e.resource, e.lane) && line.reserves.iter().all(reserved)
+        };
+        a.demands.len() == b.demands.len() && a.demands.iter().zip(&b.demands).all(same)
     }
 
     /// Whether nobody goes before it who asks for the same.
     fn is_first(&self, w: &Waiting) -> bool {
-        let mut same = self.waiting.iter().filter(|o| self.flow(o) == self.flow(w));
+        let mut same = self.waiting.iter().filter(|o| self.same_flow(o, w));
         same.all(|o| self.rank(o) >= self.rank(w))
     }
 
