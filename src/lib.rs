@@ -110,9 +110,10 @@
 //! those who wait for it together with `db` do not keep `db` from others.
 //!
 //! Who leaves, by its deadline or because it was dropped, makes room for those behind it at once. Two more
-//! may have to leave the queue before their deadline ([`Reason::Shed`]): when the queue is full and a request
-//! of a higher priority arrives, the youngest of the lowest priority; and in [overload mode](#overload-mode)
-//! the oldest.
+//! may have to leave the queue before their deadline ([`Reason::Shed`]). When the queue is full, the youngest
+//! of the lowest priority gives way to a request of a higher one; between lanes, that of the lane with most
+//! waiters for its weight, to a request of a lane with fewer, whatever the priorities. And in
+//! [overload mode](#overload-mode) it is the oldest.
 //!
 //! # Which knob
 //!
@@ -122,7 +123,7 @@
 //! | knob | choose it when | what it does not do |
 //! |---|---|---|
 //! | [`rate`](resource::ResourceBuilder::rate), [`load_rate`](resource::ResourceBuilder::load_rate) | somebody counts: an API by the minute, a provider by the token | slow down with the resource, as a limit does; count what other processes send |
-//! | [`Lanes::shared`] | several groups want the resource, and each is to have its share of it | keep a place in the queue free for each: [`max_waiting`](resource::ResourceBuilder::max_waiting) is the resource's |
+//! | [`Lanes::shared`] | several groups want the resource, and each is to have its share of it | bound the queue of each: [`max_waiting`](resource::ResourceBuilder::max_waiting) is the resource's, and the longest gives way |
 //! | [`Lanes::keyed`] | the groups are not known beforehand: tenants, users, API keys | tell real keys from made-up ones |
 //! | [`Lanes::strict`] | what a group gets must not depend on the others | use what is idle |
 //! | [`Lane::max`] | one group must never take more | use what is idle |
@@ -133,7 +134,7 @@
 //! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
 //! | [`set_limit`](Resource::set_limit) and its kind | an operator, a timetable or a pool decides while the server runs | take a permit from anybody |
 //! | [`adaptive`](resource::ResourceBuilder::adaptive) | all traffic to the resource is yours, and its capacity moves or is not known | know why the resource is slow |
-//! | `dry_run` on the resource's builder | before a limit is enforced | protect the resource |
+//! | [`dry_run`](resource::ResourceBuilder::dry_run) | before a limit is enforced | protect the resource |
 //!
 //! ## What they cost
 //!
@@ -229,7 +230,6 @@
 //! let api = Resource::builder("api")
 //!     .concurrency(20)
 //!     .lanes(Lanes::keyed(1_000))
-//!     .max_waiting(10_000) // one tenant's burst fills the places of all
 //!     .build();
 //! let limiter = Limiter::new(Duration::from_secs(5), [&api]);
 //!
@@ -305,7 +305,8 @@
 //! ```
 //!
 //! Who has waited for two seconds goes before every newcomer, in order of arrival, so keep the credit below
-//! the timeout, or low priorities may starve. When the queue is full, a checkout takes the place of
+//! the timeout, or low priorities may starve. In an overload that lasts, everybody comes to wait for that long,
+//! and priority decides nothing any more: there, overload mode keeps the wait below the credit. When the queue is full, a checkout takes the place of
 //! the youngest who browses. Priority compares requests of the same lane; between lanes weights decide.
 //!
 //! ## Overload mode
@@ -411,7 +412,7 @@
 //!
 //! ## Dry run
 //!
-//! A resource built with `dry_run` keeps nobody. The same decisions are made for it, and told as
+//! A resource built with [`dry_run`](resource::ResourceBuilder::dry_run) keeps nobody. The same decisions are made for it, and told as
 //! [events](observe) with the field `dry_run`. What would have waited goes to work at once, and is taken to
 //! need as long as it does under the load without a limit: what the limit would save is not in the forecast.
 //! `in_use` may exceed the limit.

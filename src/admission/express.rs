@@ -6,7 +6,8 @@
 
 use super::{
     Ledger, Nanos, Verdict,
-    queue::{Arrival, Queue},
+    arrival::Arrival,
+    queue::Queue,
     rank::{DEFAULT_PRIORITY, Head, Rank},
 };
 

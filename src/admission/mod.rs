@@ -10,6 +10,8 @@
 //! * [`Meter`]: what was spent under a [`RateRule`], and when there is room for more.
 //! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
 
+mod arrival;
+mod change;
 mod demand;
 mod drain;
 mod express;
@@ -30,12 +32,14 @@ mod tests;
 mod timeline;
 mod waiters;
 
+pub(crate) use arrival::{Answer, Arrival, Claims};
+pub(crate) use change::NewRule;
 pub(crate) use demand::{Demand, Demands};
 pub(crate) use lanes::{LaneId, LaneRule, LaneRules, Sharing};
 pub(crate) use ledger::{Ledger, Usage};
 pub(crate) use line::{Beneficiary, By, LineRules, ReserveRule};
 pub(crate) use overload::OverloadRule;
-pub(crate) use queue::{Answer, Arrival, Claims, LineSpec, NewRule, Queue, Verdict};
+pub(crate) use queue::{LineSpec, Queue, Verdict};
 pub(crate) use rate::{RateRule, Shape};
 pub(crate) use shadow::{Foretold, News, Shadow};
 pub(crate) use waiters::Ticket;

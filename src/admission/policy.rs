@@ -1,9 +1,7 @@
 //! Who is let into the queue, and who has to leave it.
 
 use super::{
-    Demands, Ledger, Nanos, Verdict,
-    queue::{Arrival, Queue},
-    rank::DEFAULT_PRIORITY,
+    Demands, Ledger, Nanos, Verdict, arrival::Arrival, queue::Queue, rank::DEFAULT_PRIORITY,
 };
 
 impl<T> Queue<T> {

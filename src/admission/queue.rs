@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use super::{
-    Beneficiary, By, Demands, LaneId, LaneRule, Ledger, LineRules, Nanos, RateRule,
+    Demands, Ledger, LineRules, Nanos,
     flow::Flow,
     line::Line,
     order::Asker,
-    rank::{DEFAULT_PRIORITY, Head, Rank},
+    rank::{DEFAULT_PRIORITY, Head},
     timeline::Timeline,
-    waiters::{Links, Ticket, Waiter, Waiters},
+    waiters::{Ticket, Waiter, Waiters},
 };
 
 /// What became of a waiter.
@@ -23,66 +23,6 @@ pub(crate) enum Verdict {
     TimedOut { short: u32, by_rate: bool },
     /// It gave way, to a higher priority or in an overload, at this resource.
     Shed { resource: u32 },
-    /// The queue was closed.
-    Closed,
-}
-
-/// A request that arrives at the queue.
-#[derive(Debug)]
-pub(crate) struct Arrival<T> {
-    /// Comes back with the verdict.
-    pub(crate) payload: T,
-    pub(crate) demands: Demands,
-    pub(crate) deadline: Nanos,
-    pub(crate) claims: Claims,
-    /// Instead of each resource's own bound on the length of its queue.
-    pub(crate) max_waiting: Option<usize>,
-}
-
-/// A rule that can be changed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum NewRule {
-    Rate(By, RateRule),
-    Lane(LaneId, LaneRule),
-    Reserve(Beneficiary, u32),
-}
-
-/// What a request says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Claims {
-    pub(crate) priority: u8,
-    pub(crate) lane: Option<LaneId>,
-    pub(crate) load: u64,
-    /// Turn it away at once if those before it will keep it past its deadline.
-    pub(crate) or_never: bool,
-}
-
-impl Default for Claims {
-    fn default() -> Self {
-        Self {
-            priority: DEFAULT_PRIORITY,
-            lane: None,
-            load: 1,
-            or_never: false,
-        }
-    }
-}
-
-/// What the queue says to an arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Its demands are taken in the ledger.
-    Granted,
-    Queued(Ticket),
-    /// Its set does not fit and it has no time to wait; it lacks `short`, perhaps of a rate.
-    NoTime {
-        short: u32,
-        by_rate: bool,
-    },
-    /// Its set does not fit and the queue at `resource` is at its bound.
-    Full {
-        resource: u32,
-    },
     /// The queue was closed.
     Closed,
 }
@@ -131,17 +71,17 @@ pub(crate) struct Queue<T> {
     /// The resources at which something may have become possible.
     pub(super) dirty: Vec<u32>,
     /// Verdicts that wait to be collected.
-    decided: VecDeque<(T, Verdict)>,
+    pub(super) decided: VecDeque<(T, Verdict)>,
     pub(super) next_seq: u64,
     /// For how long a waiter can be overtaken by priority.
-    credit: Nanos,
+    pub(super) credit: Nanos,
     /// How many waiters have another priority than the default.
-    uncommon: usize,
+    pub(super) uncommon: usize,
     /// Whether some resource has more to it than its limit.
-    has_rules: bool,
-    is_closed: bool,
+    pub(super) has_rules: bool,
+    pub(super) is_closed: bool,
     /// Whether every return is to be seen.
-    is_watched: bool,
+    pub(super) is_watched: bool,
 }
 
 /// One resource as the queue knows it.
@@ -174,166 +114,6 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
-    pub(crate) fn arrive(
-        &mut self,
-        now: Nanos,
-        mut arrival: Arrival<T>,
-        ledger: &mut impl Ledger,
-    ) -> (Answer, Option<Arrival<T>>) {
-        if self.is_closed {
-            return (Answer::Closed, Some(arrival));
-        }
-        if let Some(flow) = self.express_lane(now, &arrival) {
-            let ticket = self.enqueue(now, arrival, flow, ledger);
-            return (Answer::Queued(ticket), None);
-        }
-        for demand in &*arrival.demands {
-            ledger.contend(demand.resource);
-        }
-        let unsettled = match self.has_rules || !self.dirty.is_empty() {
-            true => self.unsettled(&arrival.demands, now),
-            false => None,
-        };
-        if self.has_rules {
-            self.join_lanes(&mut arrival);
-            for demand in &*arrival.demands {
-                self.tend(demand.resource, now, ledger);
-            }
-        }
-        if self.uncommon > 0 || arrival.claims.priority > DEFAULT_PRIORITY {
-            self.age(now);
-        }
-        let flow = self.flow_of(&arrival.demands, arrival.claims.priority);
-        let newest_first = match flow {
-            Some(flow) => self.flows[flow as usize].newest_first,
-            None => self.is_standing(&arrival.demands),
-        };
-        let Claims { priority, load, .. } = arrival.claims;
-        let seq = self.next_seq;
-        let asker = Asker {
-            demands: &arrival.demands,
-            rank: Rank::new(priority, seq, newest_first),
-            seq,
-            priority,
-            load,
-        };
-        let first = flow.and_then(|flow| self.flows[flow as usize].head);
-        let short = match first {
-            _ if unsettled.is_some() => unsettled,
-            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
-            Some(first) if first.rank < asker.rank => match arrival.deadline > now {
-                true => Some(arrival.demands[0].resource),
-                false => self
-                    .short(&asker, now, ledger)
-                    .or(Some(arrival.demands[0].resource)),
-            },
-            _ => self.short(&asker, now, ledger),
-        };
-        let answer = match short {
-            None if arrival.deadline < now => Answer::NoTime {
-                short: arrival.demands[0].resource,
-                by_rate: false,
-            },
-            None => {
-                self.take(&asker, now, ledger);
-                if self.has_rules {
-                    self.reorder(&arrival.demands);
-                }
-                Answer::Granted
-            }
-            Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
-                let by_rate = self.is_kept_by_rate(short, load, now);
-                Answer::NoTime { short, by_rate }
-            }
-            Some(_) => match self.make_place(&arrival, ledger) {
-                Err(resource) => Answer::Full { resource },
-                Ok(()) => {
-                    let rank = asker.rank;
-                    // Whoever gave way may have been the last of the flow.
-                    let flow = self.flow_of(&arrival.demands, priority);
-                    let new = || self.flows.insert(Flow::new(newest_first)) as u32;
-                    let flow = flow.unwrap_or_else(new);
-                    let ticket = self.enqueue(now, arrival, flow, ledger);
-                    let head = self.flows[flow as usize].head;
-                    if head.is_none_or(|head| rank < head.rank) {
-                        self.renew_head(flow, ticket.key);
-                    }
-                    return (Answer::Queued(ticket), None);
-                }
-            },
-        };
-        if answer != Answer::Granted {
-            self.leave_lanes(&arrival.demands);
-        }
-        self.publish(&arrival.demands, ledger);
-        (answer, Some(arrival))
-    }
-
-    /// A resource at which somebody may be able to go who came before an arrival.
-    fn unsettled(&mut self, demands: &Demands, now: Nanos) -> Option<u32> {
-        if self.has_rules {
-            for demand in &**demands {
-                if self.lines[demand.resource as usize].rate_is_due(now) {
-                    self.freed(demand.resource);
-                }
-            }
-        }
-        let is_dirty = |d: &&super::Demand| self.lines[d.resource as usize].is_dirty;
-        let unsettled = demands.iter().find(is_dirty);
-        unsettled.map(|demand| demand.resource)
-    }
-
-    /// An arrival was let in: its lane has moved back, and others may have moved up.
-    fn reorder(&mut self, demands: &Demands) {
-        for demand in &**demands {
-            if self.lines[demand.resource as usize].lanes().is_some() {
-                self.freed(demand.resource);
-            }
-        }
-    }
-
-    fn enqueue(
-        &mut self,
-        now: Nanos,
-        arrival: Arrival<T>,
-        flow: u32,
-        ledger: &mut impl Ledger,
-    ) -> Ticket {
-        let claims = arrival.claims;
-        let ticket = self.waiters.insert(Waiter {
-            payload: arrival.payload,
-            demands: arrival.demands,
-            seq: self.next_seq,
-            arrived: now,
-            deadline: arrival.deadline,
-            load: claims.load,
-            priority: claims.priority,
-            aged: false,
-            flow,
-            turns: 0,
-            lacked: u64::MAX,
-            links: [Links::NONE; 2],
-        });
-        self.next_seq += 1;
-        self.uncommon += usize::from(claims.priority != DEFAULT_PRIORITY);
-        self.timeline.push(&mut self.waiters, ticket.key);
-        self.flows[flow as usize].push(&mut self.waiters, ticket.key);
-        let waiter = &self.waiters[ticket.key];
-        for demand in &*waiter.demands {
-            let line = &mut self.lines[demand.resource as usize];
-            if line.waiting == 0 {
-                line.drain.start(now);
-            }
-            line.enlist(demand.lane, ticket.key, waiter);
-            ledger.waiting(demand.resource, line.waiting);
-            if let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) {
-                overload.push(now, ticket, &self.waiters);
-            }
-        }
-        ticket
-    }
-
     /// Units of `resource` were returned, or its rules have changed.
     pub(crate) fn freed(&mut self, resource: u32) {
         let line = &mut self.lines[resource as usize];
@@ -351,22 +131,6 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with nothing
-    /// at all if that is `None`.
-    pub(crate) fn settle_load(
-        &mut self,
-        now: Nanos,
-        demands: &Demands,
-        at: Nanos,
-        load: u64,
-        actual: Option<u64>,
-    ) {
-        for demand in &**demands {
-            self.lines[demand.resource as usize].settle(now, at, load, actual);
-            self.freed(demand.resource);
-        }
-    }
-
     /// Takes a waiter out of the queue; `None` if it has had its verdict.
     pub(crate) fn cancel(&mut self, ticket: Ticket, ledger: &mut impl Ledger) -> Option<T> {
         if !self.waiters.contains(ticket) {
@@ -376,42 +140,6 @@ impl<T> Queue<T> {
         self.leave_lanes(&waiter.demands);
         self.publish(&waiter.demands, ledger);
         Some(waiter.payload)
-    }
-
-    /// Everybody who waits is turned away, and everybody who comes.
-    pub(crate) fn close(&mut self, ledger: &mut impl Ledger) {
-        self.is_closed = true;
-        for resource in 0..self.lines.len() as u32 {
-            ledger.contend(resource);
-        }
-        while let Some(key) = self.timeline.first() {
-            self.decide(key, Verdict::Closed, ledger);
-        }
-    }
-
-    /// From now on every return is to be seen, or only those that somebody waits for.
-    pub(crate) fn watch(&mut self, watch: bool, ledger: &mut impl Ledger) {
-        self.is_watched = watch;
-        for resource in 0..self.lines.len() as u32 {
-            let line = &self.lines[resource as usize];
-            if watch {
-                ledger.contend(resource);
-            } else if line.waiting == 0 && line.rules.is_none() && !self.is_closed {
-                ledger.calm(resource);
-            }
-        }
-    }
-
-    /// Another limit for `resource`. Lowering it takes nothing from anybody; at 0 nobody is let in.
-    pub(crate) fn set_limit(&mut self, resource: u32, limit: u32, ledger: &mut impl Ledger) {
-        if ledger.usage(resource).limit() == limit {
-            return;
-        }
-        ledger.set_limit(resource, limit);
-        if let Some(lanes) = self.lines[resource as usize].lanes_mut() {
-            lanes.set_limit(limit);
-        }
-        self.freed(resource);
     }
 
     /// Whether [`next_verdict`](Self::next_verdict) has something to look at.
@@ -559,21 +287,6 @@ impl<T> Queue<T> {
         waiter.then(|| &self.waiters[ticket.key].demands)
     }
 
-    /// Another rule for `resource` in the place of the one of its kind; `false` if it has none.
-    pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
-        let line = &mut self.lines[resource as usize];
-        let found = match rule {
-            NewRule::Rate(by, rule) => line.set_rate(now, by, rule),
-            NewRule::Lane(id, rule) => match line.lanes_mut() {
-                Some(lanes) => lanes.set_rule(id, rule),
-                None => false,
-            },
-            NewRule::Reserve(beneficiary, units) => line.set_reserve(beneficiary, units),
-        };
-        self.freed(resource);
-        found
-    }
-
     fn time_out(&mut self, key: u32, now: Nanos, ledger: &mut impl Ledger) -> (T, Verdict) {
         let short = self
             .short(&self.asker(key), now, ledger)
@@ -599,7 +312,7 @@ impl<T> Queue<T> {
     }
 
     /// Those who have waited for the credit are not overtaken any more.
-    fn age(&mut self, now: Nanos) {
+    pub(super) fn age(&mut self, now: Nanos) {
         let Some(time) = now.checked_sub(self.credit) else {
             return;
         };
@@ -649,7 +362,7 @@ impl<T> Queue<T> {
     }
 
     /// Tells the ledger how many wait at these resources, and whether anybody may take units there.
-    fn publish(&self, demands: &Demands, ledger: &mut impl Ledger) {
+    pub(super) fn publish(&self, demands: &Demands, ledger: &mut impl Ledger) {
         for demand in &**demands {
             let line = &self.lines[demand.resource as usize];
             ledger.waiting(demand.resource, line.waiting);
@@ -657,25 +370,5 @@ impl<T> Queue<T> {
                 ledger.calm(demand.resource);
             }
         }
-    }
-
-    /// The flow of those who ask for the same and have the same reserved for them, if anybody does.
-    fn flow_of(&self, demands: &Demands, priority: u8) -> Option<u32> {
-        // Where there are lanes, few flows share one.
-        let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
-        let demand = match self.has_rules {
-            true => demands.iter().find(in_lane).unwrap_or(&demands[0]),
-            false => &demands[0],
-        };
-        let peers = self.lines[demand.resource as usize].peers(demand.lane);
-        let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
-        let alike = |d: &super::Demand, other| {
-            let line = &self.lines[d.resource as usize];
-            line.reserves_alike_for(priority, other)
-        };
-        let all_alike = |other| !self.has_rules || demands.iter().all(|d| alike(d, other));
-        peers
-            .find(|w| w.demands.same_flow(demands) && all_alike(w.priority))
-            .map(|w| w.flow)
     }
 }

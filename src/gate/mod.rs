@@ -11,6 +11,8 @@ mod grant;
 mod live;
 #[cfg(all(test, tcl_loom))]
 mod loom_tests;
+#[cfg(all(test, not(tcl_loom)))]
+mod tests;
 mod timer;
 mod waiter;
 mod wakes;

@@ -162,7 +162,8 @@ impl Lane {
 /// the others, or else in the first.
 ///
 /// Within a lane, and only there, priority decides, and then the order of arrival. The bound on the length of
-/// the queue is the resource's: while one lane's requests fill it, those of others are turned away.
+/// the queue is the resource's: when it is full, the youngest of the lane with most waiters for its weight
+/// gives way to a request of a lane with fewer, so that no lane keeps the others out by filling it.
 ///
 /// The algorithm is start-time fair queueing (Goyal, Vin and Cheng, 1996).
 ///

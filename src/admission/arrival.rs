@@ -1,0 +1,244 @@
+//! A request that arrives, and what the queue says to it.
+
+use super::{
+    Demands, LaneId, Ledger, Nanos,
+    flow::Flow,
+    order::Asker,
+    queue::Queue,
+    rank::{DEFAULT_PRIORITY, Rank},
+    waiters::{Links, Ticket, Waiter},
+};
+
+/// A request that arrives at the queue.
+#[derive(Debug)]
+pub(crate) struct Arrival<T> {
+    /// Comes back with the verdict.
+    pub(crate) payload: T,
+    pub(crate) demands: Demands,
+    pub(crate) deadline: Nanos,
+    pub(crate) claims: Claims,
+    /// Instead of each resource's own bound on the length of its queue.
+    pub(crate) max_waiting: Option<usize>,
+}
+
+/// What a request says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claims {
+    pub(crate) priority: u8,
+    pub(crate) lane: Option<LaneId>,
+    pub(crate) load: u64,
+    /// Turn it away at once if those before it will keep it past its deadline.
+    pub(crate) or_never: bool,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            priority: DEFAULT_PRIORITY,
+            lane: None,
+            load: 1,
+            or_never: false,
+        }
+    }
+}
+
+/// What the queue says to an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Its demands are taken in the ledger.
+    Granted,
+    Queued(Ticket),
+    /// Its set does not fit and it has no time to wait; it lacks `short`, perhaps of a rate.
+    NoTime {
+        short: u32,
+        by_rate: bool,
+    },
+    /// Its set does not fit and the queue at `resource` is at its bound.
+    Full {
+        resource: u32,
+    },
+    /// The queue was closed.
+    Closed,
+}
+
+impl<T> Queue<T> {
+    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
+    pub(crate) fn arrive(
+        &mut self,
+        now: Nanos,
+        mut arrival: Arrival<T>,
+        ledger: &mut impl Ledger,
+    ) -> (Answer, Option<Arrival<T>>) {
+        if self.is_closed {
+            return (Answer::Closed, Some(arrival));
+        }
+        if let Some(flow) = self.express_lane(now, &arrival) {
+            let ticket = self.enqueue(now, arrival, flow, ledger);
+            return (Answer::Queued(ticket), None);
+        }
+        for demand in &*arrival.demands {
+            ledger.contend(demand.resource);
+        }
+        let unsettled = match self.has_rules || !self.dirty.is_empty() {
+            true => self.unsettled(&arrival.demands, now),
+            false => None,
+        };
+        if self.has_rules {
+            self.join_lanes(&mut arrival);
+            for demand in &*arrival.demands {
+                self.tend(demand.resource, now, ledger);
+            }
+        }
+        if self.uncommon > 0 || arrival.claims.priority > DEFAULT_PRIORITY {
+            self.age(now);
+        }
+        let flow = self.flow_of(&arrival.demands, arrival.claims.priority);
+        let newest_first = match flow {
+            Some(flow) => self.flows[flow as usize].newest_first,
+            None => self.is_standing(&arrival.demands),
+        };
+        let Claims { priority, load, .. } = arrival.claims;
+        let seq = self.next_seq;
+        let asker = Asker {
+            demands: &arrival.demands,
+            rank: Rank::new(priority, seq, newest_first),
+            seq,
+            priority,
+            load,
+        };
+        let first = flow.and_then(|flow| self.flows[flow as usize].head);
+        let short = match first {
+            _ if unsettled.is_some() => unsettled,
+            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
+            Some(first) if first.rank < asker.rank => match arrival.deadline > now {
+                true => Some(arrival.demands[0].resource),
+                false => self
+                    .short(&asker, now, ledger)
+                    .or(Some(arrival.demands[0].resource)),
+            },
+            _ => self.short(&asker, now, ledger),
+        };
+        let answer = match short {
+            None if arrival.deadline < now => Answer::NoTime {
+                short: arrival.demands[0].resource,
+                by_rate: false,
+            },
+            None => {
+                self.take(&asker, now, ledger);
+                if self.has_rules {
+                    self.reorder(&arrival.demands);
+                }
+                Answer::Granted
+            }
+            Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
+                let by_rate = self.is_kept_by_rate(short, load, now);
+                Answer::NoTime { short, by_rate }
+            }
+            Some(_) => match self.make_place(&arrival, ledger) {
+                Err(resource) => Answer::Full { resource },
+                Ok(()) => {
+                    let rank = asker.rank;
+                    // Whoever gave way may have been the last of the flow.
+                    let flow = self.flow_of(&arrival.demands, priority);
+                    let new = || self.flows.insert(Flow::new(newest_first)) as u32;
+                    let flow = flow.unwrap_or_else(new);
+                    let ticket = self.enqueue(now, arrival, flow, ledger);
+                    let head = self.flows[flow as usize].head;
+                    if head.is_none_or(|head| rank < head.rank) {
+                        self.renew_head(flow, ticket.key);
+                    }
+                    return (Answer::Queued(ticket), None);
+                }
+            },
+        };
+        if answer != Answer::Granted {
+            self.leave_lanes(&arrival.demands);
+        }
+        self.publish(&arrival.demands, ledger);
+        (answer, Some(arrival))
+    }
+
+    /// A resource at which somebody may be able to go who came before an arrival.
+    fn unsettled(&mut self, demands: &Demands, now: Nanos) -> Option<u32> {
+        if self.has_rules {
+            for demand in &**demands {
+                if self.lines[demand.resource as usize].rate_is_due(now) {
+                    self.freed(demand.resource);
+                }
+            }
+        }
+        let is_dirty = |d: &&super::Demand| self.lines[d.resource as usize].is_dirty;
+        let unsettled = demands.iter().find(is_dirty);
+        unsettled.map(|demand| demand.resource)
+    }
+
+    /// An arrival was let in: its lane has moved back, and others may have moved up.
+    fn reorder(&mut self, demands: &Demands) {
+        for demand in &**demands {
+            if self.lines[demand.resource as usize].lanes().is_some() {
+                self.freed(demand.resource);
+            }
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        now: Nanos,
+        arrival: Arrival<T>,
+        flow: u32,
+        ledger: &mut impl Ledger,
+    ) -> Ticket {
+        let claims = arrival.claims;
+        let ticket = self.waiters.insert(Waiter {
+            payload: arrival.payload,
+            demands: arrival.demands,
+            seq: self.next_seq,
+            arrived: now,
+            deadline: arrival.deadline,
+            load: claims.load,
+            priority: claims.priority,
+            aged: false,
+            flow,
+            turns: 0,
+            lacked: u64::MAX,
+            links: [Links::NONE; 2],
+        });
+        self.next_seq += 1;
+        self.uncommon += usize::from(claims.priority != DEFAULT_PRIORITY);
+        self.timeline.push(&mut self.waiters, ticket.key);
+        self.flows[flow as usize].push(&mut self.waiters, ticket.key);
+        let waiter = &self.waiters[ticket.key];
+        for demand in &*waiter.demands {
+            let line = &mut self.lines[demand.resource as usize];
+            if line.waiting == 0 {
+                line.drain.start(now);
+            }
+            line.enlist(demand.lane, ticket.key, waiter);
+            ledger.waiting(demand.resource, line.waiting);
+            if let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) {
+                overload.push(now, ticket, &self.waiters);
+            }
+        }
+        ticket
+    }
+
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does.
+    fn flow_of(&self, demands: &Demands, priority: u8) -> Option<u32> {
+        // Where there are lanes, few flows share one.
+        let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
+        let demand = match self.has_rules {
+            true => demands.iter().find(in_lane).unwrap_or(&demands[0]),
+            false => &demands[0],
+        };
+        let peers = self.lines[demand.resource as usize].peers(demand.lane);
+        let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
+        let alike = |d: &super::Demand, other| {
+            let line = &self.lines[d.resource as usize];
+            line.reserves_alike_for(priority, other)
+        };
+        let all_alike = |other| !self.has_rules || demands.iter().all(|d| alike(d, other));
+        peers
+            .find(|w| w.demands.same_flow(demands) && all_alike(w.priority))
+            .map(|w| w.flow)
+    }
+}

@@ -1,0 +1,82 @@
+//! What can be changed while requests wait.
+
+use super::{
+    Beneficiary, By, Demands, LaneId, LaneRule, Ledger, Nanos, RateRule, Verdict, queue::Queue,
+};
+
+/// A rule that can be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NewRule {
+    Rate(By, RateRule),
+    Lane(LaneId, LaneRule),
+    Reserve(Beneficiary, u32),
+}
+
+impl<T> Queue<T> {
+    /// Another limit for `resource`. Lowering it takes nothing from anybody; at 0 nobody is let in.
+    pub(crate) fn set_limit(&mut self, resource: u32, limit: u32, ledger: &mut impl Ledger) {
+        if ledger.usage(resource).limit() == limit {
+            return;
+        }
+        ledger.set_limit(resource, limit);
+        if let Some(lanes) = self.lines[resource as usize].lanes_mut() {
+            lanes.set_limit(limit);
+        }
+        self.freed(resource);
+    }
+
+    /// Another rule for `resource` in the place of the one of its kind; `false` if it has none.
+    pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
+        let line = &mut self.lines[resource as usize];
+        let found = match rule {
+            NewRule::Rate(by, rule) => line.set_rate(now, by, rule),
+            NewRule::Lane(id, rule) => match line.lanes_mut() {
+                Some(lanes) => lanes.set_rule(id, rule),
+                None => false,
+            },
+            NewRule::Reserve(beneficiary, units) => line.set_reserve(beneficiary, units),
+        };
+        self.freed(resource);
+        found
+    }
+
+    /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with nothing
+    /// at all if that is `None`.
+    pub(crate) fn settle_load(
+        &mut self,
+        now: Nanos,
+        demands: &Demands,
+        at: Nanos,
+        load: u64,
+        actual: Option<u64>,
+    ) {
+        for demand in &**demands {
+            self.lines[demand.resource as usize].settle(now, at, load, actual);
+            self.freed(demand.resource);
+        }
+    }
+
+    /// Everybody who waits is turned away, and everybody who comes.
+    pub(crate) fn close(&mut self, ledger: &mut impl Ledger) {
+        self.is_closed = true;
+        for resource in 0..self.lines.len() as u32 {
+            ledger.contend(resource);
+        }
+        while let Some(key) = self.timeline.first() {
+            self.decide(key, Verdict::Closed, ledger);
+        }
+    }
+
+    /// From now on every return is to be seen, or only those that somebody waits for.
+    pub(crate) fn watch(&mut self, watch: bool, ledger: &mut impl Ledger) {
+        self.is_watched = watch;
+        for resource in 0..self.lines.len() as u32 {
+            let line = &self.lines[resource as usize];
+            if watch {
+                ledger.contend(resource);
+            } else if line.waiting == 0 && line.rules.is_none() && !self.is_closed {
+                ledger.calm(resource);
+            }
+        }
+    }
+}
