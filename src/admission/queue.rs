@@ -30,9 +30,6 @@ pub(crate) enum Verdict {
 /// How often a waiter may be overtaken by turns, before its units are set aside.
 pub(crate) const PATIENCE: u32 = 16;
 
-/// Nobody is told to stay away for longer.
-const LONGEST_HINT: Nanos = 30_000_000_000;
-
 /// Waiters for sets of resources, and who of them goes next.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
@@ -277,8 +274,8 @@ impl<T> Queue<T> {
         let line = &mut self.lines[resource as usize];
         let rate = line.retry_at().and_then(|at| at.checked_sub(now));
         let waiting = line.waiting.max(1);
-        let hint = line.drain.hint(waiting, now).max(rate);
-        hint.map(|hint| hint.min(LONGEST_HINT))
+        // When a rate allows it is known, and not a guess: to come before is to come in vain.
+        line.drain.hint(waiting, now).max(rate)
     }
 
     /// The demands of a waiter, in the lanes that it got.

@@ -813,7 +813,7 @@ fn a_hint_says_when_the_queue_will_have_drained() {
 }
 
 #[test]
-fn a_rate_of_an_hour_does_not_keep_anybody_away_for_longer_than_30_s() {
+fn a_rate_says_to_the_moment_when_it_allows_another() {
     let mut world = World::new(
         spec(
             10,
@@ -830,7 +830,7 @@ fn a_rate_of_an_hour_does_not_keep_anybody_away_for_longer_than_30_s() {
             by_rate: true
         }
     );
-    assert_eq!(world.queue.retry_after(0, 0), Some(30 * SECOND));
+    assert_eq!(world.queue.retry_after(0, 0), Some(3_600 * SECOND));
 }
 
 #[test]
