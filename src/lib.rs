@@ -149,8 +149,9 @@
 //! way as a whole. The lock is the limiter's, and held for a decision, never for work. Other resources of
 //! the same limiter stay on the short way.
 //!
-//! What a decision costs grows with the waiters and the lanes by their logarithm at most; where different
-//! sets wait at the same time, it grows with their number, too. In memory, a lane takes about 250 bytes, a
+//! What a decision costs grows with the waiters and the lanes by their logarithm at most. Where different
+//! sets of several resources wait at the same time, it grows with their number, too; the same set in
+//! another lane counts as another. In memory, a lane takes about 250 bytes, a
 //! rate up to 8 KiB, an adaptive limit some 100 bytes.
 //!
 //! ## What does not go together
@@ -241,9 +242,9 @@
 //! ```
 //!
 //! A tenant that asks for a hundred times its share gets what the others leave, and waits behind
-//! itself. The bound on the queue is one for all lanes: while it is full of one tenant's requests, those of
-//! others are turned away, too. So make it larger than one of them fills within the timeout, or bound what
-//! one of them may send, outside of this layer.
+//! itself. The bound on the queue is one for all lanes: when it is full, the youngest of the tenant with most
+//! waiters makes place for one with fewer. Should more keys be in use than the table holds, some of them share
+//! a lane, and with it their fate: make it larger than the number of tenants that are active at once.
 //!
 //! ## Reserves
 //!

@@ -430,6 +430,19 @@ fn wrong_lanes(words: &str, lanes: &Lanes) {
 }
 
 #[test]
+fn overload_mode_at_once() {
+    let after = tower_concurrency_limiter::Overload::after;
+    let db = Resource::builder("db")
+        .concurrency(4)
+        .overload(after(Duration::ZERO));
+    assert_eq!(
+        db.try_build().expect_err("no interval").to_string(),
+        "resource \"db\" has overload mode after 0 s, which takes every waiter for a standing queue; \
+         pass an interval longer than the bursts that the queue is to bridge"
+    );
+}
+
+#[test]
 fn lanes_that_cannot_be() {
     let lane = Lane::new;
     wrong_lanes(

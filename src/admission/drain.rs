@@ -55,15 +55,15 @@ impl Drain {
         Some(Nanos::try_from(time).unwrap_or(Nanos::MAX))
     }
 
-    /// When to come back, once that many were granted: up to a fifth later, so that not all come back at
-    /// once, and within 30 s.
+    /// When to come back, once that many were granted: up to a tenth before or after, so that not all come
+    /// back at once, and within 30 s.
     pub(super) fn hint(&mut self, grants: usize, now: Nanos) -> Option<Nanos> {
-        const LONGEST: Nanos = 25_000_000_000;
+        const LONGEST: Nanos = 27_000_000_000;
         let time = self.time_for(grants, now)?.min(LONGEST);
         // Multiples of the golden ratio, modulo 1, fall far apart (Knuth, TAOCP 6.4).
         self.hints = self.hints.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let part = u128::from(self.hints >> 32);
         let later = (u128::from(time / 5) * part) >> 32;
-        Some(time + later as Nanos)
+        Some(time - time / 10 + later as Nanos)
     }
 }

@@ -139,8 +139,8 @@ impl Lanes {
         let declared = rules.declared.iter().map(|(id, rule)| (Some(*id), *rule));
         let unnamed = match (rules.others, rules.keyed) {
             (Some(others), _) => Some(others),
-            (None, Some((kind, _))) if rules.declared.is_empty() => Some(kind),
-            _ => None,
+            (None, Some((kind, _))) => Some(kind),
+            (None, None) => None,
         };
         let mut lanes = Slab::new();
         let mut by_id = HashMap::new();

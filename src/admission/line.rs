@@ -12,7 +12,7 @@ use super::{
     lanes::{LaneId, LaneRules, Lanes, Position},
     overload::{Overload, OverloadRule},
     rank::{Head, Heads, Rank},
-    rate::{Meter, RateRule},
+    rate::{Meter, RateRule, Shape},
     reserves::{Reserves, Who},
     waiters::Waiter,
 };
@@ -119,7 +119,7 @@ pub(super) struct Line {
 pub(super) struct Rules {
     pub(super) lanes: Option<Lanes>,
     reserves: Reserves,
-    rates: Vec<(By, RefCell<Meter>)>,
+    rates: Vec<Rate>,
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
     pub(super) overload: Option<Overload>,
@@ -282,8 +282,9 @@ impl Line {
             lanes.take(lane, units, is_favoured);
         }
         rules.reserves.take(lane, ask.priority, units);
-        for (by, meter) in &mut rules.rates {
-            meter.get_mut().spend(now, by.amount(ask.load));
+        for rate in &mut rules.rates {
+            let amount = rate.amount(ask.load);
+            rate.meter.get_mut().spend(now, amount);
         }
     }
 
@@ -303,20 +304,28 @@ impl Line {
 
     /// What a request spent of the rates at `at` was another load, or nothing at all.
     pub(super) fn settle(&mut self, now: Nanos, at: Nanos, load: u64, actual: Option<u64>) {
-        for (by, meter) in self.rules.iter_mut().flat_map(|rules| &mut rules.rates) {
-            let actual = actual.map_or(0, |load| by.amount(load));
-            meter.get_mut().settle(now, at, by.amount(load), actual);
+        let Some(rules) = &mut self.rules else {
+            return;
+        };
+        for rate in &mut rules.rates {
+            let before = rate.amount(load);
+            let actual = actual.map_or(0, |load| rate.amount(load));
+            rate.meter.get_mut().settle(now, at, before, actual);
         }
+        rules.retry_at.set(None); // found out anew by whoever is kept
     }
 
     pub(super) fn set_rate(&mut self, now: Nanos, which: By, rule: RateRule) -> bool {
-        let rates = self.rules.iter_mut().flat_map(|rules| &mut rules.rates);
-        let mut found = false;
-        for (_, meter) in rates.filter(|(by, _)| *by == which).take(1) {
-            meter.get_mut().set_rule(now, rule);
-            found = true;
-        }
-        found
+        let Some(rules) = &mut self.rules else {
+            return false;
+        };
+        let Some(rate) = rules.rates.iter_mut().find(|rate| rate.by == which) else {
+            return false;
+        };
+        rate.most = most(rule);
+        rate.meter.get_mut().set_rule(now, rule);
+        rules.retry_at.set(None); // found out anew by whoever is kept
+        true
     }
 
     /// Another reserve for those of this priority and above; `false` if there is none.
@@ -335,7 +344,9 @@ impl Line {
 
     pub(super) fn is_kept_by_rate(&self, load: u64, now: Nanos) -> bool {
         let rules = self.rules.as_ref();
-        rules.is_some_and(|rules| !rules.rates_allow(load, now))
+        rules.is_some_and(|rules| {
+            !rules.rates_allow(load, now) || rules.retry_at.get().is_some_and(|at| at > now)
+        })
     }
 
     /// The time at which somebody can go who is kept by a rate, if it has come.
@@ -412,9 +423,7 @@ impl Rules {
         let mut new = Self {
             lanes,
             reserves: Reserves::default(),
-            rates: rates
-                .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
-                .collect(),
+            rates: rates.map(|&(by, rule)| Rate::new(by, rule)).collect(),
             retry_at: Cell::new(None),
             overload: rules.overload.map(Overload::new),
             favoured: BTreeSet::new(),
@@ -463,7 +472,7 @@ impl Rules {
         let ready = self
             .rates
             .iter()
-            .map(|(by, meter)| meter.borrow_mut().ready_at(now, by.amount(load)))
+            .map(|rate| rate.meter.borrow_mut().ready_at(now, rate.amount(load)))
             .max()
             .filter(|&ready| ready > now);
         if let Some(ready) = ready {
@@ -487,11 +496,38 @@ impl Rules {
     }
 }
 
-impl By {
-    fn amount(self, load: u64) -> u64 {
-        match self {
-            Self::Request => 1,
-            Self::Load => load,
+/// A rate, and what was spent under it.
+#[derive(Debug)]
+struct Rate {
+    by: By,
+    /// What one request can be charged with.
+    most: u64,
+    meter: RefCell<Meter>,
+}
+
+impl Rate {
+    fn new(by: By, rule: RateRule) -> Self {
+        Self {
+            by,
+            most: most(rule),
+            meter: RefCell::new(Meter::new(rule)),
         }
+    }
+
+    /// What a request of this load counts as.
+    fn amount(&self, load: u64) -> u64 {
+        match self.by {
+            By::Request => 1,
+            By::Load => load.min(self.most),
+        }
+    }
+}
+
+/// As much as passes in a whole period, so that no request, whatever it says of itself, closes a rate for
+/// longer than that.
+fn most(rule: RateRule) -> u64 {
+    match rule.shape {
+        Shape::AnyWindow => rule.count,
+        Shape::Gcra { burst } => rule.count.max(burst),
     }
 }

@@ -38,6 +38,9 @@ impl<T> Waiter<T> {
     }
 }
 
+/// Of so many of those who are overtaken at once it is counted. The others stand behind them.
+const COUNTED: usize = 64;
+
 impl<T> Queue<T> {
     pub(super) fn asker(&self, key: u32) -> Asker<'_> {
         let waiter = &self.waiters[key];
@@ -160,7 +163,9 @@ impl<T> Queue<T> {
             return Chance::Now;
         }
         let asker = self.asker(key);
-        if self.short(&asker, now, ledger).is_none() {
+        // What is not there at all is soon found out; who stands before it is a longer question.
+        let is_there = |d: &Demand| self.is_there(&asker, d, now, ledger);
+        if asker.demands.iter().all(is_there) && self.short(&asker, now, ledger).is_none() {
             return Chance::Now;
         }
         // Whoever is kept by others alone, or by its lane, does not keep everybody in its turn.
@@ -171,6 +176,20 @@ impl<T> Queue<T> {
             Room::Short => Chance::Blocks,
             Room::Enough | Room::LaneFull => Chance::Later,
         }
+    }
+
+    /// Whether what is asked is there, whoever else may want it.
+    fn is_there(
+        &self,
+        asker: &Asker<'_>,
+        demand: &Demand,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) -> bool {
+        let line = &self.lines[demand.resource as usize];
+        let usage = ledger.usage(demand.resource);
+        let ask = asker.ask(demand);
+        line.room(usage, &ask, 0, now) == Room::Enough || line.room_in_reserve(usage, &ask, now)
     }
 
     /// The first resource at which a request lacks room.
@@ -283,18 +302,15 @@ impl<T> Queue<T> {
     }
 
     fn overtake(&mut self, asker: &Asker<'_>, demand: &Demand, now: Nanos, ledger: &impl Ledger) {
-        for index in 0.. {
-            let line = &self.lines[demand.resource as usize];
-            let place = line.position(demand.lane, asker.rank);
-            let contender = line.contenders().nth(index);
-            let Some((_, Head { key, .. })) = contender.filter(|(other, _)| *other < place) else {
-                return;
-            };
-            // Who asks for one resource alone has nothing to take turns between.
-            if self.waiters[key].demands.len() > 1 {
-                let lacked = self.lacked(key, now, ledger);
-                self.waiters[key].overtake(lacked);
-            }
+        let line = &self.lines[demand.resource as usize];
+        let place = line.position(demand.lane, asker.rank);
+        let earlier = line.contenders().take_while(|(other, _)| *other < place);
+        // Who asks for one resource alone has nothing to take turns between.
+        let sets = earlier.filter(|(_, head)| self.waiters[head.key].demands.len() > 1);
+        let sets: Vec<u32> = sets.map(|(_, head)| head.key).take(COUNTED).collect();
+        for key in sets {
+            let lacked = self.lacked(key, now, ledger);
+            self.waiters[key].overtake(lacked);
         }
     }
 

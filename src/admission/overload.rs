@@ -67,8 +67,16 @@ impl Overload {
         Nanos::try_from(pause).unwrap_or(Nanos::MAX)
     }
 
-    /// Looks at the queue; the oldest waiter, if it is to be shed. To be called until it is `None`.
-    pub(super) fn shed<T>(&mut self, now: Nanos, waiters: &Waiters<T>) -> Option<u32> {
+    /// Looks at the queue; the oldest waiter, if it is to be shed.
+    ///
+    /// One at a time, however long nobody has looked, and never the last one: there has to be somebody to
+    /// serve when room is made.
+    pub(super) fn shed<T>(
+        &mut self,
+        now: Nanos,
+        waiting: usize,
+        waiters: &Waiters<T>,
+    ) -> Option<u32> {
         let oldest = loop {
             match self.arrivals.front() {
                 Some(&(_, ticket)) if !waiters.contains(ticket) => drop(self.arrivals.pop_front()),
@@ -83,11 +91,10 @@ impl Overload {
             return None;
         };
         match &mut self.standing {
-            Some(shedding) if now >= shedding.next => {
+            Some(shedding) if now >= shedding.next && waiting > 1 => {
                 shedding.count += 1;
-                shedding.next = shedding
-                    .next
-                    .saturating_add(Self::pause(self.rule, shedding.count));
+                let pause = Self::pause(self.rule, shedding.count);
+                shedding.next = shedding.next.saturating_add(pause).max(now + 1);
                 Some(ticket.key)
             }
             Some(_) => None,

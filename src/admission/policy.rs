@@ -20,13 +20,14 @@ impl<T> Queue<T> {
             if line.waiting < bound || line.is_dry() {
                 continue;
             }
+            if line.waiting < line.max_waiting || bound == 0 {
+                return Err(resource); // its own bound, for which nobody else has to leave
+            }
             let leaves = |&(key, _): &(u32, u32)| self.waiters[key].demands.of(resource).is_some();
-            if bound > 0 && leaving.iter().any(leaves) {
+            if leaving.iter().any(leaves) {
                 continue;
             }
-            let lowest = (bound > 0)
-                .then(|| self.lowest(demand, arrival.claims.priority))
-                .flatten();
+            let lowest = self.lowest(demand, arrival.claims.priority);
             leaving.push((lowest.ok_or(resource)?, resource));
         }
         for (key, resource) in leaving {
@@ -85,10 +86,11 @@ impl<T> Queue<T> {
         let stood = line.is_standing();
         loop {
             let line = &mut self.lines[resource as usize];
+            let waiting = line.waiting;
             let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) else {
                 return;
             };
-            let Some(key) = overload.shed(now, &self.waiters) else {
+            let Some(key) = overload.shed(now, waiting, &self.waiters) else {
                 break;
             };
             self.decide(key, Verdict::Shed { resource }, ledger);

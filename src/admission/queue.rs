@@ -57,8 +57,8 @@ pub(crate) const PATIENCE: u32 = 16;
 /// The times that it is told never go backwards.
 ///
 /// What a verdict costs does not depend on the number of waiters, and on the number of lanes only by
-/// its logarithm. Where different sets wait at the same time, it is at most quadratic in the number of
-/// sets that share resources.
+/// its logarithm. Where sets of several resources wait, each lane with such a set counts as a set of its
+/// own, and a verdict looks at all of them that could go but for another resource.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     pub(super) waiters: Waiters<T>,

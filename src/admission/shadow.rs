@@ -18,8 +18,8 @@ pub(crate) struct Shadow {
     queue: Queue<u32>,
     usages: Usages,
     cases: Slab<Case>,
-    /// When the work of a case would have been done.
-    ends: BinaryHeap<Reverse<(Nanos, u32)>>,
+    /// What is still to happen to cases that were granted, and when.
+    events: BinaryHeap<Reverse<(Nanos, Event)>>,
     now: Nanos,
     news: Vec<News>,
 }
@@ -31,7 +31,16 @@ struct Case {
     arrived: Nanos,
     /// How long its work took, once it is done.
     took: Option<Nanos>,
+    /// What its load turned out to be, and after how much of its work.
+    settled: Vec<(Nanos, u64)>,
     fate: Fate,
+}
+
+/// In the order in which they happen at the same instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Settled { case: u32, load: u64 },
+    Done { case: u32 },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +73,7 @@ impl Shadow {
             usages: Usages(usages.collect()),
             queue: Queue::new(specs, credit),
             cases: Slab::new(),
-            ends: BinaryHeap::new(),
+            events: BinaryHeap::new(),
             now: 0,
             news: Vec::new(),
         }
@@ -86,6 +95,7 @@ impl Shadow {
             claims,
             arrived: now,
             took: None,
+            settled: Vec::new(),
             fate: Fate::Waiting,
         }) as u32;
         let arrival = Arrival {
@@ -123,7 +133,10 @@ impl Shadow {
         this.took = Some(took);
         match this.fate {
             Fate::Waiting => {}
-            Fate::Granted(at) => self.ends.push(Reverse((at.saturating_add(took), case))),
+            Fate::Granted(at) => {
+                let end = at.saturating_add(took);
+                self.events.push(Reverse((end, Event::Done { case })));
+            }
             Fate::Refused => drop(self.cases.remove(case as usize)),
         }
         self.advance(now);
@@ -131,15 +144,20 @@ impl Shadow {
 
     /// Its load was another than was said.
     pub(crate) fn settle_load(&mut self, now: Nanos, case: u32, actual: u64) {
-        self.advance(now);
+        self.advance(now.saturating_sub(1));
+        let now = self.now.max(now);
         let this = &mut self.cases[case as usize];
-        let load = std::mem::replace(&mut this.claims.load, actual);
-        if let Fate::Granted(at) = this.fate {
-            let demands = &this.demands;
-            self.queue
-                .settle_load(self.now, demands, at, load, Some(actual));
-            self.settle();
+        let after = now.saturating_sub(this.arrived);
+        match this.fate {
+            Fate::Waiting => this.settled.push((after, actual)),
+            Fate::Granted(at) => {
+                let settled = Event::Settled { case, load: actual };
+                self.events
+                    .push(Reverse((at.saturating_add(after), settled)));
+            }
+            Fate::Refused => {}
         }
+        self.advance(now);
     }
 
     pub(crate) fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32) {
@@ -163,9 +181,9 @@ impl Shadow {
     /// Works out what has happened until `now`.
     fn advance(&mut self, now: Nanos) {
         loop {
-            let end = self.ends.peek().map(|Reverse((end, _))| *end);
+            let own = self.events.peek().map(|Reverse((at, _))| *at);
             let event = self.queue.next_event();
-            match end
+            match own
                 .into_iter()
                 .chain(event)
                 .min()
@@ -174,16 +192,28 @@ impl Shadow {
                 None => break,
                 Some(next) => self.now = self.now.max(next),
             }
-            while let Some(&Reverse((end, case))) = self.ends.peek() {
-                if end > self.now {
+            while let Some(&Reverse((at, event))) = self.events.peek() {
+                if at > self.now {
                     break;
                 }
-                self.ends.pop();
-                self.finish(case);
+                self.events.pop();
+                match event {
+                    Event::Settled { case, load } => self.charge(case, load),
+                    Event::Done { case } => self.finish(case),
+                }
             }
             self.settle();
         }
         self.now = self.now.max(now);
+    }
+
+    fn charge(&mut self, case: u32, actual: u64) {
+        let this = &mut self.cases[case as usize];
+        if let Fate::Granted(at) = this.fate {
+            let load = std::mem::replace(&mut this.claims.load, actual);
+            let (now, demands) = (self.now, &this.demands);
+            self.queue.settle_load(now, demands, at, load, Some(actual));
+        }
     }
 
     fn finish(&mut self, case: u32) {
@@ -239,9 +269,17 @@ impl Shadow {
     fn end(&mut self, case: u32, fate: Fate) {
         let this = &mut self.cases[case as usize];
         this.fate = fate;
+        if let Fate::Granted(at) = fate {
+            for (after, load) in this.settled.drain(..) {
+                let settled = Event::Settled { case, load };
+                self.events
+                    .push(Reverse((at.saturating_add(after), settled)));
+            }
+        }
         match (fate, this.took) {
             (Fate::Granted(at), Some(took)) => {
-                self.ends.push(Reverse((at.saturating_add(took), case)));
+                let end = at.saturating_add(took);
+                self.events.push(Reverse((end, Event::Done { case })));
             }
             (Fate::Refused, Some(_)) => drop(self.cases.remove(case as usize)),
             _ => {}

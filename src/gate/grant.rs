@@ -95,8 +95,13 @@ impl Gate {
 
     fn put_back(&self, state: &mut State, grant: &Grant) {
         for demand in &*grant.demands {
-            // Its mark says that somebody looks: that is done here.
-            let _ = self.usage(*demand).give_back(demand.units);
+            let resource = &self.resources[demand.resource as usize];
+            if resource.rules().is_dry {
+                resource.usage().give_back_dry(demand.units);
+            } else {
+                // Its mark says that somebody looks: that is done here.
+                let _ = resource.usage().give_back(demand.units);
+            }
         }
         state.queue.returned(&grant.demands, grant.claims.priority);
     }

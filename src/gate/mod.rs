@@ -476,7 +476,10 @@ impl Ledger for Words<'_> {
     }
 
     fn take(&mut self, resource: u32, units: u32) {
-        self.of(resource).take(units);
+        match self.0[resource as usize].rules().is_dry {
+            false => self.of(resource).take(units),
+            true => self.of(resource).take_dry(units),
+        }
     }
 
     fn contend(&mut self, resource: u32) {

@@ -79,8 +79,8 @@ impl LimiterBuilder {
     }
 
     /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has kept
-    /// past their deadline, or from a place in the queue: where the rate is what the client was promised,
-    /// and not what the server can bear.
+    /// past their deadline, or from a place in the queue, or that waited behind one that a rate has kept: where
+    /// the rate is what the client was promised, and not what the server can bear.
     ///
     /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead of a wait,
     /// choose a [timeout](Self::timeout) of zero.

@@ -49,7 +49,8 @@ impl AcquireRequest {
 
     /// What it counts as under [load rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes or
     /// rows. Default: 1. With 0, load rates do not keep it. A load above what can ever pass at once waits until
-    /// just that much may, and those after it wait for the whole of it.
+    /// just that much may, and those after it wait for the rest; more than passes in a whole period counts as
+    /// that.
     pub fn load(mut self, load: u64) -> Self {
         self.claims.load = load;
         self

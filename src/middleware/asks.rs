@@ -128,7 +128,7 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     }
 
     /// What a request counts as under [load rates](crate::resource::ResourceBuilder::load_rate): tokens,
-    /// bytes or rows. Default: 1.
+    /// bytes or rows. Default: 1. More than passes in a whole period counts as that.
     ///
     /// For an estimate, [expose the permit](Self::expose_permit), and have the handler correct it by
     /// [`Permit::settle_load`](crate::Permit::settle_load).

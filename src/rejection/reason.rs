@@ -11,8 +11,8 @@ pub enum Reason {
     Timeout,
     /// The queue was at its bound when it arrived.
     QueueFull,
-    /// It was queued, and gave way: to a request of higher priority when the queue was full, or because the
-    /// queue stood and it had waited longest (see [`Overload`](crate::Overload)).
+    /// It was queued, and gave way: when the queue was full, to a request of higher priority, or of a lane with
+    /// fewer waiters; or because the queue stood and it had waited longest (see [`Overload`](crate::Overload)).
     Shed,
     /// The limiter was closed.
     Closed,

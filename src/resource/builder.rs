@@ -115,7 +115,9 @@ impl ResourceBuilder {
     }
 
     /// Units that requests of this priority and above can always get, whatever the queue holds: others
-    /// leave them idle. May be said more than once, for different priorities. [`Lane::reserve`] does the
+    /// leave them idle. Units alone: a rate they share with everybody, and take from it without waiting behind
+    /// those whom it keeps. A claim of more units than are left beside the reserve can never be granted, and
+    /// keeps those behind it waiting until its deadline. May be said more than once, for different priorities. [`Lane::reserve`] does the
     /// same for a lane.
     ///
     /// What those requests hold counts against it: while they hold as many units or more, nothing is
@@ -184,7 +186,8 @@ impl ResourceBuilder {
     ///
     /// If the name is empty; if there is no limit, rate or adaptive limit, or one is out of range; if lanes
     /// have the same or no name, a weight of 0, a `max` of 0 or below their reserve, are strict and keyed, or
-    /// strict and more than there are units; if more is reserved than there is.
+    /// strict and more than there are units; if more is reserved than there is; if overload mode is to begin
+    /// at once.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
             return Err(InvalidResource(Kind::EmptyName));
@@ -252,6 +255,12 @@ impl ResourceBuilder {
                 reserved,
                 limit,
             }));
+        }
+        if self
+            .overload
+            .is_some_and(|overload| overload.interval.is_zero())
+        {
+            return Err(InvalidResource(Kind::NoInterval { name: name() }));
         }
         if let Some(lanes) = &self.lanes {
             check_lanes(lanes, &self.name, limit)?;

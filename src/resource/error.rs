@@ -38,6 +38,9 @@ pub(super) enum Kind {
         reserved: u64,
         limit: u32,
     },
+    NoInterval {
+        name: Arc<str>,
+    },
     NoRule {
         name: Arc<str>,
         rule: &'static str,
@@ -102,6 +105,11 @@ impl fmt::Display for InvalidResource {
                 f,
                 "resource \"{name}\" has {reserved} reserved units, more than its limit of {limit}; \
                  reserve less, or raise the limit"
+            ),
+            Kind::NoInterval { name } => write!(
+                f,
+                "resource \"{name}\" has overload mode after 0 s, which takes every waiter for a standing \
+                 queue; pass an interval longer than the bursts that the queue is to bridge"
             ),
             Kind::NoRule { name, rule } => write!(
                 f,

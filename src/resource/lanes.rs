@@ -236,7 +236,7 @@ impl Lanes {
         LaneRules {
             sharing: self.sharing,
             declared: self.declared.iter().map(|l| (l.id(), l.rule())).collect(),
-            others: others.filter(|_| self.keys.is_none()),
+            others,
             keyed: self.keys.map(|keys| (others.unwrap_or_default(), keys)),
         }
     }

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct SharedUsage {
     word: AtomicU64,
     waiting: AtomicUsize,
+    /// What a dry run has let in beyond what the word can count. Changes under the limiter's lock.
+    beyond: AtomicUsize,
     /// The highest limit there was. A claim above it is a mistake; one above the present limit waits.
     highest: AtomicUsize,
     /// The index in the limiter's canonical order, plus 1; 0 while unregistered.
@@ -27,6 +29,7 @@ impl SharedUsage {
         Self {
             word: AtomicU64::new(Usage::new(limit).bits()),
             waiting: AtomicUsize::new(0),
+            beyond: AtomicUsize::new(0),
             highest: AtomicUsize::new(limit as usize),
             registered: AtomicUsize::new(0),
         }
@@ -80,6 +83,21 @@ impl SharedUsage {
     /// Takes units that the queue has found to fit.
     pub(crate) fn take(&self, units: u32) {
         self.word.fetch_add(u64::from(units), Ordering::Acquire);
+    }
+
+    /// Takes units, whether or not they fit; the caller holds the limiter's lock.
+    pub(crate) fn take_dry(&self, units: u32) {
+        let counted = units.min(Usage::MAX_LIMIT - self.load().in_use());
+        self.take(counted);
+        let beyond = (units - counted) as usize;
+        self.beyond.fetch_add(beyond, Ordering::Relaxed);
+    }
+
+    /// Returns them; the caller holds the limiter's lock.
+    pub(crate) fn give_back_dry(&self, units: u32) {
+        let beyond = self.beyond.load(Ordering::Relaxed).min(units as usize);
+        self.beyond.fetch_sub(beyond, Ordering::Relaxed);
+        let _ = self.give_back(units - beyond as u32);
     }
 
     /// Sends takers to the queue.

@@ -95,7 +95,8 @@ struct Line {
     lanes: Vec<Lane>,
     virtual_now: u128,
     reserves: Vec<ReserveRule>,
-    rates: Vec<(By, RefCell<Meter>)>,
+    /// What each counts, the most that one request can be charged with, and what was spent.
+    rates: Vec<(By, u64, RefCell<Meter>)>,
     codel: Option<Codel>,
 }
 
@@ -123,7 +124,7 @@ struct Model {
 enum Said {
     Granted,
     Queued,
-    NoTime(u32, bool),
+    NoTime(u32),
     Full(u32),
     Closed,
 }
@@ -143,10 +144,8 @@ impl Line {
             .iter()
             .map(|&(id, rule)| lane((Some(id), rule)))
             .collect();
-        let unnamed = match given.keyed {
-            Some((kind, _)) if lanes.is_empty() => given.others.or(Some(kind)),
-            _ => given.others,
-        };
+        let kind = given.keyed.map(|(kind, _)| kind);
+        let unnamed = given.others.or(kind);
         let mut others = 0;
         if let Some(rule) = unnamed {
             others = lanes.len() as u32;
@@ -165,7 +164,7 @@ impl Line {
             rates: rules
                 .rates
                 .iter()
-                .map(|&(by, rule)| (by, RefCell::new(Meter::new(rule))))
+                .map(|&(by, rule)| (by, most(rule), RefCell::new(Meter::new(rule))))
                 .collect(),
             codel: rules.overload.map(|rule| Codel {
                 rule,
@@ -213,9 +212,9 @@ impl Line {
     }
 
     fn rates_allow(&self, load: u64, now: Nanos) -> bool {
-        self.rates
-            .iter()
-            .all(|(by, meter)| meter.borrow_mut().ready_at(now, amount(*by, load)) <= now)
+        self.rates.iter().all(|(by, most, meter)| {
+            meter.borrow_mut().ready_at(now, amount(*by, *most, load)) <= now
+        })
     }
 
     fn is_standing(&self) -> bool {
@@ -225,10 +224,18 @@ impl Line {
     }
 }
 
-fn amount(by: By, load: u64) -> u64 {
+fn amount(by: By, most: u64, load: u64) -> u64 {
     match by {
         By::Request => 1,
-        By::Load => load,
+        By::Load => load.min(most),
+    }
+}
+
+/// As much as a whole period lets pass.
+fn most(rule: RateRule) -> u64 {
+    match rule.shape {
+        Shape::AnyWindow => rule.count,
+        Shape::Gcra { burst } => rule.count.max(burst),
     }
 }
 
@@ -547,8 +554,8 @@ impl Model {
         for d in &w.demands {
             let now = self.now;
             let line = &mut self.lines[d.resource as usize];
-            for (by, meter) in &line.rates {
-                meter.borrow_mut().spend(now, amount(*by, w.load));
+            for (by, most, meter) in &line.rates {
+                meter.borrow_mut().spend(now, amount(*by, *most, w.load));
             }
             if !line.has_lanes() {
                 continue;
@@ -593,6 +600,7 @@ impl Model {
     fn tend(&mut self, resource: u32) {
         let now = self.now;
         loop {
+            let waiting = self.waiting_at(resource).count();
             let oldest = self.waiting_at(resource).min_by_key(|w| w.seq);
             let oldest = oldest.map(|w| (w.id, w.arrived));
             let Some(codel) = &mut self.lines[resource as usize].codel else {
@@ -605,11 +613,11 @@ impl Model {
                 return;
             };
             match &mut codel.standing {
-                Some((next, count)) if now >= *next => {
+                Some((next, count)) if now >= *next && waiting > 1 => {
                     *count += 1;
                     let pause = (u128::from(codel.rule.interval) << 16)
                         / (u128::from(*count) << 32).isqrt();
-                    *next += pause as Nanos;
+                    *next = (*next + pause as Nanos).max(now + 1);
                     self.decide(id, Verdict::Shed { resource });
                 }
                 Some(_) => return,
@@ -645,7 +653,7 @@ impl Model {
             Said::Granted
         } else if w.deadline <= self.now {
             let short = self.short(&w).unwrap_or(w.demands[0].resource);
-            Said::NoTime(short, !self.line(short).rates_allow(w.load, self.now))
+            Said::NoTime(short)
         } else {
             match self.make_place(&w, bound) {
                 Err(resource) => Said::Full(resource),
@@ -663,15 +671,19 @@ impl Model {
     fn make_place(&mut self, w: &Waiting, bound: Option<usize>) -> Result<(), u32> {
         let mut leaving: Vec<(Id, u32)> = Vec::new();
         for d in &w.demands {
-            let bound = bound.unwrap_or(self.line(d.resource).max_waiting);
-            if self.waiting_at(d.resource).count() < bound {
+            let own = bound.unwrap_or(self.line(d.resource).max_waiting);
+            let waiting = self.waiting_at(d.resource).count();
+            if waiting < own {
                 continue;
+            }
+            if waiting < self.line(d.resource).max_waiting || own == 0 {
+                return Err(d.resource);
             }
             let leaves = |o: &Waiting| leaving.iter().any(|(id, _)| *id == o.id);
-            if bound > 0 && self.waiting_at(d.resource).any(leaves) {
+            if self.waiting_at(d.resource).any(leaves) {
                 continue;
             }
-            let victim = (bound > 0).then(|| self.gives_way(*d, w)).flatten();
+            let victim = self.gives_way(*d, w);
             leaving.push((victim.ok_or(d.resource)?, d.resource));
         }
         for (id, resource) in leaving {
@@ -737,9 +749,8 @@ impl Model {
         }
         let id = first.id;
         let short = self.short(first).unwrap_or(first.demands[0].resource);
-        let by_rate = !self.line(short).rates_allow(first.load, self.now);
         self.remove(id);
-        Some((id, Verdict::TimedOut { short, by_rate }))
+        Some((id, timed_out(short)))
     }
 }
 
@@ -985,7 +996,7 @@ impl Pair {
                         demands = self.queue.demands(ticket).cloned();
                         Said::Queued
                     }
-                    Answer::NoTime { short, by_rate } => Said::NoTime(short, by_rate),
+                    Answer::NoTime { short, .. } => Said::NoTime(short),
                     Answer::Full { resource } => Said::Full(resource),
                     Answer::Closed => Said::Closed,
                 };
@@ -1005,12 +1016,12 @@ impl Pair {
                 self.queue
                     .settle_load(now, &self.held[which].1, holder.at, load, Some(actual));
                 for d in &holder.demands {
-                    for (by, meter) in &self.model.lines[d.resource as usize].rates {
+                    for (by, most, meter) in &self.model.lines[d.resource as usize].rates {
                         meter.borrow_mut().settle(
                             now,
                             holder.at,
-                            amount(*by, load),
-                            amount(*by, actual),
+                            amount(*by, *most, load),
+                            amount(*by, *most, actual),
                         );
                     }
                 }
@@ -1041,10 +1052,10 @@ impl Pair {
             self.queue
                 .settle_load(now, &demands, holder.at, holder.load, None);
             for d in &holder.demands {
-                for (by, meter) in &self.model.lines[d.resource as usize].rates {
+                for (by, most, meter) in &self.model.lines[d.resource as usize].rates {
                     meter
                         .borrow_mut()
-                        .settle(now, holder.at, amount(*by, holder.load), 0);
+                        .settle(now, holder.at, amount(*by, *most, holder.load), 0);
                 }
             }
         }
@@ -1058,9 +1069,12 @@ impl Pair {
         let line = &mut self.model.lines[resource as usize];
         let expected = match rule {
             NewRule::Rate(by, rule) => {
-                let mut same = line.rates.iter_mut().filter(|(b, _)| *b == by);
+                let mut same = line.rates.iter_mut().filter(|(b, ..)| *b == by);
                 same.next()
-                    .map(|(_, meter)| meter.get_mut().set_rule(now, rule))
+                    .map(|(_, top, meter)| {
+                        *top = most(rule);
+                        meter.get_mut().set_rule(now, rule);
+                    })
                     .is_some()
             }
             NewRule::Lane(id, rule) => {
@@ -1101,13 +1115,13 @@ impl Pair {
             let mut found = None;
             if self.queue.is_dirty() {
                 let dirty = self.queue.dirty.clone();
-                found = self.queue.next_verdict(now, &mut self.ledger);
+                found = self.queue.next_verdict(now, &mut self.ledger).map(plainly);
                 let expected = self.model.next_verdict(&dirty, found.map(|(id, _)| id));
                 assert_eq!(found, expected, "who goes next");
             }
             if found.is_none() {
                 self.check_asleep();
-                found = self.queue.next_expired(now, &mut self.ledger);
+                found = self.queue.next_expired(now, &mut self.ledger).map(plainly);
                 assert_eq!(found, self.model.next_expired(), "who is out of time");
             }
             let Some((id, verdict)) = found else { break };
@@ -1180,6 +1194,19 @@ impl Pair {
         assert!(self.queue.flows.is_empty());
         assert!(!self.queue.is_dirty());
         self.check();
+    }
+}
+
+fn timed_out(short: u32) -> Verdict {
+    let by_rate = false;
+    Verdict::TimedOut { short, by_rate }
+}
+
+/// Whether a rate was to blame is tested through the public API.
+fn plainly((id, verdict): (Id, Verdict)) -> (Id, Verdict) {
+    match verdict {
+        Verdict::TimedOut { short, .. } => (id, timed_out(short)),
+        verdict => (id, verdict),
     }
 }
 
