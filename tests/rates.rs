@@ -291,10 +291,13 @@ async fn load_beyond_the_estimate_is_a_debt() {
         .try_acquire()
         .expect("idle");
     advance(30 * SECOND).await;
-    permit.settle_load(200);
+    permit.settle_load(200); // counts as 100, what passes in a whole period
     drop(permit);
     let start = Instant::now();
     drop(limiter.acquire([&api]).await.expect("in time"));
+    assert_eq!(start.elapsed(), 30 * SECOND, "the estimate has left");
+    let large = limiter.request([&api]).load(50).acquire().await;
+    drop(large.expect("in time"));
     assert_eq!(start.elapsed(), 60 * SECOND, "paid off");
 }
 

@@ -69,7 +69,8 @@ impl Permit {
     /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
     /// still counts there, and what was used beyond the estimate is a debt that later requests wait
     /// for. Without a load rate it changes nothing. Waits for nothing
-    /// but a short lock. May be called again; the last word counts. A permit that is dropped without it
+    /// but a short lock. More than passes in a whole period counts
+    /// as that. May be called again; the last word counts. A permit that is dropped without it
     /// leaves the estimate as it is.
     ///
     /// ```
