@@ -319,7 +319,7 @@ async fn an_exposed_permit_returns_to_its_lane_from_another_thread() {
     let (db, limiter, layer) = two_strict_units();
     let (finish, finished) = std::sync::mpsc::channel::<()>();
     let finished = shared(Some(finished));
-    let detach = move |permit: PermitHandle| async move {
+    let detach = move |axum::Extension(permit): axum::Extension<PermitHandle>| async move {
         let permit = permit.take().expect("not taken yet");
         let finished = finished.lock().expect("no panics").take().expect("once");
         tokio::task::spawn_blocking(move || {
