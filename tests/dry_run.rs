@@ -171,3 +171,61 @@ async fn its_limit_can_be_changed() {
     drop(permits);
     assert_eq!((db.limit(), heard.events().len()), (2, 0));
 }
+
+/// A load that is corrected while its request would still have waited counts from when it would have been
+/// corrected.
+#[tokio::test(start_paused = true)]
+async fn with_corrected_loads() {
+    async fn run(builder: ResourceBuilder) -> (usize, usize) {
+        let (heard, _guard) = listen(LevelFilter::TRACE);
+        let api = builder.build();
+        let limiter = Limiter::new(Duration::from_secs(100), [&api]);
+        let start = Instant::now();
+        let mut tasks = Vec::new();
+        for at in [0, 1, 61, 62] {
+            let request = limiter.request([&api]).load(100);
+            tasks.push(tokio::spawn(async move {
+                sleep_until(start + Duration::from_secs(at)).await;
+                if let Ok(mut permit) = request.acquire().await {
+                    sleep(Duration::from_millis(100)).await;
+                    permit.settle_load(300);
+                    permit.settle_load(0);
+                }
+            }));
+        }
+        for task in tasks {
+            task.await.expect("no panics");
+        }
+        sleep(10 * TIMEOUT).await;
+        drop(limiter.try_acquire([&api]));
+        let count = |message: &str| {
+            let events = heard.events();
+            events.iter().filter(|(_, told, _)| told == message).count()
+        };
+        (
+            count("request admitted after waiting"),
+            count("request rejected"),
+        )
+    }
+    let builder = || Resource::builder("api").load_rate(Rate::per_minute(100));
+    let real = run(builder()).await;
+    assert_eq!(run(builder().dry_run()).await, real);
+}
+
+/// More can be held in a dry run than a limit can say.
+#[tokio::test]
+async fn more_than_any_limit() {
+    let most = Resource::MAX_LIMIT;
+    let memory = Resource::builder("memory")
+        .concurrency(most)
+        .dry_run()
+        .build();
+    let limiter = Limiter::new(TIMEOUT, [&memory]);
+    let permits = [(); 5].map(|()| {
+        let half = limiter.try_acquire([memory.units(most / 2)]);
+        half.expect("nobody is kept")
+    });
+    assert_eq!((memory.limit(), memory.in_use()), (most, most));
+    drop(permits);
+    assert_eq!((memory.limit(), memory.in_use()), (most, 0));
+}

@@ -414,3 +414,18 @@ async fn a_set_is_in_a_lane_of_each_resource() {
         (2, 2)
     );
 }
+
+/// Beside declared lanes and those of keys, a request without a key has the lane of the others, and
+/// not the first declared one with what is reserved for it.
+#[tokio::test]
+async fn without_a_key_is_not_the_first_lane() {
+    let vip = || Lane::new("vip").reserve(5);
+    let others = Lanes::shared([vip()])
+        .and_keyed(10)
+        .others(Lane::new("others").max(1));
+    let (db, limiter) = divided(10, others);
+    assert_eq!(room(&limiter, &db, LaneKey::none()), 1);
+    let (db, limiter) = divided(10, Lanes::shared([vip()]).and_keyed(10));
+    assert_eq!(room(&limiter, &db, LaneKey::none()), 5);
+    assert_eq!(room(&limiter, &db, "vip"), 10);
+}

@@ -234,3 +234,35 @@ async fn who_is_shed_is_answered_like_all_who_are_turned_away() {
     let last = others.last_mut().expect("some");
     assert_eq!(assert_ready_err!(last.poll()).reason(), Reason::Closed);
 }
+
+/// Work far longer than the interval: at each return one is shed and one is served, and the unit is
+/// never idle while somebody waits.
+#[tokio::test(start_paused = true)]
+async fn slow_work_is_not_left_without_anybody_to_serve() {
+    let (db, limiter) = overloaded(Overload::default());
+    let mut tasks = JoinSet::new();
+    for _ in 0..5 {
+        let request = limiter.acquire([&db]);
+        tasks.spawn(async move {
+            let permit = request.await.map_err(|rejection| rejection.reason())?;
+            sleep(1_000 * MS).await;
+            drop(permit);
+            Ok::<(), Reason>(())
+        });
+        sleep(60 * MS).await;
+    }
+    let (mut served, mut shed) = (0, 0);
+    while let Some(outcome) = tasks.join_next().await {
+        match outcome.expect("no panics") {
+            Ok(()) => served += 1,
+            Err(Reason::Shed) => shed += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(
+            db.waiting() == 0 || db.in_use() == 1,
+            "idle beside a waiter"
+        );
+    }
+    assert!(served >= 2, "{served} were served, {shed} were shed");
+    assert_eq!(served + shed, 5);
+}

@@ -319,3 +319,18 @@ async fn priorities_decide_on_managed_resources_too() {
     drop(assert_ready_ok!(high.poll()));
     assert_eq!((db.in_use(), db.waiting()), (0, 0));
 }
+
+/// A bound of its own turns a request away; it makes nobody else leave a queue that has room.
+#[tokio::test]
+async fn a_bound_of_its_own_evicts_nobody() {
+    let mut scene = Scene::new(1_000);
+    let waiting: Vec<_> = (0..3).map(|_| scene.wait(10)).collect();
+    let request = scene.limiter.request([&scene.db]).priority(20);
+    let rejection = spawn(request.max_waiting(2).acquire());
+    let rejection = assert_ready_err!({ rejection }.poll());
+    assert_eq!(rejection.reason(), Reason::QueueFull);
+    assert_eq!(scene.db.waiting(), 3);
+    drop(waiting);
+    scene.held = None;
+    assert_eq!(scene.db.in_use(), 0);
+}

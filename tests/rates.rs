@@ -593,3 +593,55 @@ fn a_rate_wakes_while_another_runtime_stands_still() {
     assert!(one.block_on(first).is_ok(), "granted meanwhile");
     assert!(two.block_on(second).is_ok());
 }
+
+/// Whatever one request says of itself, the rate is open again after a period.
+#[tokio::test(start_paused = true)]
+async fn no_load_closes_a_rate_for_ever() {
+    let rates = [
+        Rate::per_minute(90_000),
+        Rate::per_minute(90_000).burst(1_000),
+    ];
+    for rate in rates {
+        let api = Resource::builder("api").load_rate(rate).build();
+        let limiter = Limiter::new(SECOND, [&api]);
+        let greedy = limiter.request([&api]).load(u64::MAX).try_acquire();
+        let mut greedy = greedy.expect("nothing was spent");
+        assert_eq!(greedy.load(), 90_000);
+        assert!(limiter.try_acquire([&api]).is_err());
+        advance(60 * SECOND).await;
+        drop(limiter.try_acquire([&api]).expect("a period later"));
+        greedy.settle_load(u64::MAX);
+        assert_eq!(greedy.load(), 90_000, "as much as was charged");
+    }
+}
+
+/// Up beyond what counts, and down again: what is refunded is what was charged.
+#[tokio::test(start_paused = true)]
+async fn a_debt_beyond_what_counts_is_refunded_as_it_was_charged() {
+    let api = Resource::builder("api")
+        .load_rate(Rate::per_minute(100))
+        .build();
+    let limiter = Limiter::new(SECOND, [&api]);
+    let ten = limiter.request([&api]).load(10).try_acquire();
+    let mut permit = ten.expect("idle");
+    permit.settle_load(200);
+    permit.settle_load(50);
+    let is_free = |load| limiter.request([&api]).load(load).try_acquire().is_ok();
+    assert!(!is_free(51));
+    assert!(is_free(50));
+}
+
+/// Who waits behind one that a rate has kept was kept by it, too.
+#[tokio::test(start_paused = true)]
+async fn behind_a_rate_is_rate_limited_too() {
+    let api = Resource::builder("api")
+        .load_rate(Rate::per_minute(100))
+        .build();
+    let limiter = Limiter::new(30 * SECOND, [&api]);
+    let half = limiter.request([&api]).load(50).try_acquire();
+    drop(half.expect("idle"));
+    let mut whole = spawn(limiter.request([&api]).load(100).acquire());
+    assert_pending!(whole.poll());
+    let small = limiter.try_acquire([&api]).expect_err("behind the whole");
+    assert!(small.is_rate_limited());
+}

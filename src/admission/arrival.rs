@@ -84,6 +84,7 @@ impl<T> Queue<T> {
             false => None,
         };
         if self.has_rules {
+            arrival.claims.load = self.bounded_load(&arrival.demands, arrival.claims.load);
             self.join_lanes(&mut arrival);
             for demand in &*arrival.demands {
                 self.tend(demand.resource, now, ledger);

@@ -337,6 +337,13 @@ impl Line {
         who.is_some_and(|who| rules.reserves.set(who, units))
     }
 
+    /// The most that one of its load rates lets pass in a whole period.
+    pub(super) fn most_load(&self) -> Option<u64> {
+        let rates = self.rules.as_ref()?.rates.iter();
+        let by_load = rates.filter(|rate| rate.by == By::Load);
+        by_load.map(|rate| rate.most).max()
+    }
+
     /// Whether nobody is kept here.
     pub(super) fn is_dry(&self) -> bool {
         self.rules.as_ref().is_some_and(|rules| rules.is_dry)
@@ -500,7 +507,7 @@ impl Rules {
 #[derive(Debug)]
 struct Rate {
     by: By,
-    /// What one request can be charged with.
+    /// What passes in a whole period.
     most: u64,
     meter: RefCell<Meter>,
 }
@@ -518,13 +525,11 @@ impl Rate {
     fn amount(&self, load: u64) -> u64 {
         match self.by {
             By::Request => 1,
-            By::Load => load.min(self.most),
+            By::Load => load,
         }
     }
 }
 
-/// As much as passes in a whole period, so that no request, whatever it says of itself, closes a rate for
-/// longer than that.
 fn most(rule: RateRule) -> u64 {
     match rule.shape {
         Shape::AnyWindow => rule.count,

@@ -12,6 +12,7 @@
 
 mod arrival;
 mod change;
+mod charge;
 mod demand;
 mod drain;
 mod express;
@@ -34,6 +35,7 @@ mod waiters;
 
 pub(crate) use arrival::{Answer, Arrival, Claims};
 pub(crate) use change::NewRule;
+pub(crate) use charge::Charge;
 pub(crate) use demand::{Demand, Demands};
 pub(crate) use lanes::{LaneId, LaneRule, LaneRules, Sharing};
 pub(crate) use ledger::{Ledger, Usage};

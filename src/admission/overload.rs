@@ -35,6 +35,8 @@ pub(super) struct Overload {
 struct Shedding {
     next: Nanos,
     count: u64,
+    /// When one was shed.
+    last: Nanos,
 }
 
 impl Overload {
@@ -69,8 +71,8 @@ impl Overload {
 
     /// Looks at the queue; the oldest waiter, if it is to be shed.
     ///
-    /// One at a time, however long nobody has looked, and never the last one: there has to be somebody to
-    /// serve when room is made.
+    /// One at a time, and at most one pause in arrears, however long nobody has looked; and never the last
+    /// one: there has to be somebody to serve when room is made.
     pub(super) fn shed<T>(
         &mut self,
         now: Nanos,
@@ -91,10 +93,12 @@ impl Overload {
             return None;
         };
         match &mut self.standing {
-            Some(shedding) if now >= shedding.next && waiting > 1 => {
+            Some(shedding) if now >= shedding.next && now > shedding.last && waiting > 1 => {
                 shedding.count += 1;
+                shedding.last = now;
                 let pause = Self::pause(self.rule, shedding.count);
-                shedding.next = shedding.next.saturating_add(pause).max(now + 1);
+                let arrears = now.saturating_sub(pause);
+                shedding.next = shedding.next.saturating_add(pause).max(arrears);
                 Some(ticket.key)
             }
             Some(_) => None,
@@ -105,6 +109,7 @@ impl Overload {
                     self.standing = Some(Shedding {
                         next: now,
                         count: 0,
+                        last: 0,
                     });
                 }
                 None

@@ -5,7 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use slab::Slab;
 
 use super::{
-    Answer, Arrival, Claims, Demands, Ledger, LineSpec, Nanos, NewRule, Queue, Usage, Verdict,
+    Answer, Arrival, Charge, Claims, Demands, Ledger, LineSpec, Nanos, NewRule, Queue, Usage,
+    Verdict,
 };
 
 /// A queue for requests that do not wait for it.
@@ -27,7 +28,8 @@ pub(crate) struct Shadow {
 #[derive(Debug)]
 struct Case {
     demands: Demands,
-    claims: Claims,
+    priority: u8,
+    charge: Charge,
     arrived: Nanos,
     /// How long its work took, once it is done.
     took: Option<Nanos>,
@@ -92,7 +94,8 @@ impl Shadow {
         let now = self.now;
         let case = self.cases.insert(Case {
             demands: demands.clone(),
-            claims,
+            priority: claims.priority,
+            charge: Charge::new(self.queue.bounded_load(&demands, claims.load)),
             arrived: now,
             took: None,
             settled: Vec::new(),
@@ -210,20 +213,20 @@ impl Shadow {
     fn charge(&mut self, case: u32, actual: u64) {
         let this = &mut self.cases[case as usize];
         if let Fate::Granted(at) = this.fate {
-            let load = std::mem::replace(&mut this.claims.load, actual);
             let (now, demands) = (self.now, &this.demands);
-            self.queue.settle_load(now, demands, at, load, Some(actual));
+            self.queue
+                .correct(now, demands, at, &mut this.charge, actual);
         }
     }
 
     fn finish(&mut self, case: u32) {
         let Case {
-            demands, claims, ..
+            demands, priority, ..
         } = self.cases.remove(case as usize);
         for demand in &*demands {
             self.usages.give_back(demand.resource, demand.units);
         }
-        self.queue.returned(&demands, claims.priority);
+        self.queue.returned(&demands, priority);
     }
 
     fn settle(&mut self) {

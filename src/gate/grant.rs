@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::{Gate, State, Wait, dry::DryCase};
 use crate::{
     adaptive::{Outcome, Sample},
-    admission::{Claims, Demands, Nanos},
+    admission::{Charge, Claims, Demands, Nanos},
     resource::Resource,
     sync::MutexGuard,
 };
@@ -21,22 +19,19 @@ pub(crate) struct Grant {
     pub(super) claims: Claims,
     pub(super) at: Nanos,
     pub(super) dry: DryCase,
-    /// With which loads it was charged, and when. Empty until the load is corrected.
-    charged: SmallVec<[(Nanos, u64); 1]>,
+    charge: Charge,
     outcome: Outcome,
 }
 
-/// How many charges can be taken back: as many as anybody makes on purpose.
-const CHARGES: usize = 16;
-
 impl Grant {
-    pub(super) fn new(demands: Demands, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
+    /// Of a set for which it was charged with this load.
+    pub(super) fn new(demands: Demands, load: u64, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
         Box::new(Self {
             demands,
             claims: wait.claims,
             at,
             dry: DryCase::Not(wait.timeout, wait.max_waiting),
-            charged: SmallVec::new(),
+            charge: Charge::new(load),
             outcome: Outcome::default(),
         })
     }
@@ -47,7 +42,7 @@ impl Grant {
 
     /// The load that it was charged with.
     pub(crate) fn load(&self) -> u64 {
-        self.claims.load
+        self.charge.load()
     }
 }
 
@@ -85,7 +80,7 @@ impl Gate {
     /// Returns a set that nobody has worked under: nothing was spent.
     pub(crate) fn refund(&self, grant: &Grant) {
         let (mut state, now) = self.lock_now();
-        let load = grant.claims.load;
+        let load = grant.load();
         state
             .queue
             .settle_load(now, &grant.demands, grant.at, load, None);
@@ -109,28 +104,13 @@ impl Gate {
     /// The load of a grant was another than was said.
     pub(crate) fn settle_load(&self, grant: &mut Grant, actual: u64) {
         let (mut state, now) = self.lock_now();
-        if grant.charged.is_empty() {
-            grant.charged.push((grant.at, grant.claims.load));
-        }
-        let mut load = std::mem::replace(&mut grant.claims.load, actual);
-        let (demands, queue) = (&grant.demands, &mut state.queue);
-        if load < actual {
-            queue.settle_load(now, demands, now, load, Some(actual));
-            grant.charged.truncate(CHARGES - 1);
-            grant.charged.push((now, actual - load));
-        }
-        // What was charged last is taken back first, each from the time at which it was charged.
-        while load > actual {
-            let Some((at, amount)) = grant.charged.pop() else {
-                break;
-            };
-            let left = amount.saturating_sub(load - actual);
-            queue.settle_load(now, demands, at, amount, Some(left));
-            load -= amount - left;
-            if left > 0 {
-                grant.charged.push((at, left));
-            }
-        }
+        let Grant {
+            demands,
+            at,
+            charge,
+            ..
+        } = grant;
+        state.queue.correct(now, demands, *at, charge, actual);
         if let (DryCase::Open(case), Some(shadow)) = (grant.dry, &mut state.shadow) {
             shadow.settle_load(now, case, actual);
         }

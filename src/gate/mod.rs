@@ -227,6 +227,10 @@ impl Gate {
             (Answer::Granted, Some(arrival)) => Some(arrival.demands.clone()),
             _ => None,
         };
+        let remembered = remembered.map(|demands| {
+            let load = state.queue.bounded_load(&demands, wait.claims.load);
+            (demands, load)
+        });
         let (why, retry_after, rouse) = match answer {
             Answer::Queued(_) => {
                 state.look_again();
@@ -246,7 +250,7 @@ impl Gate {
             drop(state);
         }
         drop(unused); // after the lock: dropping a waker is somebody else's code
-        let grant = remembered.map(|demands| Grant::new(demands, &wait, now));
+        let grant = remembered.map(|(demands, load)| Grant::new(demands, load, &wait, now));
         let why = match (answer, why) {
             (Answer::Queued(ticket), _) => {
                 let gate = Arc::clone(gate);

@@ -80,8 +80,8 @@ struct Lane {
 struct Codel {
     rule: OverloadRule,
     above_since: Option<Nanos>,
-    /// When to shed next, and how many were shed.
-    standing: Option<(Nanos, u64)>,
+    /// When to shed next, how many were shed, and when the last one was.
+    standing: Option<(Nanos, u64, Nanos)>,
 }
 
 #[derive(Debug)]
@@ -95,7 +95,7 @@ struct Line {
     lanes: Vec<Lane>,
     virtual_now: u128,
     reserves: Vec<ReserveRule>,
-    /// What each counts, the most that one request can be charged with, and what was spent.
+    /// What each counts, what passes in a whole period, and what was spent.
     rates: Vec<(By, u64, RefCell<Meter>)>,
     codel: Option<Codel>,
 }
@@ -212,9 +212,9 @@ impl Line {
     }
 
     fn rates_allow(&self, load: u64, now: Nanos) -> bool {
-        self.rates.iter().all(|(by, most, meter)| {
-            meter.borrow_mut().ready_at(now, amount(*by, *most, load)) <= now
-        })
+        self.rates
+            .iter()
+            .all(|(by, _, meter)| meter.borrow_mut().ready_at(now, amount(*by, load)) <= now)
     }
 
     fn is_standing(&self) -> bool {
@@ -224,10 +224,10 @@ impl Line {
     }
 }
 
-fn amount(by: By, most: u64, load: u64) -> u64 {
+fn amount(by: By, load: u64) -> u64 {
     match by {
         By::Request => 1,
-        By::Load => load.min(most),
+        By::Load => load,
     }
 }
 
@@ -554,8 +554,8 @@ impl Model {
         for d in &w.demands {
             let now = self.now;
             let line = &mut self.lines[d.resource as usize];
-            for (by, most, meter) in &line.rates {
-                meter.borrow_mut().spend(now, amount(*by, *most, w.load));
+            for (by, _, meter) in &line.rates {
+                meter.borrow_mut().spend(now, amount(*by, w.load));
             }
             if !line.has_lanes() {
                 continue;
@@ -613,18 +613,19 @@ impl Model {
                 return;
             };
             match &mut codel.standing {
-                Some((next, count)) if now >= *next && waiting > 1 => {
+                Some((next, count, last)) if now >= *next && now > *last && waiting > 1 => {
                     *count += 1;
                     let pause = (u128::from(codel.rule.interval) << 16)
                         / (u128::from(*count) << 32).isqrt();
-                    *next = (*next + pause as Nanos).max(now + 1);
+                    *next = (*next + pause as Nanos).max(now.saturating_sub(pause as Nanos));
+                    *last = now;
                     self.decide(id, Verdict::Shed { resource });
                 }
                 Some(_) => return,
                 None => {
                     let since = *codel.above_since.get_or_insert(now);
                     if now >= since + codel.rule.interval {
-                        codel.standing = Some((now, 0));
+                        codel.standing = Some((now, 0, 0));
                     }
                     return;
                 }
@@ -648,6 +649,10 @@ impl Model {
         for d in &w.demands {
             self.tend(d.resource);
         }
+        let rates = w.demands.iter().flat_map(|d| &self.line(d.resource).rates);
+        let by_load = rates.filter(|(by, ..)| *by == By::Load);
+        let most = by_load.map(|(_, most, _)| *most).max();
+        w.load = w.load.min(most.unwrap_or(u64::MAX));
         let said = if self.can_go(&w) {
             self.take(&w);
             Said::Granted
@@ -1016,12 +1021,12 @@ impl Pair {
                 self.queue
                     .settle_load(now, &self.held[which].1, holder.at, load, Some(actual));
                 for d in &holder.demands {
-                    for (by, most, meter) in &self.model.lines[d.resource as usize].rates {
+                    for (by, _, meter) in &self.model.lines[d.resource as usize].rates {
                         meter.borrow_mut().settle(
                             now,
                             holder.at,
-                            amount(*by, *most, load),
-                            amount(*by, *most, actual),
+                            amount(*by, load),
+                            amount(*by, actual),
                         );
                     }
                 }
@@ -1052,10 +1057,10 @@ impl Pair {
             self.queue
                 .settle_load(now, &demands, holder.at, holder.load, None);
             for d in &holder.demands {
-                for (by, most, meter) in &self.model.lines[d.resource as usize].rates {
+                for (by, _, meter) in &self.model.lines[d.resource as usize].rates {
                     meter
                         .borrow_mut()
-                        .settle(now, holder.at, amount(*by, *most, holder.load), 0);
+                        .settle(now, holder.at, amount(*by, holder.load), 0);
                 }
             }
         }

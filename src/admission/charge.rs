@@ -1,0 +1,72 @@
+//! The load that a grant is charged with.
+
+use smallvec::SmallVec;
+
+use super::{Demands, Nanos, queue::Queue};
+
+/// With what a grant was charged under load rates, and when.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    load: u64,
+    /// What it is the sum of. Empty until the load is corrected.
+    parts: SmallVec<[(Nanos, u64); 1]>,
+}
+
+/// How many parts can be taken back: as many as anybody makes on purpose.
+const PARTS: usize = 16;
+
+impl Charge {
+    pub(crate) fn new(load: u64) -> Self {
+        Self {
+            load,
+            parts: SmallVec::new(),
+        }
+    }
+
+    pub(crate) fn load(&self) -> u64 {
+        self.load
+    }
+}
+
+impl<T> Queue<T> {
+    /// What a request of this load counts as: at most what the largest of its load rates lets pass in a
+    /// whole period, so that nobody can close a rate for ever by what it says of itself.
+    pub(crate) fn bounded_load(&self, demands: &Demands, load: u64) -> u64 {
+        let lines = demands.iter().map(|d| &self.lines[d.resource as usize]);
+        let most = lines.filter_map(|line| line.most_load()).max();
+        most.map_or(load, |most| load.min(most))
+    }
+
+    /// The load of a grant that was given at `at` is another than was said.
+    pub(crate) fn correct(
+        &mut self,
+        now: Nanos,
+        demands: &Demands,
+        at: Nanos,
+        charge: &mut Charge,
+        actual: u64,
+    ) {
+        let actual = self.bounded_load(demands, actual);
+        if charge.parts.is_empty() {
+            charge.parts.push((at, charge.load));
+        }
+        let mut load = std::mem::replace(&mut charge.load, actual);
+        if load < actual {
+            self.settle_load(now, demands, now, load, Some(actual));
+            charge.parts.truncate(PARTS - 1);
+            charge.parts.push((now, actual - load));
+        }
+        // What was charged last is taken back first, each from the time at which it was charged.
+        while load > actual {
+            let Some((at, amount)) = charge.parts.pop() else {
+                break;
+            };
+            let left = amount.saturating_sub(load - actual);
+            self.settle_load(now, demands, at, amount, Some(left));
+            load -= amount - left;
+            if left > 0 {
+                charge.parts.push((at, left));
+            }
+        }
+    }
+}
