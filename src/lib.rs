@@ -632,6 +632,9 @@ pub mod limiter;
 pub mod middleware;
 pub mod observe;
 pub mod permit;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 pub mod rejection;
 pub mod resource;
 #[allow(dead_code, reason = "implemented by the feature `redis`")]

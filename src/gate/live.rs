@@ -11,6 +11,7 @@ use super::{Gate, State, wakes::Wakes};
 use crate::{
     admission::{Nanos, Usage},
     resource::{Change, Registrar},
+    shared::Health,
     sync::lock,
 };
 
@@ -35,6 +36,10 @@ impl Registrar for Gate {
         };
         self.settle(state, now);
         is_known
+    }
+
+    fn health(&self, resource: u32) -> Option<Health> {
+        Some(self.shared(resource)?.health())
     }
 }
 

@@ -6,6 +6,12 @@
 //! |---|---|---|
 //! | `DEBUG` | `request rejected` | `resource`, `waited` in seconds, `reason` |
 //! | `TRACE` | `request admitted after waiting` | `resource` (a set as `db+fs`), `waited` in seconds |
+//! | `WARN` | `a shared limit is unavailable` | `resource`, `policy` |
+//! | `WARN` | `a shared limit cannot be served` | `resource`, `error` |
+//! | `WARN` | `the state of a shared limit was lost` | `resource`, `epoch` |
+//! | `WARN` | `a lease was lost` | `resource`, `units` in the hands of this process |
+//! | `WARN` | `processes disagree about a shared limit` | `resource`, `own_revision`, `revision`, `limit` in force |
+//! | `INFO` | `a shared limit is enforced` | `resource`, `processes`, `epoch` |
 //! | `WARN` | `waits for a resource that it holds` (debug builds) | `resource` |
 //!
 //! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the field
@@ -18,11 +24,17 @@
 //!
 //! A request that is admitted at once says nothing. Nothing is formatted when nobody listens.
 
+#[cfg(feature = "redis")]
+mod shared;
+
 use std::time::Duration;
 
 use tracing::{Level, Span, debug, event_enabled, level_filters::LevelFilter, trace, warn};
 
 use crate::rejection::{Reason, Rejection};
+
+#[cfg(feature = "redis")]
+pub(crate) use shared::*;
 
 /// The target of all events.
 pub const TARGET: &str = "tower_concurrency_limiter";

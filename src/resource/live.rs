@@ -3,7 +3,10 @@
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::{InvalidResource, Lane, Rate, Resource, builder, error::Kind};
-use crate::admission::{Beneficiary, By, NewRule};
+use crate::{
+    admission::{Beneficiary, By, NewRule},
+    shared::Health,
+};
 
 /// What is to be another from now on.
 pub(crate) enum Change {
@@ -15,6 +18,9 @@ pub(crate) enum Change {
 pub(crate) trait Registrar: Send + Sync {
     /// Changes the resource with this index; `false` if it has no such rule.
     fn change(&self, resource: u32, change: Change) -> bool;
+
+    /// How its shared limit is, if it has one.
+    fn health(&self, resource: u32) -> Option<Health>;
 }
 
 impl Resource {
@@ -25,6 +31,13 @@ impl Resource {
     fn registrar(&self) -> std::sync::MutexGuard<'_, Option<Weak<dyn Registrar>>> {
         let registrar = &self.0.registrar;
         registrar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How its shared limit is: which processes share it, and whether it can be enforced. `None` if it is not shared, or
+    /// not registered with a limiter. It reads what is known, and asks nobody.
+    pub fn health(&self) -> Option<Health> {
+        let registrar = self.registrar().as_ref().and_then(Weak::upgrade)?;
+        registrar.health(self.usage().index()?)
     }
 
     fn change(&self, change: Change) -> bool {

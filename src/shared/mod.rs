@@ -2,6 +2,7 @@
 //! the limiter need not know what stands behind it.
 
 mod fencing;
+mod health;
 mod lane;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
@@ -9,6 +10,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 pub use fencing::FencingToken;
+pub use health::{Health, Mode};
 pub(crate) use lane::LaneHash;
 
 /// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the
@@ -27,6 +29,8 @@ pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
 
     /// Turns away those who wait and those who come, with [`Absence::Closed`].
     fn close(&self);
+
+    fn health(&self) -> Health;
 }
 
 /// What a request asks of a shared limit.

@@ -1,0 +1,283 @@
+//! The side of a process.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    runtime::{self, Handle},
+    sync::{Notify, mpsc},
+};
+
+use super::{
+    member::Member,
+    settings::{InvalidBackend, RedisBackendBuilder, Settings},
+    sharing::Sharing,
+    wires::Wires,
+};
+
+/// A Redis or Valkey server that keeps limits for several processes.
+///
+/// A cheap handle; clones are the same backend. One for each server and process is enough: it has a thread and a
+/// connection of its own, so that signs of life are sent however busy the service is. When the last handle and the last resource that is shared
+/// by it are dropped, everything is given back and the thread ends.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+/// backend.ready().await?;
+///
+/// let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
+/// let limiter = Limiter::new(Duration::from_secs(5), [&postgres]); // 10 in all processes together
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisBackend(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) core: Arc<Core>,
+    /// Tells the thread to end.
+    stop: Arc<Notify>,
+}
+
+/// What the tasks of a backend share. They do not keep it alive.
+pub(super) struct Core {
+    settings: Settings,
+    /// This process, and no other.
+    process: String,
+    channel: String,
+    runtime: Handle,
+    wires: Wires,
+    /// By name.
+    sessions: Mutex<HashMap<String, Weak<Member>>>,
+    numbers: AtomicU64,
+    /// The thread waits until all clones are dropped.
+    alive: mpsc::Sender<()>,
+}
+
+/// For how long the thread waits at the end until everything is given back.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl RedisBackend {
+    /// A backend for the server of this URL: `redis://user:password@host:port`, or `rediss://..` for TLS with the
+    /// feature `redis-tls`. Any node of a cluster will do.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisBackendBuilder::connect`]: never because the server cannot be reached.
+    pub fn connect(url: impl Into<String>) -> Result<Self, InvalidBackend> {
+        Self::builder(url).connect()
+    }
+
+    /// A backend with more to say about it.
+    pub fn builder(url: impl Into<String>) -> RedisBackendBuilder {
+        RedisBackendBuilder::new(url.into())
+    }
+
+    /// Shares a resource in strict mode: every permit is asked for, and requests of all processes are served in one
+    /// order. A round trip for each request; those that come while one is under way share the next.
+    pub fn strict(&self) -> Sharing {
+        Sharing::new(self, false)
+    }
+
+    /// Shares a resource in cached mode: while nobody waits anywhere, this process keeps some permits for those
+    /// who come next, so that most requests need no round trip. See [the modes](crate::redis#strict-and-cached).
+    pub fn cached(&self) -> Sharing {
+        Sharing::new(self, true)
+    }
+
+    /// Waits for the outcome of the first attempt to connect, or of the one under way. For start-up: the backend itself goes on
+    /// trying, whatever this says.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached or turns the connection away; if it is older than Redis 7.0; or if its settings let it evict the state of
+    /// limits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        let mut attempt = self.0.core.wires.seed().attempt();
+        let attempt = attempt.wait_for(Option::is_some).await;
+        let attempt = attempt.ok().and_then(|attempt| attempt.clone());
+        match attempt {
+            Some(Ok(greeting)) => greeting.fault().map_or(Ok(()), |fault| Err(NotReady(fault))),
+            Some(Err(error)) => Err(NotReady(error.to_string())),
+            None => Err(NotReady("the backend has ended".to_owned())),
+        }
+    }
+
+    /// Gives back at once what this process holds of every resource, turns away those who wait, and those who come, with
+    /// [`Reason::Closed`](crate::Reason::Closed): the last word of a
+    /// clean shutdown, after [`Limiter::drained`](crate::Limiter::drained). What is still being worked on is no longer
+    /// counted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing: everything is given back all the same.
+    pub async fn close(&self) {
+        let members = self.0.core.members();
+        for member in &members {
+            member.leave();
+        }
+        for member in members {
+            member.has_left().await;
+        }
+    }
+
+    pub(super) fn start(settings: Settings) -> Result<Self, InvalidBackend> {
+        let no_thread = |error| {
+            InvalidBackend(format!(
+                "cannot start the thread of a shared limit: {error}; allow the process another thread"
+            ))
+        };
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(no_thread)?;
+        let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        let process = process_name();
+        let core = Arc::new(Core {
+            channel: format!("cq1:p:{process}"),
+            process,
+            settings,
+            runtime: runtime.handle().clone(),
+            wires: Wires::new(),
+            sessions: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            alive,
+        });
+        let stop = Arc::new(Notify::new());
+        let stopped = Arc::clone(&stop);
+        runtime.spawn(Arc::clone(core.wires.seed()).keep(Arc::downgrade(&core)));
+        let thread = thread::Builder::new().name("shared-limits".to_owned());
+        thread
+            .spawn(move || {
+                runtime.block_on(async {
+                    stopped.notified().await;
+                    let gone = async { while all_gone.recv().await.is_some() {} };
+                    let _ = tokio::time::timeout(FAREWELL, gone).await;
+                });
+            })
+            .map_err(no_thread)?;
+        Ok(Self(Arc::new(Inner { core, stop })))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+impl Core {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where this process hears of what was granted to it.
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    pub(super) fn wires(&self) -> &Wires {
+        &self.wires
+    }
+
+    pub(super) fn next_line(&self) -> u64 {
+        self.next()
+    }
+
+    /// A name for a session that no other has had or will have.
+    pub(super) fn next_session(&self) -> String {
+        format!("{}-{}", self.process, self.next())
+    }
+
+    fn next(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// Runs a session, for the end of which the thread waits.
+    pub(super) fn run(&self, member: &Arc<Member>) {
+        let name = member.session().to_owned();
+        self.sessions().insert(name, Arc::downgrade(member));
+        let alive = self.alive.clone();
+        let work = Arc::clone(member).work();
+        self.runtime.spawn(async move {
+            work.await;
+            drop(alive);
+        });
+    }
+
+    pub(super) fn forget(&self, session: &str) {
+        self.sessions().remove(session);
+    }
+
+    /// What the server says to one of the sessions of this process: `<resource> <session> <words>`.
+    pub(super) fn hand_on(&self, line: u64, words: &str) {
+        let mut parts = words.splitn(3, ' ');
+        let (Some(_), Some(session), Some(words)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return;
+        };
+        let member = self.sessions().get(session).and_then(Weak::upgrade);
+        if let Some(member) = member {
+            member.heard(line, words);
+        }
+    }
+
+    fn members(&self) -> Vec<Arc<Member>> {
+        self.sessions().values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Weak<Member>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// 16 hexadecimal digits that no other process has: random, with the time and the process's number.
+fn process_name() -> String {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let hash = RandomState::new().hash_one((std::process::id(), time));
+    format!("{hash:016x}")
+}
+
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend")
+            .field("server", &self.0.core.settings.server.addr().to_string())
+            .field("namespace", &self.0.core.settings.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A backend is not ready; the message says why.
+#[derive(Clone, Debug)]
+pub struct NotReady(String);
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotReady {}

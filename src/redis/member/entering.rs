@@ -1,0 +1,140 @@
+//! The way of one request into a shared limit.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
+
+use super::{Member, RedisLease, Standing, refusal, state::Outcome};
+use crate::{
+    redis::sharing::WhenUnavailable,
+    shared::{Absence, Ask, NotLeased},
+};
+
+impl Member {
+    /// Waits for what is asked.
+    pub(in crate::redis) async fn enter(
+        self: Arc<Self>,
+        ask: Ask,
+    ) -> Result<RedisLease, NotLeased> {
+        // Who has no time is not queued, but asks.
+        let deadline = Some(ask.deadline).filter(|&deadline| deadline > Instant::now());
+        loop {
+            let standing = *self.standing.borrow();
+            let answer = match (standing, self.when_unavailable) {
+                (Standing::Unavailable, WhenUnavailable::Closed) => {
+                    Err(refusal(Absence::Unavailable))
+                }
+                (Standing::Unavailable, WhenUnavailable::Wait) if deadline.is_none() => {
+                    Err(refusal(Absence::Unavailable))
+                }
+                (Standing::Unavailable, WhenUnavailable::Open) => self.enter_open(&ask),
+                (Standing::Unavailable, WhenUnavailable::LocalShare) => {
+                    match self.enter_share(&ask, deadline).await {
+                        Some(answer) => answer,
+                        None => continue,
+                    }
+                }
+                _ => match self.enter_queue(&ask, deadline).await {
+                    Some(answer) => answer,
+                    None => continue,
+                },
+            };
+            return answer;
+        }
+    }
+
+    fn enter_open(self: &Arc<Self>, ask: &Ask) -> Result<RedisLease, NotLeased> {
+        self.without_server(ask, None)
+            .ok_or_else(|| refusal(Absence::Closed))
+    }
+
+    /// Waits for a part of this process's own share, until the server is back.
+    async fn enter_share(
+        self: &Arc<Self>,
+        ask: &Ask,
+        deadline: Option<Instant>,
+    ) -> Option<Result<RedisLease, NotLeased>> {
+        let mut standing = self.standing.subscribe();
+        let is_back = standing.wait_for(|standing| *standing != Standing::Unavailable);
+        tokio::select! {
+            biased;
+            acquired = self.local.acquire(ask, deadline) => Some(match acquired {
+                Ok(permit) => self
+                    .without_server(ask, Some(permit))
+                    .ok_or_else(|| refusal(Absence::Closed)),
+                Err(not_leased) => Err(not_leased),
+            }),
+            _ = is_back => None,
+        }
+    }
+
+    /// Waits for the server's word; `None`: ask again.
+    async fn enter_queue(
+        self: &Arc<Self>,
+        ask: &Ask,
+        deadline: Option<Instant>,
+    ) -> Option<Result<RedisLease, NotLeased>> {
+        let (id, answer) = match self.ask(self.translate(ask), deadline) {
+            Ok(asked) => asked,
+            Err(not_leased) => return Some(Err(not_leased)),
+        };
+        let mut place = Place {
+            member: self,
+            id: Some(id),
+            answer,
+        };
+        let timeout = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut place.answer => outcome,
+            () = timeout => return Some(Err(place.time_out())),
+        };
+        place.id = None;
+        match outcome {
+            Ok(Outcome::Leased(lease)) if lease.is_believable() => Some(Ok(lease)),
+            // It came too late: what was granted is somebody else's by now.
+            Ok(Outcome::Leased(_) | Outcome::AskAgain) => None,
+            Ok(Outcome::Refused(not_leased)) => Some(Err(not_leased)),
+            Err(_) => Some(Err(refusal(Absence::Closed))),
+        }
+    }
+}
+
+/// A place among those who wait. Dropping it gives the place up.
+struct Place<'a> {
+    member: &'a Member,
+    /// `None` once the outcome is known.
+    id: Option<u64>,
+    answer: oneshot::Receiver<Outcome>,
+}
+
+impl Place<'_> {
+    fn time_out(&self) -> NotLeased {
+        let retry_after = self.member.lock().retry_after();
+        let is_away = *self.member.standing.borrow() == Standing::Unavailable;
+        NotLeased {
+            why: match is_away {
+                true => Absence::Unavailable,
+                false => Absence::Timeout,
+            },
+            by_rate: retry_after.is_some() && !is_away,
+            retry_after: retry_after.filter(|_| !is_away),
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.member.cancel(id);
+        }
+    }
+}

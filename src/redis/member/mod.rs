@@ -1,0 +1,351 @@
+//! A process's part in one shared limit.
+
+mod entering;
+mod lease;
+mod pushes;
+mod state;
+mod work;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::{Duration, Instant},
+};
+
+pub(super) use lease::RedisLease;
+
+use self::state::{News, Outcome, State};
+use super::{
+    backend::Core,
+    config::Shape,
+    local::LocalShare,
+    protocol::{Ask, Class, Config, Granted, Settled, Timing},
+    script::Keys,
+    sharing::WhenUnavailable,
+    term::Term,
+};
+use crate::shared::{self, Absence, Health, Mode, NotLeased};
+
+/// A process's part in one shared limit: a session at the server.
+///
+/// Requests and permits leave here what they want and what they give back. One [task](work) on the backend's thread
+/// tells the server, one operation at a time: what comes up during a round trip goes with the next. The
+/// answers, and what the server says of its own accord, are handed to those who wait.
+pub(super) struct Member {
+    core: Arc<Core>,
+    session: String,
+    /// As logs show it.
+    name: Arc<str>,
+    keys: Keys,
+    shape: Shape,
+    config: Mutex<Config>,
+    is_cached: bool,
+    when_unavailable: WhenUnavailable,
+    local: LocalShare,
+    state: Mutex<State>,
+    /// Something is to be told to the server.
+    bell: Notify,
+    standing: watch::Sender<Standing>,
+    is_leaving: watch::Sender<bool>,
+    has_left: watch::Sender<bool>,
+}
+
+/// How a session stands with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// No contact yet, and it is not yet time to worry.
+    Connecting,
+    /// On the connection of this number.
+    Attached(u64),
+    /// Not heard of for too short a time to matter.
+    Interrupted,
+    Unavailable,
+}
+
+/// What a [`Member`] is made of.
+pub(super) struct Terms {
+    pub(super) name: Arc<str>,
+    pub(super) keys: Keys,
+    pub(super) shape: Shape,
+    pub(super) config: Config,
+    pub(super) is_cached: bool,
+    pub(super) when_unavailable: WhenUnavailable,
+    pub(super) local: LocalShare,
+}
+
+impl Member {
+    /// Begins to take part.
+    pub(super) fn join(core: &Arc<Core>, terms: Terms) -> Arc<Self> {
+        let Terms {
+            name,
+            keys,
+            shape,
+            config,
+            is_cached,
+            when_unavailable,
+            local,
+        } = terms;
+        let member = Arc::new(Self {
+            core: Arc::clone(core),
+            session: core.next_session(),
+            name,
+            keys,
+            // Rates are charged when the server says so.
+            is_cached: is_cached && config.rates.is_empty(),
+            shape,
+            config: Mutex::new(config),
+            when_unavailable,
+            local,
+            state: Mutex::new(State::new()),
+            bell: Notify::new(),
+            standing: watch::Sender::new(Standing::Connecting),
+            is_leaving: watch::Sender::new(false),
+            has_left: watch::Sender::new(false),
+        });
+        core.run(&member);
+        member
+    }
+
+    pub(super) fn session(&self) -> &str {
+        &self.session
+    }
+
+    pub(super) fn is_cached(&self) -> bool {
+        self.is_cached
+    }
+
+    fn timing(&self) -> Timing {
+        self.core.settings().timing(self.keys.is_on_cluster())
+    }
+
+    /// For how long after a question its answer is believed in: less than the lease by so much as the clocks may
+    /// differ.
+    fn trusted(&self) -> Duration {
+        self.core.settings().lease * 9 / 10
+    }
+
+    fn has_rates(&self) -> bool {
+        self.shape.has_rates()
+    }
+
+    fn bounded_load(&self, load: u64) -> u64 {
+        self.shape.bounded_load(load)
+    }
+
+    /// What a request asks for, in the words of the scripts.
+    fn translate(&self, ask: &shared::Ask) -> Ask {
+        Ask {
+            id: 0,
+            class: self.shape.class(ask.lane, ask.priority),
+            priority: ask.priority,
+            units: ask.units,
+            load: self.shape.bounded_load(ask.load),
+            patience: 0,
+            max_waiting: ask.max_waiting.map(|most| most as u64),
+        }
+    }
+
+    /// Leaves what a request asks for with the session.
+    fn ask(
+        &self,
+        ask: Ask,
+        deadline: Option<Instant>,
+    ) -> Result<(u64, oneshot::Receiver<Outcome>), NotLeased> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(refusal(Absence::Closed));
+        }
+        let asked = state.ask(ask, deadline);
+        drop(state);
+        self.bell.notify_one();
+        Ok(asked)
+    }
+
+    /// It does not wait any more.
+    fn cancel(&self, id: u64) {
+        if self.lock().cancel(id) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Takes what this process holds idle, or what nobody is kept from.
+    pub(super) fn try_enter(self: &Arc<Self>, ask: &shared::Ask) -> Option<RedisLease> {
+        let standing = *self.standing.borrow();
+        match (standing, self.when_unavailable) {
+            (Standing::Attached(_), _) if self.is_cached => {
+                let class = self.shape.class(ask.lane, ask.priority);
+                let mut state = self.lock();
+                let is_free = !state.is_closed && state.term.is_valid();
+                if !is_free || !state.take_idle(class, ask.units) {
+                    return None;
+                }
+                let token = (state.epoch(), state.chunk());
+                Some(RedisLease::cached(self, &state.term, class, ask.units, token))
+            }
+            (Standing::Unavailable, WhenUnavailable::Open) => self.without_server(ask, None),
+            (Standing::Unavailable, WhenUnavailable::LocalShare) => {
+                let permit = self.local.try_acquire(ask)?;
+                self.without_server(ask, Some(permit))
+            }
+            _ => None,
+        }
+    }
+
+    /// A lease that the server is told of when it is back.
+    fn without_server(
+        self: &Arc<Self>,
+        ask: &shared::Ask,
+        local: Option<crate::Permit>,
+    ) -> Option<RedisLease> {
+        let class = self.shape.class(ask.lane, ask.priority);
+        let mut state = self.lock();
+        if state.is_closed {
+            drop(state);
+            return None;
+        }
+        state.hold(class, ask.units);
+        drop(state);
+        Some(RedisLease::without_server(self, class, ask.units, local))
+    }
+
+    /// Units are given back that were granted during this term.
+    fn give_back(&self, class: Class, units: u32, term: &Arc<Term>) {
+        let mut state = self.lock();
+        let keep = self.is_cached
+            && matches!(*self.standing.borrow(), Standing::Attached(_))
+            && Arc::ptr_eq(term, &state.term)
+            && !state.is_contended()
+            && !state.is_closed;
+        state.give_back(class, units, keep);
+        let foreign = state.in_hand();
+        drop(state);
+        if *self.standing.borrow() == Standing::Unavailable {
+            self.local.held(foreign);
+        }
+        if !keep {
+            self.bell.notify_one();
+        }
+    }
+
+    fn settle(&self, settled: Settled) {
+        self.lock().settle(settled);
+        self.bell.notify_one();
+    }
+
+    /// What the server says of its own accord, on this connection.
+    pub(super) fn heard(self: &Arc<Self>, line: u64, words: &str) {
+        if *self.standing.borrow() != Standing::Attached(line) {
+            return; // of the past, or news that the answer repeats
+        }
+        let mut news = News::default();
+        let mut state = self.lock();
+        let mut parts = words.split(' ');
+        match parts.next() {
+            Some("g") => {
+                for granted in parts.filter_map(Granted::pushed) {
+                    state.grant(self, &granted, &mut news);
+                }
+            }
+            Some("s") => {
+                for word in parts {
+                    let (push, id) = word.split_once(':').unwrap_or_default();
+                    if let (Ok(push), Ok(id)) = (push.parse(), id.parse()) {
+                        state.shed(id, push, &mut news);
+                    }
+                }
+            }
+            Some("n") => {
+                if let Some(at) = parts.next().and_then(|at| at.parse().ok()) {
+                    state.look_at(at);
+                    self.bell.notify_one();
+                }
+            }
+            Some("r") => {
+                state.recall();
+                self.bell.notify_one();
+            }
+            _ => {}
+        }
+        drop(state);
+        news.tell();
+    }
+
+    /// Another limit, for all processes.
+    pub(super) fn set_limit(&self, limit: u32) {
+        let revision = self.lock().last.map_or(0, |last| last.revision);
+        let mut config = self.config();
+        config.limit = limit;
+        config.revision = config.revision.max(revision) + 1;
+        self.shape.divide(&mut config);
+        drop(config);
+        self.standing.send_if_modified(|standing| {
+            // It introduces itself once more, with that.
+            let was_attached = matches!(standing, Standing::Attached(_));
+            if was_attached {
+                *standing = Standing::Interrupted;
+            }
+            was_attached
+        });
+        self.bell.notify_one();
+    }
+
+    /// Turns away those who wait and those who come.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        let news = state.dismiss(|| Outcome::Refused(refusal(Absence::Closed)));
+        state.recall();
+        drop(state);
+        news.tell();
+        self.local.close();
+        self.bell.notify_one();
+    }
+
+    /// Gives everything back, for good.
+    pub(super) fn leave(&self) {
+        self.close();
+        self.is_leaving.send_replace(true);
+    }
+
+    pub(super) async fn has_left(&self) {
+        let _ = self.has_left.subscribe().wait_for(|&left| left).await;
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let standing = *self.standing.borrow();
+        let last = self.lock().last;
+        let is_learning = last.is_some_and(|last| last.learning_until.is_some());
+        let limit = self.config().limit;
+        Health {
+            mode: match standing {
+                Standing::Connecting => Mode::Connecting,
+                Standing::Unavailable => Mode::Unavailable,
+                Standing::Attached(_) | Standing::Interrupted if is_learning => Mode::Learning,
+                Standing::Attached(_) | Standing::Interrupted => Mode::Connected,
+            },
+            processes: last.map_or(0, |last| last.sessions as usize),
+            epoch: last.map_or(0, |last| last.epoch),
+            last_contact: last.map(|last| last.at.into_std()),
+            limit: last.map_or(limit, |last| last.limit) as usize,
+            in_use: last.map_or(0, |last| last.in_use as usize),
+            waiting: last.map_or(0, |last| last.waiting as usize),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn config(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refusal(why: Absence) -> NotLeased {
+    NotLeased {
+        why,
+        by_rate: false,
+        retry_after: None,
+    }
+}

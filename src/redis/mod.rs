@@ -1,0 +1,25 @@
+//! One limit for all processes, on Redis or Valkey.
+
+mod backend;
+mod clock;
+mod config;
+mod greeting;
+mod limit;
+mod local;
+mod member;
+mod protocol;
+mod script;
+mod settings;
+mod sharing;
+mod term;
+mod wire;
+mod wires;
+
+pub use backend::{NotReady, RedisBackend};
+pub use settings::{
+    DEFAULT_COLD_START, DEFAULT_DOWN_AFTER, DEFAULT_HEARTBEAT, DEFAULT_LEASE, InvalidBackend,
+    RedisBackendBuilder,
+};
+pub use sharing::{Sharing, WhenUnavailable};
+
+pub use crate::shared::{Health, Mode};

@@ -1,0 +1,156 @@
+//! The connection to a server, and how it is kept.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, PushInfo, PushKind, Value,
+    aio::{MultiplexedConnection, SendError},
+};
+use tokio::{
+    sync::watch,
+    time::sleep,
+};
+
+use super::{backend::Core, greeting::Greeting};
+
+/// The connection to one server. There is one for each node: what is asked of a session goes in order, and the
+/// answers and wake-ups come in the order in which the server made them.
+///
+/// A connection manager would swap connections without saying so. Here whoever uses a connection says that it
+/// is broken, and sees when there is another: each session introduces itself there first.
+pub(super) struct Wire {
+    /// `None` for the server of the URL.
+    node: Option<(String, u16)>,
+    state: watch::Sender<Option<Line>>,
+    /// How the last attempt to connect went.
+    attempt: watch::Sender<Option<Attempt>>,
+    /// The number of the last connection that was found broken.
+    broken: watch::Sender<u64>,
+}
+
+pub(super) type Attempt = Result<Arc<Greeting>, Arc<str>>;
+
+/// A connection that works, until it does not.
+#[derive(Clone)]
+pub(super) struct Line {
+    /// Grows with each connection of the backend.
+    pub(super) number: u64,
+    pub(super) connection: MultiplexedConnection,
+    pub(super) greeting: Arc<Greeting>,
+}
+
+/// The first pause after a failed attempt; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+impl Wire {
+    pub(super) fn new(node: Option<(String, u16)>) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            state: watch::Sender::new(None),
+            attempt: watch::Sender::new(None),
+            broken: watch::Sender::new(0),
+        })
+    }
+
+    /// Whether there is a connection, and which.
+    pub(super) fn state(&self) -> watch::Receiver<Option<Line>> {
+        self.state.subscribe()
+    }
+
+    pub(super) fn attempt(&self) -> watch::Receiver<Option<Attempt>> {
+        self.attempt.subscribe()
+    }
+
+    /// The connection of this number does not answer any more.
+    pub(super) fn report_broken(&self, number: u64) {
+        self.broken.send_if_modified(|last| {
+            let is_news = *last < number;
+            *last = number.max(*last);
+            is_news
+        });
+    }
+
+    /// Connects, and connects again, for as long as the backend lives.
+    pub(super) async fn keep(self: Arc<Self>, core: Weak<Core>) {
+        let mut pause = FIRST_PAUSE;
+        while let Some(core) = core.upgrade() {
+            match self.connect(&core).await {
+                Ok(line) => {
+                    pause = FIRST_PAUSE;
+                    let number = line.number;
+                    let greeting = Arc::clone(&line.greeting);
+                    self.state.send_replace(Some(line));
+                    self.attempt.send_replace(Some(Ok(greeting)));
+                    drop(core);
+                    let mut broken = self.broken.subscribe();
+                    let _ = broken.wait_for(|&last| last >= number).await;
+                    self.state.send_replace(None);
+                }
+                Err(error) => {
+                    self.attempt
+                        .send_replace(Some(Err(error.to_string().into())));
+                    drop(core);
+                    sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn connect(self: &Arc<Self>, core: &Arc<Core>) -> redis::RedisResult<Line> {
+        let settings = core.settings();
+        let number = core.next_line();
+        let patience = settings.down_after;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(patience))
+            .set_response_timeout(Some(patience))
+            .set_push_sender(self.listener(Arc::downgrade(core), number));
+        let client = settings.client(self.node.as_ref())?;
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let greeting = Greeting::ask(&mut connection).await?;
+        connection.subscribe(core.channel()).await?;
+        Ok(Line {
+            number,
+            connection,
+            greeting: Arc::new(greeting),
+        })
+    }
+
+    /// Hands on what the server says of its own accord. Runs where the connection is read, and must not block it.
+    fn listener(
+        self: &Arc<Self>,
+        core: Weak<Core>,
+        number: u64,
+    ) -> impl Fn(PushInfo) -> Result<(), SendError> + Send + Sync + 'static {
+        let wire = Arc::downgrade(self);
+        move |push| {
+            match (push.kind, push.data.as_slice()) {
+                (PushKind::Disconnection, _) => {
+                    if let Some(wire) = wire.upgrade() {
+                        wire.report_broken(number);
+                    }
+                }
+                (PushKind::Message, [_, Value::BulkString(words)]) => {
+                    if let (Some(core), Ok(words)) = (core.upgrade(), std::str::from_utf8(words)) {
+                        core.hand_on(number, words);
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Three quarters of it to five: so that a thousand processes do not come back in step.
+fn jittered(pause: Duration) -> Duration {
+    let chance = RandomState::new().hash_one(0_u8) % 512;
+    pause * (768 + chance as u32) / 1024
+}
