@@ -13,6 +13,7 @@ mod options;
 pub(crate) mod pip;
 mod port;
 mod process;
+mod proxy;
 mod server;
 #[path = "../../examples/common/target.rs"]
 pub(crate) mod target;
@@ -20,5 +21,6 @@ mod wait;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use options::Options;
+pub(crate) use proxy::{Cut, Faults, Proxy};
 pub(crate) use server::Server;
 pub(crate) use wait::eventually;

@@ -19,7 +19,7 @@ impl Process {
         let mut child = command
             .stdin(Stdio::null())
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {program:?}"))?;
         let guard = Command::new("sh")
             .args(["-c", "trap '' INT TERM; read -r _; kill -9 \"$0\""])
             .arg(child.id().to_string())
