@@ -20,11 +20,8 @@ struct Client(TcpStream);
 
 impl Client {
     async fn of(proxy: &Proxy) -> Self {
-        Self(
-            TcpStream::connect(("127.0.0.1", proxy.port()))
-                .await
-                .unwrap(),
-        )
+        let stream = TcpStream::connect(("127.0.0.1", proxy.port())).await;
+        Self(stream.expect("a connection"))
     }
 
     async fn say(&mut self, words: &[&str]) {
@@ -33,15 +30,14 @@ impl Client {
             .map(|word| format!("${}\r\n{word}\r\n", word.len()));
         let words: Vec<_> = words.collect();
         let command = format!("*{}\r\n{}", words.len(), words.concat());
-        self.0.write_all(command.as_bytes()).await.unwrap();
+        let written = self.0.write_all(command.as_bytes()).await;
+        written.expect("a connection");
     }
 
     async fn hears(&mut self, expected: &str) {
         let mut heard = vec![0; expected.len()];
-        timeout(LONG, self.0.read_exact(&mut heard))
-            .await
-            .unwrap()
-            .unwrap();
+        let read = timeout(LONG, self.0.read_exact(&mut heard)).await;
+        read.expect("in time").expect("an answer");
         assert_eq!(String::from_utf8_lossy(&heard), expected);
     }
 
@@ -51,8 +47,9 @@ impl Client {
     }
 
     async fn is_reset(&mut self) {
-        let end = timeout(LONG, self.0.read_u8()).await.unwrap();
-        assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let end = timeout(LONG, self.0.read_u8()).await.expect("an end");
+        let error = end.expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
 }
 
@@ -64,7 +61,7 @@ async fn faulty() -> (Server, Proxy, Client) {
 }
 
 fn count(server: &Server) -> Option<u64> {
-    server.ask(&["GET", "count"]).unwrap()
+    server.ask(&["GET", "count"]).expect("an answer")
 }
 
 #[tokio::test]

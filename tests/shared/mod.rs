@@ -8,6 +8,7 @@
 
 mod binary;
 mod cluster;
+pub(crate) mod holders;
 mod options;
 #[path = "../../examples/common/pip.rs"]
 pub(crate) mod pip;
