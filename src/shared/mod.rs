@@ -3,6 +3,8 @@
 
 mod fencing;
 mod lane;
+#[cfg(all(test, not(tcl_loom)))]
+pub(crate) mod stand_in;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
