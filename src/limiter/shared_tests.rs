@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{advance, timeout};
 use tokio_test::{assert_pending, assert_ready, task::spawn};
-use tracing::{Event, Subscriber, subscriber::set_default};
+use tracing::{Dispatch, Event, Subscriber, subscriber::set_default};
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use crate::{
@@ -283,6 +283,8 @@ async fn a_listener_that_panics_keeps_nothing() {
             false => db.build(),
             true => db.reserve(1, 5).build(),
         });
+        // Of two subscribers `tracing` asks each; of one, whichever the thread of another test happens to have.
+        let _other = Dispatch::new(tracing_subscriber::registry());
         let _guard = set_default(tracing_subscriber::registry().with(Startled));
         let held = scene.limiter.try_acquire([&scene.db]).expect("free");
         let mut acquire = spawn(scene.limiter.acquire(scene.all()));
