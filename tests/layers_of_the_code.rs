@@ -17,9 +17,10 @@ const LAYERS: [&str; 6] = [
 ];
 
 /// Modules that anybody above them may use, and what they may use themselves.
-const LEAVES: [(&str, &[&str]); 5] = [
+const LEAVES: [(&str, &[&str]); 6] = [
     ("adaptive", &[]),
     ("observe", &["rejection"]),
+    ("redis", &["admission", "resource", "shared"]),
     ("rejection", &[]),
     ("shared", &[]),
     ("sync", &[]),

@@ -19,6 +19,8 @@ mod held;
 mod layer;
 mod reject;
 mod service;
+#[cfg(all(test, not(tcl_loom)))]
+mod shared_tests;
 
 pub use asks::Http;
 pub use body::ResponseBody;

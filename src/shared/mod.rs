@@ -4,6 +4,8 @@
 mod fencing;
 mod health;
 mod lane;
+#[cfg(all(test, not(tcl_loom)))]
+pub(crate) mod stand_in;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 

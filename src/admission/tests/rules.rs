@@ -975,6 +975,7 @@ impl Pair {
                         lane,
                         load,
                         or_never: false,
+                        ..Claims::default()
                     },
                     max_waiting,
                 };
