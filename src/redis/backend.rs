@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     member::Member,
+    script::Push,
     settings::{InvalidBackend, RedisBackendBuilder, Settings},
     sharing::Sharing,
     wires::Wires,
@@ -232,16 +233,11 @@ impl Core {
         self.sessions().remove(session);
     }
 
-    /// What the server says to one of the sessions of this process: `<resource> <session> <words>`.
-    pub(super) fn hand_on(&self, line: u64, words: &str) {
-        let mut parts = words.splitn(3, ' ');
-        let (Some(_), Some(session), Some(words)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return;
-        };
-        let member = self.sessions().get(session).and_then(Weak::upgrade);
+    /// What the server says to one of the sessions of this process.
+    pub(super) fn hand_on(&self, line: u64, push: &Push) {
+        let member = self.sessions().get(&push.session).and_then(Weak::upgrade);
         if let Some(member) = member {
-            member.heard(line, words);
+            member.hear(line, &push.letters);
         }
     }
 

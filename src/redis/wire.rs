@@ -7,7 +7,7 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, PushInfo, PushKind, Value,
+    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use tokio::{
@@ -15,7 +15,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::{backend::Core, greeting::Greeting};
+use super::{
+    backend::Core,
+    greeting::Greeting,
+    script::{Call, Push},
+};
 
 /// The connection to one server. There is one for each node: what is asked of a session goes in order, and the
 /// answers and wake-ups come in the order in which the server made them.
@@ -41,6 +45,24 @@ pub(super) struct Line {
     pub(super) number: u64,
     pub(super) connection: MultiplexedConnection,
     pub(super) greeting: Arc<Greeting>,
+}
+
+impl Line {
+    /// Has the server run a script. The text goes along only if the server does not know it.
+    pub(super) async fn call(&self, call: &Call) -> redis::RedisResult<Value> {
+        let mut connection = self.connection.clone();
+        let reply = connection.send_packed_command(&call.evalsha()).await;
+        let is_unknown = |error: &RedisError| {
+            error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+        };
+        match reply.and_then(Value::extract_error) {
+            Err(error) if is_unknown(&error) => {
+                let reply = connection.send_packed_command(&call.eval()).await;
+                reply.and_then(Value::extract_error)
+            }
+            reply => reply,
+        }
+    }
 }
 
 /// The first pause after a failed attempt; it doubles up to [`LONGEST_PAUSE`].
@@ -138,8 +160,8 @@ impl Wire {
                     }
                 }
                 (PushKind::Message, [_, Value::BulkString(words)]) => {
-                    if let (Some(core), Ok(words)) = (core.upgrade(), std::str::from_utf8(words)) {
-                        core.hand_on(number, words);
+                    if let (Some(core), Ok(push)) = (core.upgrade(), Push::parse(words)) {
+                        core.hand_on(number, &push);
                     }
                 }
                 _ => {}

@@ -6,7 +6,10 @@ mod pushes;
 mod state;
 mod work;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -20,8 +23,8 @@ use super::{
     backend::Core,
     config::Shape,
     local::LocalShare,
-    protocol::{Ask, Class, Config, Granted, Settled, Timing},
-    script::Keys,
+    protocol::{Ask, Class, Config, Settled, Timing},
+    script::{Keys, Letter},
     sharing::WhenUnavailable,
     term::Term,
 };
@@ -38,6 +41,7 @@ pub(super) struct Member {
     /// As logs show it.
     name: Arc<str>,
     keys: Keys,
+    is_on_cluster: AtomicBool,
     shape: Shape,
     config: Mutex<Config>,
     is_cached: bool,
@@ -91,6 +95,7 @@ impl Member {
             session: core.next_session(),
             name,
             keys,
+            is_on_cluster: AtomicBool::new(false),
             // Rates are charged when the server says so.
             is_cached: is_cached && config.rates.is_empty(),
             shape,
@@ -116,7 +121,11 @@ impl Member {
     }
 
     fn timing(&self) -> Timing {
-        self.core.settings().timing(self.keys.is_on_cluster())
+        self.core.settings().timing(self.is_on_cluster())
+    }
+
+    fn is_on_cluster(&self) -> bool {
+        self.is_on_cluster.load(Ordering::Relaxed)
     }
 
     /// For how long after a question its answer is believed in: less than the lease by so much as the clocks may
@@ -234,38 +243,25 @@ impl Member {
     }
 
     /// What the server says of its own accord, on this connection.
-    pub(super) fn heard(self: &Arc<Self>, line: u64, words: &str) {
+    pub(super) fn hear(self: &Arc<Self>, line: u64, letters: &[Letter]) {
         if *self.standing.borrow() != Standing::Attached(line) {
             return; // of the past, or news that the answer repeats
         }
         let mut news = News::default();
         let mut state = self.lock();
-        let mut parts = words.split(' ');
-        match parts.next() {
-            Some("g") => {
-                for granted in parts.filter_map(Granted::pushed) {
-                    state.grant(self, &granted, &mut news);
-                }
-            }
-            Some("s") => {
-                for word in parts {
-                    let (push, id) = word.split_once(':').unwrap_or_default();
-                    if let (Ok(push), Ok(id)) = (push.parse(), id.parse()) {
-                        state.shed(id, push, &mut news);
-                    }
-                }
-            }
-            Some("n") => {
-                if let Some(at) = parts.next().and_then(|at| at.parse().ok()) {
+        for letter in letters {
+            match letter {
+                Letter::Granted(granted) => state.grant(self, granted, &mut news),
+                &Letter::Shed { push, id } => state.shed(id, push, &mut news),
+                &Letter::Next(at) => {
                     state.look_at(at);
                     self.bell.notify_one();
                 }
+                Letter::Recall => {
+                    state.recall();
+                    self.bell.notify_one();
+                }
             }
-            Some("r") => {
-                state.recall();
-                self.bell.notify_one();
-            }
-            _ => {}
         }
         drop(state);
         news.tell();

@@ -17,6 +17,15 @@ impl Pushes {
         self.acknowledged
     }
 
+    /// An answer has said all up to this number, of this or of an earlier count.
+    pub(super) fn know(&mut self, upto: u64, starts_anew: bool) {
+        if starts_anew {
+            *self = Self::default();
+        }
+        self.acknowledged = self.acknowledged.max(upto);
+        self.beyond.retain(|&number| number > self.acknowledged);
+    }
+
     /// `false` if it was seen before.
     pub(super) fn note(&mut self, number: u64) -> bool {
         if number <= self.acknowledged || !self.beyond.insert(number) {
@@ -41,5 +50,9 @@ mod tests {
         assert_eq!(pushes.acknowledged(), 3);
         assert!(pushes.note(4));
         assert_eq!(pushes.acknowledged(), 5);
+        pushes.know(7, false);
+        assert!(!pushes.note(7) && pushes.note(8));
+        pushes.know(2, true);
+        assert!(pushes.note(3));
     }
 }

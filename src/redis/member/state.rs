@@ -304,6 +304,10 @@ impl State {
         self.settled.push(settled);
     }
 
+    pub(super) fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
+    }
+
     /// Whether the server has to be told something.
     pub(super) fn has_words(&self) -> bool {
         !self.fresh.is_empty()
@@ -387,7 +391,7 @@ impl State {
     }
 
     /// The server's answer to what was said at `sent`.
-    pub(super) fn hear(
+    pub(super) fn apply(
         &mut self,
         member: &Arc<Member>,
         done: &Done,
@@ -417,7 +421,7 @@ impl State {
             }),
         });
         if is_attached_anew {
-            self.pushes = Pushes::default();
+            self.pushes.know(done.pushed, true);
         }
         let mut news = News::default();
         for &(id, sequence) in &done.queued {
@@ -442,6 +446,7 @@ impl State {
         if done.waiting > 0 {
             self.recall();
         }
+        self.pushes.know(done.pushed, false);
         // No grant can come any more for those whom the server has been told of, unless it has more to tell.
         let pushed = done.granted.iter().filter(|granted| granted.push.is_some());
         if pushed.count() < PAGE {

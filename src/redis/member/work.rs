@@ -1,8 +1,8 @@
 //! The task that speaks for a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
@@ -90,10 +90,10 @@ impl Member {
             let mut state = wire.state();
             let line = state.borrow_and_update().clone();
             if let Some(line) = line {
-                if !line.greeting.is_cluster || self.keys.is_on_cluster() {
+                if !line.greeting.is_cluster || self.is_on_cluster() {
                     return Some((wire, line));
                 }
-                self.keys.set_on_cluster();
+                self.is_on_cluster.store(true, Ordering::Relaxed);
                 self.core.wires().survey().await;
                 continue;
             }
@@ -102,7 +102,7 @@ impl Member {
                 _ = state.changed() => {}
                 () = happens(&mut is_leaving, |&leaving| leaving) => return None,
                 () = sleep_until(worry.unwrap_or_else(far)), if worry.is_some() => self.give_up(),
-                () = sleep(SURVEY), if self.keys.is_on_cluster() => self.core.wires().survey().await,
+                () = sleep(SURVEY), if self.is_on_cluster() => self.core.wires().survey().await,
             }
         }
     }
@@ -174,7 +174,7 @@ impl Member {
             waiters: &waiters,
         };
         let sent = BootTime::now();
-        let reply = script::attach(&mut line.connection.clone(), &self.keys, &attach).await;
+        let reply = line.call(&script::attach(&self.keys, &attach)).await;
         match self.understand(reply)? {
             Reply::Done(done) => {
                 spoken.last_answer = Instant::now();
@@ -238,24 +238,30 @@ impl Member {
         batch: &Batch,
         spoken: &Spoken,
         epoch: u64,
-    ) -> redis::RedisResult<Reply> {
+    ) -> redis::RedisResult<Value> {
         let operation = batch.operation(self, spoken.operation, epoch);
-        script::operate(&mut line.connection.clone(), &self.keys, &operation).await
+        line.call(&script::operate(&self.keys, &operation)).await
     }
 
     async fn say_goodbye(&self, line: &Line, spoken: &mut Spoken) -> End {
         spoken.operation += 1;
-        let mut connection = line.connection.clone();
-        match script::leave(&mut connection, &self.keys, &self.session, spoken.operation).await {
-            Ok(()) => {}
-            Err(error) => observe::shared_limit_fails(&self.name, &error.to_string()),
+        let settled = self.lock().take_settled();
+        let leave = script::leave(
+            &self.keys,
+            &self.session,
+            spoken.operation,
+            self.timing(),
+            &settled,
+        );
+        if let Err(error) = line.call(&leave).await {
+            observe::shared_limit_fails(&self.name, &error.to_string());
         }
         End::Left
     }
 
     /// What the server's answer means for the conversation.
-    fn understand(&self, reply: redis::RedisResult<Reply>) -> Result<Reply, End> {
-        reply.map_err(|error| match error.kind() {
+    fn understand(&self, reply: redis::RedisResult<Value>) -> Result<Reply, End> {
+        let reply = reply.map_err(|error| match error.kind() {
             _ if error.is_timeout() || error.is_connection_dropped() => End::Broken,
             ErrorKind::Server(ServerErrorKind::Moved) => match error.redirect_node() {
                 Some((node, _)) => moved(node),
@@ -264,13 +270,14 @@ impl Member {
             ErrorKind::Server(ServerErrorKind::ReadOnly) => End::Broken, // a replica by now
             _ if error.is_io_error() => End::Broken,
             _ => End::Pause(error.to_string()),
-        })
+        })?;
+        script::parse_reply(&reply).map_err(|error| End::Pause(error.to_string()))
     }
 
     fn apply(self: &Arc<Self>, done: &Done, sent: BootTime, is_attached_anew: bool) {
         let mut state = self.lock();
         let before = state.last;
-        let news = state.hear(self, done, sent, is_attached_anew);
+        let news = state.apply(self, done, sent, is_attached_anew);
         drop(state);
         news.tell();
         if before.is_some_and(|last| last.epoch != done.epoch) {

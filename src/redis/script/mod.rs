@@ -1,16 +1,21 @@
-//! STUB
-use super::protocol::*;
-use redis::aio::MultiplexedConnection;
-#[derive(Debug)]
-pub(super) struct Keys;
-impl Keys {
-    pub(super) fn new(_n: &str, _r: &str) -> Self { Self }
-    pub(super) fn slot(&self) -> u16 { 0 }
-    pub(super) fn is_on_cluster(&self) -> bool { false }
-    pub(super) fn set_on_cluster(&self) {}
-}
-pub(super) async fn attach(_c: &mut MultiplexedConnection, _k: &Keys, _a: &Attach<'_>) -> redis::RedisResult<Reply> { todo!() }
-pub(super) async fn operate(_c: &mut MultiplexedConnection, _k: &Keys, _a: &Operation<'_>) -> redis::RedisResult<Reply> { todo!() }
-pub(super) async fn leave(_c: &mut MultiplexedConnection, _k: &Keys, _s: &str, _o: u64) -> redis::RedisResult<()> { todo!() }
-impl Config { pub(super) fn check(&self) -> Result<(), String> { Ok(()) } }
-impl Granted { pub(super) fn pushed(_w: &str) -> Option<Self> { None } }
+//! The scripts that decide, as they are called and as they answer.
+//!
+//! Each is put together from small files, because a script cannot load another. They decide for one
+//! resource what [`admission::Queue`](crate::admission::Queue) decides for a line.
+
+mod call;
+mod config;
+mod keys;
+mod push;
+mod reply;
+mod text;
+
+pub(super) use call::{Call, attach, audit, configure, leave, operate};
+pub(super) use config::ConfigFault;
+pub(super) use keys::{Keys, channel};
+pub(super) use push::{Letter, Push};
+pub(super) use reply::{Difference, ProtocolError, parse_audit, parse_configured, parse_reply};
+pub(super) use text::Script;
+
+/// So many rates a resource can have.
+pub(super) const RATES: usize = 4;

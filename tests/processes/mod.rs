@@ -1,0 +1,12 @@
+//! What the tests of shared limits have in common.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "whoever includes it is a crate of its own, and none uses all of it"
+)]
+
+pub(crate) mod contract;
+mod venue;
+
+pub(crate) use venue::{Venue, until};
