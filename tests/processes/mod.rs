@@ -6,7 +6,9 @@
     reason = "whoever includes it is a crate of its own, and none uses all of it"
 )]
 
+pub(crate) mod child;
 pub(crate) mod contract;
 mod venue;
 
-pub(crate) use venue::{Venue, until};
+pub(crate) use child::OtherProcess;
+pub(crate) use venue::{Process, Venue, until};

@@ -31,6 +31,10 @@ impl Venue {
         &self.url
     }
 
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub(crate) fn builder(&self) -> RedisBackendBuilder {
         RedisBackend::builder(&self.url)
             .namespace(&self.namespace)

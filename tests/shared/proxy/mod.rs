@@ -8,7 +8,7 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -25,6 +25,7 @@ pub(crate) use faults::{Cut, Faults};
 #[derive(Debug)]
 pub(crate) struct Proxy {
     port: u16,
+    server: Arc<AtomicU16>,
     faults: watch::Sender<Faults>,
     /// How often all connections were reset.
     resets: watch::Sender<usize>,
@@ -44,6 +45,7 @@ pub(crate) struct Counts {
 impl Proxy {
     /// In front of the server on this port of this host. It carries everything, until it is told not to.
     pub(crate) async fn to(server: u16) -> Self {
+        let server = Arc::new(AtomicU16::new(server));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
@@ -53,12 +55,14 @@ impl Proxy {
         let counts = Arc::<Counts>::default();
         let task = {
             let (faults, resets, counts) = (faults.clone(), resets.clone(), Arc::clone(&counts));
+            let server = Arc::clone(&server);
             tokio::spawn(async move {
                 let mut connections = JoinSet::new();
                 while let Ok((client, _)) = listener.accept().await {
                     let number = counts.connections.fetch_add(1, Relaxed);
                     let counts = Arc::clone(&counts);
                     let (faults, resets) = (faults.clone(), resets.subscribe());
+                    let server = server.load(Relaxed);
                     connections.spawn(async move {
                         match TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
                             Ok(server) => {
@@ -74,6 +78,7 @@ impl Proxy {
         };
         Self {
             port,
+            server,
             faults,
             resets,
             counts,
@@ -93,6 +98,12 @@ impl Proxy {
     /// Nothing goes wrong any more; what was held goes on.
     pub(crate) fn heal(&self) {
         self.set(|faults| *faults = Faults::default());
+    }
+
+    /// Another server from now on, for new connections: those that there are, are reset.
+    pub(crate) fn point_to(&self, server: u16) {
+        self.server.store(server, Relaxed);
+        self.reset();
     }
 
     /// Resets all connections. New ones are carried.
