@@ -45,7 +45,10 @@ async fn quick(venue: &Venue, limit: usize) -> Process {
 }
 
 async fn with(builder: RedisBackendBuilder, limit: usize, policy: WhenUnavailable) -> Process {
-    let backend = builder.heartbeat(100 * MS).lease(1_000 * MS).down_after(200 * MS);
+    let backend = builder
+        .heartbeat(100 * MS)
+        .lease(1_000 * MS)
+        .down_after(200 * MS);
     let backend = backend.connect().expect("a good URL");
     backend.ready().await.expect("a server");
     let sharing = backend.strict().when_unavailable(policy);
@@ -61,13 +64,22 @@ fn behind(server: &Server, proxy: &Proxy) -> Venue {
 }
 
 async fn at_once(process: &Process) -> Result<Permit, Reason> {
-    let request = process.limiter.request([&process.db]).timeout(Duration::ZERO);
-    request.acquire().await.map_err(|rejection| rejection.reason())
+    let request = process
+        .limiter
+        .request([&process.db])
+        .timeout(Duration::ZERO);
+    request
+        .acquire()
+        .await
+        .map_err(|rejection| rejection.reason())
 }
 
 async fn within(process: &Process, time: Duration) -> Result<Permit, Reason> {
     let request = process.limiter.request([&process.db]).timeout(time);
-    request.acquire().await.map_err(|rejection| rejection.reason())
+    request
+        .acquire()
+        .await
+        .map_err(|rejection| rejection.reason())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +92,9 @@ async fn a_process_is_killed() {
     let waiter = process.queue(process.limiter.request([&process.db])).await;
     let start = Instant::now();
     other.kill();
-    let permit = timeout(Duration::from_secs(4), waiter).await.expect("before the lease ends");
+    let permit = timeout(Duration::from_secs(4), waiter)
+        .await
+        .expect("before the lease ends");
     drop(permit.unwrap());
     assert!(start.elapsed() < 2_000 * MS, "{:?}", start.elapsed());
 }
@@ -96,10 +110,16 @@ async fn a_process_is_paused_for_less_than_its_lease() {
     let process = Process::with(backend, sharing, |builder| builder.concurrency(1)).await;
     assert_eq!(other.tell("acquire"), "held");
     other.pause();
-    assert_eq!(within(&process, 2_500 * MS).await.unwrap_err(), Reason::Timeout);
+    assert_eq!(
+        within(&process, 2_500 * MS).await.unwrap_err(),
+        Reason::Timeout
+    );
     other.resume();
     assert_eq!(other.tell("is it valid"), "valid");
-    assert_eq!(within(&process, 200 * MS).await.unwrap_err(), Reason::Timeout);
+    assert_eq!(
+        within(&process, 200 * MS).await.unwrap_err(),
+        Reason::Timeout
+    );
     assert_eq!(other.tell("return"), "returned");
     drop(process.acquire().await);
 }
@@ -109,12 +129,18 @@ async fn a_process_is_paused_for_longer_than_its_lease() {
     let server = Server::start();
     let venue = venue(&server);
     let mut other = other_process(&venue, Duration::from_secs(3));
-    let backend = venue.builder().lease(Duration::from_secs(3)).connect().unwrap();
+    let backend = venue
+        .builder()
+        .lease(Duration::from_secs(3))
+        .connect()
+        .unwrap();
     let sharing = backend.strict();
     let process = Process::with(backend, sharing, |builder| builder.concurrency(1)).await;
     assert_eq!(other.tell("acquire"), "held");
     other.pause();
-    let permit = within(&process, 6_000 * MS).await.expect("when the lease is over");
+    let permit = within(&process, 6_000 * MS)
+        .await
+        .expect("when the lease is over");
     other.resume();
     // It knows that it has lost it, and says that it is still at work.
     assert_eq!(other.tell("is it valid"), "lost");
@@ -122,7 +148,10 @@ async fn a_process_is_paused_for_longer_than_its_lease() {
     until("the debt is known", || process.health().in_use == 2).await;
     // One of two is not enough: the debt is to be paid first.
     drop(permit);
-    assert_eq!(within(&process, 300 * MS).await.unwrap_err(), Reason::Timeout);
+    assert_eq!(
+        within(&process, 300 * MS).await.unwrap_err(),
+        Reason::Timeout
+    );
     assert_eq!(other.tell("return"), "returned");
     drop(process.acquire().await);
 }
@@ -144,7 +173,10 @@ async fn the_runtime_of_the_service_is_busy() {
         });
     });
     until("it is held", || process.health().in_use == 1).await;
-    assert_eq!(within(&process, 2_000 * MS).await.unwrap_err(), Reason::Timeout);
+    assert_eq!(
+        within(&process, 2_000 * MS).await.unwrap_err(),
+        Reason::Timeout
+    );
     busy.join().unwrap();
     drop(process.acquire().await);
 }
@@ -158,13 +190,21 @@ async fn outlives(venue: &Venue, how: impl FnOnce()) {
     until("it waits", || b.db.waiting() == 1).await;
     sleep(50 * MS).await;
     how();
-    until("both are back", || [&a, &b].iter().all(|p| p.health().mode == Mode::Connected && p.health().processes == 2)).await;
-    assert!(a.health().epoch > epoch, "whoever was granted something is to say so");
+    let is_back = |p: &&Process| p.health().epoch > epoch && p.health().mode == Mode::Connected;
+    until("both have said what they hold", || {
+        [&a, &b].iter().all(is_back)
+    })
+    .await;
     sleep(300 * MS).await;
     assert!(held.is_valid() && !waiter.is_finished(), "it is held");
     assert_eq!(b.health().in_use, 1);
     drop(held);
-    drop(timeout(Duration::from_secs(3), waiter).await.expect("it kept its place").unwrap());
+    drop(
+        timeout(Duration::from_secs(3), waiter)
+            .await
+            .expect("it kept its place")
+            .unwrap(),
+    );
     until("all is back", || a.health().in_use == 0).await;
 }
 
@@ -184,7 +224,10 @@ fn with_patience(process: &Process) -> tokio::task::JoinHandle<Permit> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_restarts_with_its_data() {
-    let server = Server::with(Options { appendonly: true, ..Options::default() });
+    let server = Server::with(Options {
+        appendonly: true,
+        ..Options::default()
+    });
     let venue = venue(&server);
     outlives(&venue, || server.restart()).await;
 }
@@ -193,18 +236,36 @@ async fn the_server_restarts_with_its_data() {
 async fn the_server_restarts_without_data() {
     let server = Server::start();
     let venue = venue(&server);
-    let a = with(venue.builder().cold_start(1_000 * MS), 1, WhenUnavailable::Wait).await;
-    let b = with(venue.builder().cold_start(1_000 * MS), 1, WhenUnavailable::Wait).await;
+    let a = with(
+        venue.builder().cold_start(1_000 * MS),
+        1,
+        WhenUnavailable::Wait,
+    )
+    .await;
+    let b = with(
+        venue.builder().cold_start(1_000 * MS),
+        1,
+        WhenUnavailable::Wait,
+    )
+    .await;
     let held = a.acquire().await;
     let epoch = a.health().epoch;
     let waiter = with_patience(&b);
     until("it waits", || b.db.waiting() == 1).await;
     server.restart();
-    until("both are back", || a.health().processes == 2 && a.health().epoch > epoch).await;
+    until("both are back", || {
+        a.health().processes == 2 && a.health().epoch > epoch
+    })
+    .await;
     sleep(1_300 * MS).await;
     assert!(held.is_valid() && !waiter.is_finished(), "it is held");
     drop(held);
-    drop(timeout(Duration::from_secs(3), waiter).await.expect("it kept its place").unwrap());
+    drop(
+        timeout(Duration::from_secs(3), waiter)
+            .await
+            .expect("it kept its place")
+            .unwrap(),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,18 +283,31 @@ async fn a_replica_takes_over() {
     server.kill();
     replica.promote();
     proxy.point_to(replica.port());
-    until("both are back", || a.health().epoch > epoch && a.health().processes == 2).await;
+    until("both are back", || {
+        a.health().epoch > epoch && a.health().processes == 2
+    })
+    .await;
     sleep(500 * MS).await;
     assert!(held.is_valid() && !waiter.is_finished(), "it is held");
     drop(held);
-    drop(timeout(Duration::from_secs(3), waiter).await.expect("it kept its place").unwrap());
+    drop(
+        timeout(Duration::from_secs(3), waiter)
+            .await
+            .expect("it kept its place")
+            .unwrap(),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_is_cut_off() {
     let server = Server::start();
     let proxy = Proxy::to(server.port()).await;
-    let cut_off = with(behind(&server, &proxy).builder(), 1, WhenUnavailable::Closed).await;
+    let cut_off = with(
+        behind(&server, &proxy).builder(),
+        1,
+        WhenUnavailable::Closed,
+    )
+    .await;
     let other = quick(&venue(&server), 1).await;
     let held = cut_off.acquire().await;
     let lost = tokio::spawn(async move {
@@ -247,15 +321,27 @@ async fn one_process_is_cut_off() {
     });
     sleep(50 * MS).await;
     proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (true, true));
-    let (permit, granted_at) = timeout(Duration::from_secs(5), next).await.expect("the lease").unwrap();
-    let (lost_at, held) = timeout(Duration::from_secs(1), lost).await.expect("it knows").unwrap();
+    let (permit, granted_at) = timeout(Duration::from_secs(5), next)
+        .await
+        .expect("the lease")
+        .unwrap();
+    let (lost_at, held) = timeout(Duration::from_secs(1), lost)
+        .await
+        .expect("it knows")
+        .unwrap();
     assert!(lost_at < granted_at, "its own clock ends the lease first");
     assert!(!held.is_valid());
-    assert_eq!(within(&cut_off, 100 * MS).await.unwrap_err(), Reason::Unavailable);
+    assert_eq!(
+        within(&cut_off, 100 * MS).await.unwrap_err(),
+        Reason::Unavailable
+    );
     assert_eq!(cut_off.health().mode, Mode::Unavailable);
     // It comes back without a restart, and says what it holds.
     proxy.heal();
-    until("it is back", || cut_off.health().mode == Mode::Connected && cut_off.health().in_use == 2).await;
+    until("it is back", || {
+        cut_off.health().mode == Mode::Connected && cut_off.health().in_use == 2
+    })
+    .await;
     drop((permit, held));
     drop(cut_off.acquire().await);
 }
@@ -269,9 +355,17 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
         with(venue.builder(), 4, policy).await,
         with(venue.builder(), 4, policy).await,
     ];
-    until("they know each other", || processes.iter().all(|p| p.health().processes == 2)).await;
+    until("they know each other", || {
+        processes.iter().all(|p| p.health().processes == 2)
+    })
+    .await;
     server.kill();
-    until("they know", || processes.iter().all(|p| p.health().mode == Mode::Unavailable)).await;
+    until("they know", || {
+        processes
+            .iter()
+            .all(|p| p.health().mode == Mode::Unavailable)
+    })
+    .await;
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut tasks = Vec::new();
     for n in 0..80 {
@@ -280,7 +374,10 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
         let (now, most) = (Arc::clone(&now), Arc::clone(&most));
         tasks.push(tokio::spawn(async move {
             let request = limiter.request([&db]).timeout(500 * MS);
-            let permit = request.acquire().await.map_err(|rejection| rejection.reason())?;
+            let permit = request
+                .acquire()
+                .await
+                .map_err(|rejection| rejection.reason())?;
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             sleep(20 * MS).await;
             now.fetch_sub(1, Ordering::SeqCst);
@@ -297,9 +394,16 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
     }
     // It all works again when the server is back.
     server.restart();
-    until("they are back", || processes.iter().all(|p| p.health().mode == Mode::Connected)).await;
+    until("they are back", || {
+        processes.iter().all(|p| p.health().mode == Mode::Connected)
+    })
+    .await;
     for process in &processes {
-        drop(timeout(Duration::from_secs(5), process.acquire()).await.expect("enforced again"));
+        drop(
+            timeout(Duration::from_secs(5), process.acquire())
+                .await
+                .expect("enforced again"),
+        );
     }
     (let_in, reasons, most.load(Ordering::SeqCst))
 }
@@ -329,7 +433,10 @@ async fn all_are_cut_off_and_share_locally() {
     // Two of four for each of the two: 20 rounds of 20 ms.
     assert_eq!(most, 4);
     assert!(let_in >= 40, "{let_in}");
-    assert!(reasons.is_subset(&HashSet::from([Reason::Timeout])), "{reasons:?}");
+    assert!(
+        reasons.is_subset(&HashSet::from([Reason::Timeout])),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -345,7 +452,11 @@ async fn what_was_held_counts_against_the_local_share() {
     let third = at_once(&process).await.expect("room again");
     server.restart();
     until("it is back", || process.health().mode == Mode::Connected).await;
-    assert_eq!(process.health().in_use, 2, "what was let in meanwhile is reported");
+    assert_eq!(
+        process.health().in_use,
+        2,
+        "what was let in meanwhile is reported"
+    );
     assert_eq!(at_once(&process).await.unwrap_err(), Reason::Timeout);
     drop((second, third));
     drop(process.acquire().await);
@@ -355,15 +466,27 @@ async fn what_was_held_counts_against_the_local_share() {
 async fn a_wake_up_is_lost() {
     let server = Server::start();
     let proxy = Proxy::to(server.port()).await;
-    let (a, b) = (quick(&venue(&server), 1).await, quick(&behind(&server, &proxy), 1).await);
+    let (a, b) = (
+        quick(&venue(&server), 1).await,
+        quick(&behind(&server, &proxy), 1).await,
+    );
     proxy.set(|faults| faults.dropped_pushes = 1.0);
     for _ in 0..5 {
         let held = a.acquire().await;
         let waiter = b.queue(b.limiter.request([&b.db])).await;
         let start = Instant::now();
         drop(held);
-        drop(timeout(Duration::from_secs(2), waiter).await.expect("in time").unwrap());
-        assert!(start.elapsed() < 400 * MS, "a heartbeat is 100 ms: {:?}", start.elapsed());
+        drop(
+            timeout(Duration::from_secs(2), waiter)
+                .await
+                .expect("in time")
+                .unwrap(),
+        );
+        assert!(
+            start.elapsed() < 400 * MS,
+            "a heartbeat is 100 ms: {:?}",
+            start.elapsed()
+        );
     }
     assert!(proxy.dropped_pushes() >= 5);
 }
@@ -375,7 +498,9 @@ async fn an_answer_is_lost() {
     let process = quick(&behind(&server, &proxy), 3).await;
     for n in 0..10 {
         proxy.set(|faults| faults.cut = Some(Cut::next("EVAL")));
-        let permit = timeout(Duration::from_secs(3), process.acquire()).await.expect("asked again");
+        let permit = timeout(Duration::from_secs(3), process.acquire())
+            .await
+            .expect("asked again");
         until("it counts once", || process.health().in_use == 1).await;
         proxy.set(|faults| faults.cut = Some(Cut::next("EVAL")));
         drop(permit);
@@ -397,8 +522,14 @@ async fn an_answer_is_late() {
         });
         sleep(300 * MS).await; // longer than the server may be silent
         proxy.heal();
-        let permit = timeout(Duration::from_secs(3), waiter).await.expect("in time").unwrap();
-        until("it counts once", || process.health().mode == Mode::Connected && process.health().in_use == 1).await;
+        let permit = timeout(Duration::from_secs(3), waiter)
+            .await
+            .expect("in time")
+            .unwrap();
+        until("it counts once", || {
+            process.health().mode == Mode::Connected && process.health().in_use == 1
+        })
+        .await;
         drop(permit);
         until("it is back", || process.health().in_use == 0).await;
     }
@@ -419,10 +550,18 @@ async fn the_connection_is_lost() {
     assert!(held.is_valid());
     assert_eq!(a.health().epoch, b.health().epoch);
     drop(held);
-    let permit = timeout(Duration::from_secs(2), first).await.expect("it kept its place").unwrap();
+    let permit = timeout(Duration::from_secs(2), first)
+        .await
+        .expect("it kept its place")
+        .unwrap();
     assert!(!second.is_finished());
     drop(permit);
-    drop(timeout(Duration::from_secs(2), second).await.expect("in time").unwrap());
+    drop(
+        timeout(Duration::from_secs(2), second)
+            .await
+            .expect("in time")
+            .unwrap(),
+    );
 }
 
 /// Requests go on while something is done to the server every 10 ms; never are two let in at once.
@@ -440,7 +579,11 @@ async fn under(trouble: impl Fn(&Server) + Send + 'static) {
     });
     let mut tasks = Vec::new();
     for process in &processes {
-        let (limiter, db, in_use) = (process.limiter.clone(), process.db.clone(), Arc::clone(&in_use));
+        let (limiter, db, in_use) = (
+            process.limiter.clone(),
+            process.db.clone(),
+            Arc::clone(&in_use),
+        );
         tasks.push(tokio::spawn(async move {
             for _ in 0..50 {
                 let permit = limiter.acquire([&db]).await.expect("in time");
@@ -476,12 +619,20 @@ async fn everything_is_flushed() {
     let waiter = b.queue(b.limiter.request([&b.db])).await;
     let epoch = a.health().epoch;
     server.command(&["FLUSHALL"]);
-    until("both are back", || [&a, &b].iter().all(|p| p.health().epoch > epoch && p.health().processes == 2)).await;
+    until("both are back", || {
+        [&a, &b]
+            .iter()
+            .all(|p| p.health().epoch > epoch && p.health().processes == 2)
+    })
+    .await;
     sleep(800 * MS).await;
     assert!(held.is_valid() && !waiter.is_finished(), "it is held");
     let token = held.fencing_token(&a.db);
     drop(held);
-    let next = timeout(Duration::from_secs(2), waiter).await.expect("it kept its place").unwrap();
+    let next = timeout(Duration::from_secs(2), waiter)
+        .await
+        .expect("it kept its place")
+        .unwrap();
     assert!(next.fencing_token(&b.db) > token, "the epoch has grown");
 }
 
@@ -491,11 +642,18 @@ async fn the_server_is_out_of_memory() {
     let process = quick(&venue(&server), 1).await;
     let held = process.acquire().await;
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    assert_eq!(within(&process, 2_000 * MS).await.unwrap_err(), Reason::Unavailable);
+    assert_eq!(
+        within(&process, 2_000 * MS).await.unwrap_err(),
+        Reason::Unavailable
+    );
     drop(held);
     until("giving back works", || process.health().in_use == 0).await;
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    drop(timeout(Duration::from_secs(2), process.acquire()).await.expect("all is well"));
+    drop(
+        timeout(Duration::from_secs(2), process.acquire())
+            .await
+            .expect("all is well"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -511,9 +669,22 @@ async fn the_server_stands_still() {
     sleep(1_500 * MS).await; // longer than the lease
     assert!(!held.is_valid(), "nobody can know");
     server.resume();
-    until("both are back", || [&a, &b].iter().all(|p| p.health().epoch > epoch && p.health().mode == Mode::Connected)).await;
+    until("both are back", || {
+        [&a, &b]
+            .iter()
+            .all(|p| p.health().epoch > epoch && p.health().mode == Mode::Connected)
+    })
+    .await;
     sleep(300 * MS).await;
-    assert!(!waiter.is_finished(), "what it holds was not given to another");
+    assert!(
+        !waiter.is_finished(),
+        "what it holds was not given to another"
+    );
     drop(held);
-    drop(timeout(Duration::from_secs(2), waiter).await.expect("in time").unwrap());
+    drop(
+        timeout(Duration::from_secs(2), waiter)
+            .await
+            .expect("in time")
+            .unwrap(),
+    );
 }

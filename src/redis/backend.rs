@@ -117,7 +117,9 @@ impl RedisBackend {
         let attempt = attempt.wait_for(Option::is_some).await;
         let attempt = attempt.ok().and_then(|attempt| attempt.clone());
         match attempt {
-            Some(Ok(greeting)) => greeting.fault().map_or(Ok(()), |fault| Err(NotReady(fault))),
+            Some(Ok(greeting)) => greeting
+                .fault()
+                .map_or(Ok(()), |fault| Err(NotReady(fault))),
             Some(Err(error)) => Err(NotReady(error.to_string())),
             None => Err(NotReady("the backend has ended".to_owned())),
         }
@@ -252,7 +254,9 @@ impl Core {
 
 /// 16 hexadecimal digits that no other process has: random, with the time and the process's number.
 fn process_name() -> String {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let hash = RandomState::new().hash_one((std::process::id(), time));
     format!("{hash:016x}")
 }

@@ -74,14 +74,24 @@ mod tests {
     #[test]
     fn old_servers_and_those_that_evict_are_found_out() {
         let greeting = |version: &str, policy: &str| {
-            let server = format!("# Server\r\nredis_version:{version}\r\nrun_id:abc\r\nredis_mode:standalone\r\n");
+            let server = format!(
+                "# Server\r\nredis_version:{version}\r\nrun_id:abc\r\nredis_mode:standalone\r\n"
+            );
             Greeting::read(&server, &format!("maxmemory_policy:{policy}\r\n"))
         };
         let fine = greeting("7.0.15", "volatile-lru");
         assert_eq!((fine.run_id.as_str(), fine.is_cluster), ("abc", false));
         assert_eq!(fine.fault(), None);
         assert_eq!(greeting("10.1.0", "noeviction").fault(), None);
-        assert!(greeting("6.2.7", "noeviction").fault().is_some_and(|f| f.contains("6.2.7")));
-        assert!(greeting("7.2.4", "allkeys-lru").fault().is_some_and(|f| f.contains("noeviction")));
+        assert!(
+            greeting("6.2.7", "noeviction")
+                .fault()
+                .is_some_and(|f| f.contains("6.2.7"))
+        );
+        assert!(
+            greeting("7.2.4", "allkeys-lru")
+                .fault()
+                .is_some_and(|f| f.contains("noeviction"))
+        );
     }
 }

@@ -10,10 +10,7 @@ use redis::{
     AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
     aio::{MultiplexedConnection, SendError},
 };
-use tokio::{
-    sync::watch,
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     backend::Core,
@@ -52,9 +49,8 @@ impl Line {
     pub(super) async fn call(&self, call: &Call) -> redis::RedisResult<Value> {
         let mut connection = self.connection.clone();
         let reply = connection.send_packed_command(&call.evalsha()).await;
-        let is_unknown = |error: &RedisError| {
-            error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-        };
+        let is_unknown =
+            |error: &RedisError| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
         match reply.and_then(Value::extract_error) {
             Err(error) if is_unknown(&error) => {
                 let reply = connection.send_packed_command(&call.eval()).await;

@@ -64,7 +64,9 @@ impl Wires {
         let lines: Vec<Line> = {
             let cluster = self.lock();
             let wires = cluster.nodes.values().chain([&self.seed]);
-            wires.filter_map(|wire| wire.state().borrow().clone()).collect()
+            wires
+                .filter_map(|wire| wire.state().borrow().clone())
+                .collect()
         };
         for mut line in lines.into_iter().filter(|line| line.greeting.is_cluster) {
             if let Ok(slots) = ask(&mut line.connection).await {
@@ -114,7 +116,9 @@ fn range(value: &Value) -> Option<(u16, u16, Node)> {
     let [Value::BulkString(host), Value::Int(port), ..] = node.as_slice() else {
         return None;
     };
-    let host = String::from_utf8(host.clone()).ok().filter(|host| !host.is_empty())?;
+    let host = String::from_utf8(host.clone())
+        .ok()
+        .filter(|host| !host.is_empty())?;
     let number = |n: &i64| u16::try_from(*n).ok();
     Some((number(from)?, number(to)?, (host, number(port)?)))
 }

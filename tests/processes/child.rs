@@ -95,8 +95,7 @@ impl Drop for OtherProcess {
 
 /// What the other process does: nothing, if this is the first one.
 pub(crate) fn obey() {
-    let (Ok(url), Ok(namespace), Ok(lease)) =
-        (env::var(URL), env::var(NAMESPACE), env::var(LEASE))
+    let (Ok(url), Ok(namespace), Ok(lease)) = (env::var(URL), env::var(NAMESPACE), env::var(LEASE))
     else {
         return;
     };

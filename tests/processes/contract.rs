@@ -11,10 +11,7 @@ use std::{
 use axum::{Router, body::Body, http::Request, routing::get};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
-use tower_concurrency_limiter::{
-    Lane, Lanes, Limiter, Rate, Reason, Resource,
-    redis::Mode,
-};
+use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Resource, redis::Mode};
 
 use super::venue::{Process, Venue, until};
 
@@ -76,7 +73,9 @@ pub(crate) async fn caches_together_never_hold_more_than_the_limit(venue: &Venue
             sleep(20 * MS).await;
         }
     };
-    timeout(Duration::from_secs(3), rest).await.expect("idle permits go back");
+    timeout(Duration::from_secs(3), rest)
+        .await
+        .expect("idle permits go back");
 }
 
 pub(crate) async fn who_comes_first_goes_first_in_whatever_process(venue: &Venue) {
@@ -107,10 +106,16 @@ pub(crate) async fn a_higher_priority_goes_first(venue: &Venue) {
     let low = a.queue(a.limiter.request([&a.db])).await;
     let high = b.queue(b.limiter.request([&b.db]).priority(200)).await;
     drop(held);
-    let first = timeout(Duration::from_secs(2), high).await.expect("at once").unwrap();
+    let first = timeout(Duration::from_secs(2), high)
+        .await
+        .expect("at once")
+        .unwrap();
     assert!(!low.is_finished());
     drop(first);
-    timeout(Duration::from_secs(2), low).await.expect("next").unwrap();
+    timeout(Duration::from_secs(2), low)
+        .await
+        .expect("next")
+        .unwrap();
 }
 
 fn lanes() -> Lanes {
@@ -118,9 +123,8 @@ fn lanes() -> Lanes {
 }
 
 pub(crate) async fn lanes_share_by_weight(venue: &Venue) {
-    let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
-        b.concurrency(1).lanes(lanes())
-    };
+    let describe =
+        |b: tower_concurrency_limiter::resource::ResourceBuilder| b.concurrency(1).lanes(lanes());
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let held = a.acquire().await;
     let served = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -128,7 +132,9 @@ pub(crate) async fn lanes_share_by_weight(venue: &Venue) {
     for (process, lane) in [(&a, "batch"), (&b, "user")] {
         for _ in 0..8 {
             let served = Arc::clone(&served);
-            let waiter = process.queue(process.limiter.request([&process.db]).lane(lane)).await;
+            let waiter = process
+                .queue(process.limiter.request([&process.db]).lane(lane))
+                .await;
             waiters.push(tokio::spawn(async move {
                 let permit = waiter.await.unwrap();
                 served.lock().unwrap().push(lane);
@@ -147,11 +153,15 @@ pub(crate) async fn lanes_share_by_weight(venue: &Venue) {
 
 pub(crate) async fn a_lane_is_known_by_its_name_in_all_processes(venue: &Venue) {
     let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
-        b.concurrency(4).lanes(Lanes::keyed(100).others(Lane::new("others").max(1)))
+        b.concurrency(4)
+            .lanes(Lanes::keyed(100).others(Lane::new("others").max(1)))
     };
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let request = |p: &Process, tenant: &str| {
-        p.limiter.request([&p.db]).lane(tenant).timeout(Duration::ZERO)
+        p.limiter
+            .request([&p.db])
+            .lane(tenant)
+            .timeout(Duration::ZERO)
     };
     let held = request(&a, "acme").acquire().await.expect("room");
     // Each key has a lane of the kind of the others, of one unit, and it is the same in both.
@@ -161,12 +171,15 @@ pub(crate) async fn a_lane_is_known_by_its_name_in_all_processes(venue: &Venue) 
 }
 
 pub(crate) async fn what_is_reserved_is_left_to_whom_it_is_for(venue: &Venue) {
-    let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
-        b.concurrency(3).reserve(1, 100)
-    };
+    let describe =
+        |b: tower_concurrency_limiter::resource::ResourceBuilder| b.concurrency(3).reserve(1, 100);
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let ask = |p: &Process, priority| {
-        p.limiter.request([&p.db]).priority(priority).timeout(Duration::ZERO).acquire()
+        p.limiter
+            .request([&p.db])
+            .priority(priority)
+            .timeout(Duration::ZERO)
+            .acquire()
     };
     let _held = [ask(&a, 10).await.unwrap(), ask(&b, 10).await.unwrap()];
     assert!(ask(&a, 10).await.is_err());
@@ -182,12 +195,18 @@ pub(crate) async fn a_rate_counts_all_processes(venue: &Venue) {
         drop(processes[n % 2].acquire().await);
     }
     for process in &processes {
-        let request = process.limiter.request([&process.db]).timeout(Duration::ZERO);
+        let request = process
+            .limiter
+            .request([&process.db])
+            .timeout(Duration::ZERO);
         let rejection = request.acquire().await.expect_err("five were enough");
         assert_eq!(rejection.reason(), Reason::Timeout);
         assert!(rejection.is_rate_limited());
         let after = rejection.retry_after().expect("known");
-        assert!(after > Duration::from_secs(50) && after <= Duration::from_secs(60), "{after:?}");
+        assert!(
+            after > Duration::from_secs(50) && after <= Duration::from_secs(60),
+            "{after:?}"
+        );
     }
 }
 
@@ -197,7 +216,11 @@ pub(crate) async fn a_load_is_charged_and_settled(venue: &Venue) {
     };
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let ask = |p: &Process, load| {
-        p.limiter.request([&p.db]).load(load).timeout(Duration::ZERO).acquire()
+        p.limiter
+            .request([&p.db])
+            .load(load)
+            .timeout(Duration::ZERO)
+            .acquire()
     };
     let mut permit = ask(&a, 800).await.expect("room");
     assert!(ask(&b, 300).await.is_err());
@@ -223,9 +246,8 @@ pub(crate) async fn nobody_waits_beyond_the_deadline(venue: &Venue) {
 }
 
 pub(crate) async fn the_queue_is_bounded(venue: &Venue) {
-    let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
-        b.concurrency(1).max_waiting(1)
-    };
+    let describe =
+        |b: tower_concurrency_limiter::resource::ResourceBuilder| b.concurrency(1).max_waiting(1);
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let held = a.acquire().await;
     let waiter = a.queue(a.limiter.request([&a.db])).await;
@@ -236,9 +258,8 @@ pub(crate) async fn the_queue_is_bounded(venue: &Venue) {
 }
 
 pub(crate) async fn a_full_queue_makes_place_for_a_higher_priority(venue: &Venue) {
-    let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
-        b.concurrency(1).max_waiting(1)
-    };
+    let describe =
+        |b: tower_concurrency_limiter::resource::ResourceBuilder| b.concurrency(1).max_waiting(1);
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let held = a.acquire().await;
     let (limiter, db) = (a.limiter.clone(), a.db.clone());
@@ -246,7 +267,10 @@ pub(crate) async fn a_full_queue_makes_place_for_a_higher_priority(venue: &Venue
     until("it waits", || a.db.waiting() == 1).await;
     sleep(50 * MS).await;
     let high = b.queue(b.limiter.request([&b.db]).priority(50)).await;
-    let shed = timeout(Duration::from_secs(2), low).await.expect("at once").unwrap();
+    let shed = timeout(Duration::from_secs(2), low)
+        .await
+        .expect("at once")
+        .unwrap();
     assert_eq!(shed.expect_err("it gave way").reason(), Reason::Shed);
     drop(held);
     drop(high.await.unwrap());
@@ -275,8 +299,15 @@ pub(crate) async fn who_gives_up_leaves_nothing_behind(venue: &Venue) {
     }
     until("nobody waits", || b.db.waiting() == 0).await;
     drop(held);
-    drop(timeout(Duration::from_secs(2), b.acquire()).await.expect("nobody is before it"));
-    until("all is back", || a.health().in_use == 0 && a.health().waiting == 0).await;
+    drop(
+        timeout(Duration::from_secs(2), b.acquire())
+            .await
+            .expect("nobody is before it"),
+    );
+    until("all is back", || {
+        a.health().in_use == 0 && a.health().waiting == 0
+    })
+    .await;
 }
 
 pub(crate) async fn a_grant_that_nobody_collects_goes_to_the_next(venue: &Venue) {
@@ -296,7 +327,10 @@ pub(crate) async fn a_grant_that_nobody_collects_goes_to_the_next(venue: &Venue)
 
 pub(crate) async fn sets_mix_shared_and_local_resources(venue: &Venue) {
     let backend = venue.process().await;
-    let db = Resource::builder("db").concurrency(1).shared(&backend).build();
+    let db = Resource::builder("db")
+        .concurrency(1)
+        .shared(&backend)
+        .build();
     let fs = Resource::new("fs", 1);
     let limiter = Limiter::new(Duration::from_secs(10), [&fs, &db]);
     let other = venue.db(1).await;
@@ -320,9 +354,16 @@ pub(crate) async fn sets_mix_shared_and_local_resources(venue: &Venue) {
     let start = Instant::now();
     let request = limiter.request([&fs, &db]).timeout(200 * MS);
     let rejection = request.acquire().await.expect_err("fs is held");
-    assert_eq!((rejection.reason(), rejection.resource()), (Reason::Timeout, "fs"));
+    assert_eq!(
+        (rejection.reason(), rejection.resource()),
+        (Reason::Timeout, "fs")
+    );
     assert!(start.elapsed() < 1_500 * MS);
-    drop(timeout(Duration::from_secs(2), other.acquire()).await.expect("db came back"));
+    drop(
+        timeout(Duration::from_secs(2), other.acquire())
+            .await
+            .expect("db came back"),
+    );
     drop(stuck);
 }
 
@@ -330,9 +371,19 @@ pub(crate) async fn sets_of_shared_resources_do_not_deadlock(venue: &Venue) {
     let mut tasks = Vec::new();
     for is_turned in [false, true] {
         let backend = venue.process().await;
-        let one = Resource::builder("one").concurrency(1).shared(&backend).build();
-        let two = Resource::builder("two").concurrency(1).shared(&backend).build();
-        let order = if is_turned { [&two, &one] } else { [&one, &two] };
+        let one = Resource::builder("one")
+            .concurrency(1)
+            .shared(&backend)
+            .build();
+        let two = Resource::builder("two")
+            .concurrency(1)
+            .shared(&backend)
+            .build();
+        let order = if is_turned {
+            [&two, &one]
+        } else {
+            [&one, &two]
+        };
         let limiter = Limiter::new(Duration::from_secs(20), order);
         let set = order.map(Clone::clone);
         tasks.push(tokio::spawn(async move {
@@ -353,13 +404,19 @@ pub(crate) async fn a_limit_can_be_changed_for_all(venue: &Venue) {
     let held = a.acquire().await;
     let waiter = b.queue(b.limiter.request([&b.db])).await;
     a.db.set_limit(2);
-    let second = timeout(Duration::from_secs(2), waiter).await.expect("let in").unwrap();
+    let second = timeout(Duration::from_secs(2), waiter)
+        .await
+        .expect("let in")
+        .unwrap();
     until("all know it", || b.health().limit == 2).await;
     b.db.set_limit(1);
     until("all know it", || a.health().limit == 1).await;
     drop(held);
     let request = a.limiter.request([&a.db]).timeout(100 * MS);
-    assert!(request.acquire().await.is_err(), "one is held, and that is all");
+    assert!(
+        request.acquire().await.is_err(),
+        "one is held, and that is all"
+    );
     drop(second);
     drop(a.acquire().await);
 }
@@ -402,7 +459,14 @@ pub(crate) async fn a_closed_limiter_turns_everybody_away(venue: &Venue) {
     a.limiter.close();
     let rejection = waiter.await.unwrap().expect_err("closed");
     assert_eq!(rejection.reason(), Reason::Closed);
-    assert_eq!(a.limiter.acquire([&a.db]).await.expect_err("closed").reason(), Reason::Closed);
+    assert_eq!(
+        a.limiter
+            .acquire([&a.db])
+            .await
+            .expect_err("closed")
+            .reason(),
+        Reason::Closed
+    );
     drop(held);
     drop(b.acquire().await); // others are not concerned
     a.limiter.drained().await;
@@ -414,7 +478,12 @@ pub(crate) async fn a_clean_shutdown_gives_everything_back(venue: &Venue) {
     let waiter = b.queue(b.limiter.request([&b.db])).await;
     let start = Instant::now();
     a.backend.close().await;
-    drop(timeout(Duration::from_secs(1), waiter).await.expect("at once").unwrap());
+    drop(
+        timeout(Duration::from_secs(1), waiter)
+            .await
+            .expect("at once")
+            .unwrap(),
+    );
     assert!(start.elapsed() < 400 * MS, "{:?}", start.elapsed());
     until("one is left", || b.health().processes == 1).await;
 }
@@ -422,7 +491,10 @@ pub(crate) async fn a_clean_shutdown_gives_everything_back(venue: &Venue) {
 fn calls(before: Option<u64>, url: &str) -> u64 {
     let client = ::redis::Client::open(url).unwrap();
     let mut connection = client.get_connection().unwrap();
-    let stats: String = ::redis::cmd("INFO").arg("commandstats").query(&mut connection).unwrap();
+    let stats: String = ::redis::cmd("INFO")
+        .arg("commandstats")
+        .query(&mut connection)
+        .unwrap();
     let calls = |line: &str| line.split(['=', ',']).nth(1)?.parse::<u64>().ok();
     let total: u64 = stats
         .lines()
@@ -471,11 +543,17 @@ pub(crate) async fn a_cache_gives_way_to_those_who_wait(venue: &Venue) {
 pub(crate) async fn health_says_who_shares(venue: &Venue) {
     let a = venue.db(3).await;
     let health = a.health();
-    assert_eq!((health.mode, health.processes, health.limit), (Mode::Connected, 1, 3));
+    assert_eq!(
+        (health.mode, health.processes, health.limit),
+        (Mode::Connected, 1, 3)
+    );
     assert!(health.epoch > 0 && health.silence().is_some_and(|s| s < Duration::from_secs(2)));
     let b = venue.db(3).await;
     let _held = b.acquire().await;
-    until("it is seen", || a.health().processes == 2 && a.health().in_use == 1).await;
+    until("it is seen", || {
+        a.health().processes == 2 && a.health().in_use == 1
+    })
+    .await;
     assert_eq!((a.db.in_use(), b.db.in_use()), (0, 1));
     assert_eq!(Resource::new("local", 1).health(), None);
 }
@@ -498,8 +576,11 @@ pub(crate) async fn routes_are_limited_across_processes(venue: &Venue) {
     let response = first.await.unwrap().unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(a.db.in_use(), 1, "until the body has ended");
-    drop(axum::body::to_bytes(response.into_body(), 100).await.unwrap());
+    drop(
+        axum::body::to_bytes(response.into_body(), 100)
+            .await
+            .unwrap(),
+    );
     let response = app(&b, MS * 5_000).oneshot(request()).await.unwrap();
     assert_eq!(response.status(), 200);
 }
-

@@ -36,6 +36,11 @@ impl Venue {
     }
 
     pub(crate) fn builder(&self) -> RedisBackendBuilder {
+        let filter = tracing_subscriber::EnvFilter::from_default_env(); // RUST_LOG, when a test fails
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_test_writer()
+            .try_init();
         RedisBackend::builder(&self.url)
             .namespace(&self.namespace)
             .cold_start(Duration::ZERO)
@@ -54,7 +59,10 @@ impl Venue {
     }
 
     /// Another process, with a limiter of `db`, which is described by `describe`.
-    pub(crate) async fn of(&self, describe: impl FnOnce(ResourceBuilder) -> ResourceBuilder) -> Process {
+    pub(crate) async fn of(
+        &self,
+        describe: impl FnOnce(ResourceBuilder) -> ResourceBuilder,
+    ) -> Process {
         let backend = self.process().await;
         let sharing = backend.strict();
         Process::with(backend, sharing, describe).await

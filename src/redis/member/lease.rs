@@ -107,7 +107,8 @@ impl Lease for RedisLease {
     }
 
     fn token(&self) -> Option<FencingToken> {
-        self.token.map(|(epoch, sequence)| FencingToken::new(epoch, sequence))
+        self.token
+            .map(|(epoch, sequence)| FencingToken::new(epoch, sequence))
     }
 
     fn settle_load(&mut self, actual: u64) {

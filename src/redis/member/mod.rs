@@ -190,7 +190,13 @@ impl Member {
                     return None;
                 }
                 let token = (state.epoch(), state.chunk());
-                Some(RedisLease::cached(self, &state.term, class, ask.units, token))
+                Some(RedisLease::cached(
+                    self,
+                    &state.term,
+                    class,
+                    ask.units,
+                    token,
+                ))
             }
             (Standing::Unavailable, WhenUnavailable::Open) => self.without_server(ask, None),
             (Standing::Unavailable, WhenUnavailable::LocalShare) => {

@@ -14,9 +14,7 @@ use super::{Member, lease::RedisLease, pushes::Pushes};
 use crate::{
     redis::{
         clock::BootTime,
-        protocol::{
-            Ask, Class, Done, Granted, Micros, Operation, Refusal, Settled, WaitsStill,
-        },
+        protocol::{Ask, Class, Done, Granted, Micros, Operation, Refusal, Settled, WaitsStill},
         settings::micros,
         term::Term,
     },
@@ -139,7 +137,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn operation<'a>(&'a self, member: &'a Member, number: u64, epoch: u64) -> Operation<'a> {
+    pub(super) fn operation<'a>(
+        &'a self,
+        member: &'a Member,
+        number: u64,
+        epoch: u64,
+    ) -> Operation<'a> {
         Operation {
             session: member.session(),
             operation: number,
@@ -194,7 +197,12 @@ impl State {
     /// Units in the hands of permits.
     pub(super) fn in_hand(&self) -> u64 {
         let held: u64 = self.held.values().map(|&units| u64::from(units)).sum();
-        let idle: u64 = self.idle.units.values().map(|&units| u64::from(units)).sum();
+        let idle: u64 = self
+            .idle
+            .units
+            .values()
+            .map(|&units| u64::from(units))
+            .sum();
         held - idle
     }
 
@@ -276,7 +284,11 @@ impl State {
 
     /// Takes units that are idle.
     pub(super) fn take_idle(&mut self, class: Class, units: u32) -> bool {
-        let has = self.idle.units.get(&class).is_some_and(|&idle| idle >= units);
+        let has = self
+            .idle
+            .units
+            .get(&class)
+            .is_some_and(|&idle| idle >= units);
         if has {
             subtract(&mut self.idle.units, class, units);
             self.idle.touched = Instant::now();
@@ -319,7 +331,9 @@ impl State {
     /// When it has to be told something even if nothing happens, beside heartbeats.
     pub(super) fn due(&self) -> Option<Instant> {
         let idle = (!self.idle.units.is_empty()).then(|| self.idle.touched + IDLE);
-        let next = self.last.and_then(|last| Some(last.next?.max(last.at + BREATH)));
+        let next = self
+            .last
+            .and_then(|last| Some(last.next?.max(last.at + BREATH)));
         let next = next.filter(|_| self.is_waited_for());
         let learned = self.last.and_then(|last| last.learning_until);
         idle.into_iter().chain(next).chain(learned).min()
@@ -345,11 +359,16 @@ impl State {
         let mut wanted = BTreeMap::new();
         if !self.is_contended() {
             for ask in &asks {
-                wanted.entry(ask.class).or_insert_with(|| spare(self, ask.class));
+                wanted
+                    .entry(ask.class)
+                    .or_insert_with(|| spare(self, ask.class));
             }
         }
         let mut cancelled = Vec::new();
-        let untold = self.gone.iter_mut().filter(|(_, (_, told))| *told == Told::Not);
+        let untold = self
+            .gone
+            .iter_mut()
+            .filter(|(_, (_, told))| *told == Told::Not);
         for (&id, (_, told)) in untold.take(MOST) {
             *told = Told::InThisBatch;
             cancelled.push(id);
@@ -468,7 +487,8 @@ impl State {
         if let Some(waiting) = self.waiting.remove(&granted.id) {
             let class = waiting.ask.class;
             self.hold(class, waiting.ask.units);
-            let lease = RedisLease::granted(member, &self.term, self.epoch(), &waiting.ask, granted);
+            let lease =
+                RedisLease::granted(member, &self.term, self.epoch(), &waiting.ask, granted);
             news.0.push((waiting.reply, Outcome::Leased(lease)));
         } else if let Some((ask, _)) = self.gone.remove(&granted.id) {
             *self.returned.entry(ask.class).or_default() += ask.units;
@@ -528,7 +548,9 @@ impl Waiting {
     fn ask_now(&self, now: Instant) -> Ask {
         let left = |deadline: Instant| deadline.saturating_duration_since(now);
         // Who has time waits for a moment even when it is over: its own clock says when.
-        let patience = self.deadline.map_or(0, |deadline| micros(left(deadline)).max(1));
+        let patience = self
+            .deadline
+            .map_or(0, |deadline| micros(left(deadline)).max(1));
         Ask {
             patience,
             ..self.ask

@@ -59,6 +59,7 @@ impl Member {
     async fn talk(self: &Arc<Self>) {
         let mut spoken = Spoken {
             operation: 0,
+            broken: 0,
             last_answer: Instant::now(),
         };
         loop {
@@ -68,7 +69,10 @@ impl Member {
             match self.converse(&line, &mut spoken).await {
                 End::Left => return,
                 End::Again => {}
-                End::Broken => wire.report_broken(line.number),
+                End::Broken => {
+                    wire.report_broken(line.number);
+                    spoken.broken = line.number;
+                }
                 End::Moved(host, port) => self.core.wires().moved(self.keys.slot(), &host, port),
                 End::Pause(error) => {
                     observe::shared_limit_fails(&self.name, &error);
@@ -89,7 +93,7 @@ impl Member {
             let wire = self.core.wires().of(&self.core, self.keys.slot());
             let mut state = wire.state();
             let line = state.borrow_and_update().clone();
-            if let Some(line) = line {
+            if let Some(line) = line.filter(|line| line.number > spoken.broken) {
                 if !line.greeting.is_cluster || self.is_on_cluster() {
                     return Some((wire, line));
                 }
@@ -126,10 +130,13 @@ impl Member {
             let due = {
                 let state = self.lock();
                 let words = state.has_words().then(Instant::now);
-                words.or(state.due()).map_or(heartbeat, |due| due.min(heartbeat))
+                words
+                    .or(state.due())
+                    .map_or(heartbeat, |due| due.min(heartbeat))
             };
             if due > Instant::now() {
-                let is_gone = |now: &Option<Line>| now.as_ref().map(|l| l.number) != Some(line.number);
+                let is_gone =
+                    |now: &Option<Line>| now.as_ref().map(|l| l.number) != Some(line.number);
                 tokio::select! {
                     biased;
                     () = happens(&mut state, is_gone) => return End::Broken,
@@ -182,9 +189,9 @@ impl Member {
                 self.apply(&done, sent, true);
                 Ok(())
             }
-            Reply::AttachFirst | Reply::Stale => {
-                Err(End::Pause("the server knows a later word of this session".to_owned()))
-            }
+            Reply::AttachFirst | Reply::Stale => Err(End::Pause(
+                "the server knows a later word of this session".to_owned(),
+            )),
         }
     }
 
@@ -216,7 +223,7 @@ impl Member {
             Reply::Done(done) => {
                 spoken.last_answer = Instant::now();
                 if *self.standing.borrow() == Standing::Unavailable {
-                    self.be_attached(line, &done);
+                    return Err(End::Again); // it has to report what was let in meanwhile
                 }
                 self.apply(&done, sent, false);
                 Ok(())
@@ -268,8 +275,8 @@ impl Member {
                 None => End::Pause(error.to_string()),
             },
             ErrorKind::Server(ServerErrorKind::ReadOnly) => End::Broken, // a replica by now
-            _ if error.is_io_error() => End::Broken,
-            _ => End::Pause(error.to_string()),
+            ErrorKind::Server(_) | ErrorKind::Extension => End::Pause(error.to_string()),
+            _ => End::Broken,
         })?;
         script::parse_reply(&reply).map_err(|error| End::Pause(error.to_string()))
     }
@@ -285,7 +292,12 @@ impl Member {
         }
         let was_own = before.is_none_or(|last| last.is_own_config);
         if was_own && !done.is_own_config {
-            observe::shared_limit_differs(&self.name, self.config().revision, done.revision, done.limit);
+            observe::shared_limit_differs(
+                &self.name,
+                self.config().revision,
+                done.revision,
+                done.limit,
+            );
         }
         if done.revision > self.config().revision {
             self.config().limit = done.limit;
@@ -362,6 +374,8 @@ impl Member {
 /// How far the conversation has come.
 struct Spoken {
     operation: u64,
+    /// The last connection that was found broken.
+    broken: u64,
     last_answer: Instant,
 }
 

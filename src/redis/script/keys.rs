@@ -41,7 +41,9 @@ impl Keys {
 
 /// The channel on which a session is told of its grants: that of its process.
 pub(crate) fn channel(session: &str) -> String {
-    let process = session.rsplit_once('-').map_or(session, |(process, _)| process);
+    let process = session
+        .rsplit_once('-')
+        .map_or(session, |(process, _)| process);
     format!("cq1:p:{process}")
 }
 
@@ -62,9 +64,11 @@ fn escape(name: &str) -> String {
 /// CRC-16/XMODEM, by which a cluster divides its keys.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, &byte| {
-        (0..8).fold(crc ^ u16::from(byte) << 8, |crc: u16, _| match crc & 0x8000 {
-            0 => crc << 1,
-            _ => crc << 1 ^ 0x1021,
+        (0..8).fold(crc ^ u16::from(byte) << 8, |crc: u16, _| {
+            match crc & 0x8000 {
+                0 => crc << 1,
+                _ => crc << 1 ^ 0x1021,
+            }
         })
     })
 }
