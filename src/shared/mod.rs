@@ -2,7 +2,6 @@
 //! the limiter need not know what stands behind it.
 
 mod fencing;
-mod lane;
 #[cfg(all(test, not(tcl_loom)))]
 pub(crate) mod stand_in;
 
@@ -11,7 +10,6 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 pub use fencing::FencingToken;
-pub(crate) use lane::LaneHash;
 
 /// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the
 /// resource is registered with, and its permits.
