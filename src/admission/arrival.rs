@@ -1,14 +1,13 @@
 //! A request that arrives, and what the queue says to it.
 
 use super::{
-    Demands, LaneId, Ledger, Nanos,
+    Demands, LaneHash, LaneId, Ledger, Nanos,
     flow::Flow,
     order::Asker,
     queue::Queue,
     rank::{DEFAULT_PRIORITY, Rank},
     waiters::{Links, Ticket, Waiter},
 };
-use crate::shared::LaneHash;
 
 /// A request that arrives at the queue.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 
 use super::Terms;
 use crate::{
-    admission::{Demand, Nanos},
+    admission::{Demand, LaneHash, Nanos},
     gate::{Gate, Leases, Refused, Why},
     resource::Resource,
-    shared::{Absence, Ask, Entering, LaneHash, NotLeased},
+    shared::{Absence, Ask, Entering, NotLeased},
 };
 
 /// Takes what is shared of a set, one resource after the other in the order of their names: in every process

@@ -120,13 +120,15 @@ impl Limiter {
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the queue, and returns the set if it was granted at
-    /// that moment, with what it has spent of rates. Nothing is lost, but a new future queues at the end.
+    /// that moment, with what it has spent of rates and what it had of resources that are shared between
+    /// processes. Nothing is lost, but a new future queues at the end.
     ///
     /// # Errors
     ///
     /// [`Reason::Timeout`] if the set did not become free before the deadline,
     /// [`Reason::QueueFull`] if too many were waiting already, [`Reason::Shed`] if it gave way to others,
-    /// [`Reason::Closed`] after [`close`](Self::close).
+    /// [`Reason::Closed`] after [`close`](Self::close), [`Reason::Unavailable`] if a resource is shared between
+    /// processes and what enforces its limit cannot be reached.
     ///
     /// # Panics
     ///
@@ -143,6 +145,10 @@ impl Limiter {
     }
 
     /// Takes the set if that can be done at once. Works outside any runtime.
+    ///
+    /// Of a resource that is shared between processes it takes only what can be had without asking anybody; where
+    /// every permit is asked for, that is nothing. To ask once and not wait, say
+    /// [`.request(set)`](Self::request)`.timeout(Duration::ZERO).acquire().await`.
     ///
     /// # Errors
     ///
@@ -223,7 +229,8 @@ impl Limiter {
         self.0.gate.close();
     }
 
-    /// Waits until nothing is held of any resource: after [`close`](Self::close), that the work is done.
+    /// Waits until nothing is held of any resource, in this process: after [`close`](Self::close), that the work
+    /// is done.
     /// Without closing it waits for a moment in which nothing is held, which may never come.
     ///
     /// While somebody waits for this, every return of a permit takes the limiter's lock.

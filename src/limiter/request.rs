@@ -25,7 +25,8 @@ impl AcquireRequest {
         }
     }
 
-    /// How long this request may be queued, instead of what the limiter says. Zero: not at all.
+    /// How long this request may be queued, instead of what the limiter says. Zero: not at all, but resources that
+    /// are shared between processes are asked for once.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

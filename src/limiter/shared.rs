@@ -49,22 +49,22 @@ impl<C: HasSet> Claimant for Unshared<C> {
 pub(crate) type Verdict<C> = Result<Granted<Unshared<C>>, (Unshared<C>, Refused)>;
 
 impl<C: HasSet> SharedTurn<C> {
-    pub(crate) fn new(claimant: C, terms: Terms) -> Box<Self> {
+    pub(crate) fn new(claimant: C, terms: Terms) -> Self {
         Self::with(claimant, terms, true)
     }
 
-    fn with(claimant: C, terms: Terms, may_ask: bool) -> Box<Self> {
+    fn with(claimant: C, terms: Terms, may_ask: bool) -> Self {
         let gate = claimant.gate();
         let unshared = claimant.demands().iter();
         let unshared = unshared.filter(|d| gate.shared(d.resource).is_none());
-        Box::new(Self {
+        Self {
             leasing: Leasing::new(gate, claimant.demands(), terms, may_ask),
             rest: Rest::Ahead(Unshared {
                 demands: Demands::collect(unshared.copied()),
                 claimant,
             }),
             has_waited: false,
-        })
+        }
     }
 
     /// Admits the claimant if nobody has to be asked or waited for, or gives it back.
@@ -127,10 +127,7 @@ impl<C: HasSet> SharedTurn<C> {
     }
 
     /// Ends the turn: with what work can begin under, or with everything returned.
-    pub(crate) fn conclude(
-        self: Box<Self>,
-        verdict: Verdict<C>,
-    ) -> Result<Granted<C>, (C, Refused)> {
+    pub(crate) fn conclude(self, verdict: Verdict<C>) -> Result<Granted<C>, (C, Refused)> {
         let arrived = self.leasing.arrived();
         match verdict {
             Ok(granted) => {

@@ -82,7 +82,7 @@ impl<C: HasSet> Turn<C> {
                     return Poll::Ready(Ok((claimant, None)));
                 }
                 if claimant.set().is_shared() {
-                    return self.poll_shared(SharedTurn::new(claimant, terms), cx);
+                    return self.poll_shared(Box::new(SharedTurn::new(claimant, terms)), cx);
                 }
                 match arrive(claimant, terms, cx.waker()) {
                     Entry::Granted(claimant, grant) => Poll::Ready(Ok((claimant, grant))),

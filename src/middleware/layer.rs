@@ -132,7 +132,7 @@ impl Limiter {
 
 impl<E> ConcurrencyLimitLayer<E> {
     /// How long requests of this route may be queued, instead of what the limiter says. Zero turns
-    /// away at once whatever does not fit.
+    /// away at once whatever does not fit; resources that are shared between processes are asked for once.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.route_mut().timeout = timeout;
         self

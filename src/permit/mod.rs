@@ -24,7 +24,8 @@ use crate::{
 ///
 /// # Drop
 ///
-/// Dropping the permit returns the whole set and wakes those who can go now. It never blocks on
+/// Dropping the permit returns the whole set and wakes those who can go now; of what is shared between processes
+/// in the background. It never blocks on
 /// anything but a short lock, and takes that only if somebody waits or a resource of the set has more to it
 /// than its limit. There is no other way to return a permit, so none can be returned twice.
 #[must_use = "dropping a permit returns its resources at once"]

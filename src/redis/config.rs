@@ -5,9 +5,8 @@ use super::protocol::{
 };
 use super::settings::micros;
 use crate::{
-    admission::{By, Sharing},
+    admission::{By, LaneHash, Sharing},
     resource::{Lane, Lanes, Rate, SharedSpec},
-    shared::LaneHash,
 };
 
 /// How requests for a resource are classed. It does not change while the resource is registered.

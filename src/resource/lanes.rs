@@ -7,10 +7,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::{
-    admission::{Claims, LaneId, LaneRule, LaneRules, Sharing},
-    shared::LaneHash,
-};
+use crate::admission::{Claims, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
 
 /// Which lane a request goes to: the name of a declared [`Lane`], or a key such as a tenant, a user
 /// or an API key.

@@ -85,12 +85,14 @@ impl Resource {
     }
 
     /// How many units are in use. A gauge: by the time you look, it may have changed. Above the limit for a
-    /// while after that was [lowered](Self::set_limit).
+    /// while after that was [lowered](Self::set_limit). Of a resource that is shared between processes, those that
+    /// this process uses.
     pub fn in_use(&self) -> usize {
         self.0.usage.load().in_use() as usize
     }
 
-    /// How many requests are queued for this resource, alone or in a set. A gauge.
+    /// How many requests of this process are queued for this resource, alone or in a set. A gauge. What is shared
+    /// between processes is waited for before the rest of a set, one after the other, and counted there.
     pub fn waiting(&self) -> usize {
         self.0.usage.waiting()
     }

@@ -3,7 +3,6 @@
 
 mod fencing;
 mod health;
-mod lane;
 #[cfg(all(test, not(tcl_loom)))]
 pub(crate) mod stand_in;
 
@@ -13,7 +12,6 @@ use tokio::time::Instant;
 
 pub use fencing::FencingToken;
 pub use health::{Health, Mode};
-pub(crate) use lane::LaneHash;
 
 /// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the
 /// resource is registered with, and its permits.
