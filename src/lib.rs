@@ -596,7 +596,7 @@
 //! # The house
 //!
 //! For those who read the source. Each line may use those below it, never one above; `adaptive`, `rejection`,
-//! `observe` and `sync` are beside the stairs.
+//! `observe`, `shared` and `sync` are beside the stairs.
 //!
 //! ```text
 //! middleware/   the Tower skin: layer, service, future, body; the only place that knows http::Request
@@ -614,6 +614,7 @@
 //! adaptive/     limits that move by what each permit tells; no clock, no I/O
 //! rejection/    why not, and the 503; used by middleware, limiter and observe
 //! observe/      what it logs; used by limiter
+//! shared/       what a limit between processes does for the rest; used by permit, gate and resource
 //! sync.rs       locks and atomics: std's, or loom's in its tests; used by gate and resource
 //! ```
 //!
@@ -633,6 +634,8 @@ pub mod observe;
 pub mod permit;
 pub mod rejection;
 pub mod resource;
+#[allow(dead_code, reason = "implemented by the feature `redis`")]
+mod shared;
 mod sync;
 
 pub use limiter::Limiter;

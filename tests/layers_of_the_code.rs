@@ -17,10 +17,11 @@ const LAYERS: [&str; 6] = [
 ];
 
 /// Modules that anybody above them may use, and what they may use themselves.
-const LEAVES: [(&str, &[&str]); 4] = [
+const LEAVES: [(&str, &[&str]); 5] = [
     ("adaptive", &[]),
     ("observe", &["rejection"]),
     ("rejection", &[]),
+    ("shared", &[]),
     ("sync", &[]),
 ];
 

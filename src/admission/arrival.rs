@@ -8,6 +8,7 @@ use super::{
     rank::{DEFAULT_PRIORITY, Rank},
     waiters::{Links, Ticket, Waiter},
 };
+use crate::shared::LaneHash;
 
 /// A request that arrives at the queue.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Arrival<T> {
 pub(crate) struct Claims {
     pub(crate) priority: u8,
     pub(crate) lane: Option<LaneId>,
+    /// The same for limits that are shared between processes.
+    pub(crate) lane_hash: Option<LaneHash>,
     pub(crate) load: u64,
     /// Turn it away at once if those before it will keep it past its deadline.
     pub(crate) or_never: bool,
@@ -36,6 +39,7 @@ impl Default for Claims {
         Self {
             priority: DEFAULT_PRIORITY,
             lane: None,
+            lane_hash: None,
             load: 1,
             or_never: false,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gate, State, Wait, dry::DryCase};
+use super::{Gate, Leases, State, Wait, dry::DryCase};
 use crate::{
     adaptive::{Outcome, Sample},
     admission::{Charge, Claims, Demands, Nanos},
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A granted set of which more has to be known, when it is returned, than how much it was: some of its
-/// resources have lanes, reserves, rates or an adaptive limit.
+/// resources have lanes, reserves, rates or an adaptive limit, or are shared between processes.
 #[derive(Debug)]
 pub(crate) struct Grant {
     /// In the lanes that it got.
@@ -21,11 +21,13 @@ pub(crate) struct Grant {
     pub(super) dry: DryCase,
     charge: Charge,
     outcome: Outcome,
+    /// Of what is shared, and not among the demands.
+    leases: Leases,
 }
 
 impl Grant {
     /// Of a set for which it was charged with this load.
-    pub(super) fn new(demands: Demands, load: u64, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
+    pub(crate) fn new(demands: Demands, load: u64, wait: &Wait<'_>, at: Nanos) -> Box<Self> {
         Box::new(Self {
             demands,
             claims: wait.claims,
@@ -33,7 +35,19 @@ impl Grant {
             dry: DryCase::Not(wait.timeout, wait.max_waiting),
             charge: Charge::new(load),
             outcome: Outcome::default(),
+            leases: Leases::default(),
         })
+    }
+
+    /// With what work begins under, too.
+    pub(crate) fn with(mut self: Box<Self>, mut leases: Leases) -> Box<Self> {
+        leases.begin();
+        self.leases = leases;
+        self
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     pub(crate) fn set_outcome(&mut self, outcome: Outcome) {
@@ -49,6 +63,9 @@ impl Grant {
 impl Gate {
     /// Returns a set after work under it.
     pub(crate) fn give_back(&self, grant: &Grant) {
+        if !self.remembers(&grant.demands) {
+            return self.leave(&grant.demands); // there is more to its leases alone
+        }
         self.end(grant, self.clock.now());
         let (mut state, now) = self.lock_now();
         self.put_back(&mut state, grant);
@@ -115,6 +132,7 @@ impl Gate {
             shadow.settle_load(now, case, actual);
         }
         self.settle(state, now);
+        grant.leases.settle_load(actual);
     }
 }
 

@@ -16,6 +16,11 @@ use crate::{
 
 impl Registrar for Gate {
     fn change(&self, resource: u32, change: Change) -> bool {
+        if let (Some(shared), &Change::Limit(limit)) = (self.shared(resource), &change) {
+            self.resources[resource as usize].usage().set_limit(limit);
+            shared.set_limit(limit);
+            return true;
+        }
         let (mut state, now) = self.lock_now();
         let is_known = match change {
             Change::Limit(limit) => {
@@ -56,6 +61,7 @@ impl Gate {
         let mut state = lock(&self.state);
         state.queue.close(&mut self.ledger());
         self.settle(state, self.clock.now());
+        self.close_shared();
     }
 
     /// Waits until nothing is in use.

@@ -8,16 +8,22 @@
 mod clock;
 mod dry;
 mod grant;
+mod leases;
 mod live;
 #[cfg(all(test, tcl_loom))]
 mod loom_tests;
+mod shared;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod timer;
 mod waiter;
 mod wakes;
 
-use std::{sync::Arc, task::Waker, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    task::Waker,
+    time::Duration,
+};
 
 use crate::{
     adaptive::AdaptiveLimit,
@@ -32,7 +38,9 @@ use tokio::runtime;
 
 use clock::Clock;
 pub(crate) use grant::Grant;
+pub(crate) use leases::Leases;
 use live::Drains;
+use shared::Shares;
 use timer::{Alarms, Rouse};
 pub(crate) use waiter::{Claimant, Granted, Refused, Waiter, Why};
 use waiter::{Party, Slip};
@@ -43,6 +51,9 @@ pub(crate) struct Gate {
     resources: Box<[Resource]>,
     /// Whether some resource has more to it than its limit.
     has_rules: bool,
+    shares: Shares,
+    /// The queue says so, too, under the lock.
+    is_closed: AtomicBool,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -95,7 +106,8 @@ impl Gate {
             Box::new(Shadow::new(specs.collect(), nanos(credit)))
         });
         let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
-        for resource in resources.iter().filter(|r| !r.rules().is_plain()) {
+        let has_more = |r: &&Resource| !r.rules().is_plain() || r.is_shared();
+        for resource in resources.iter().filter(has_more) {
             resource.usage().contend(); // always by way of the queue
         }
         Self {
@@ -109,6 +121,8 @@ impl Gate {
             }),
             has_rules: resources.iter().any(|r| !r.rules().is_plain()),
             resources: resources.into(),
+            shares: Shares::default(),
+            is_closed: AtomicBool::new(false),
             clock: Clock::start(),
         }
     }
@@ -491,7 +505,9 @@ impl Ledger for Words<'_> {
     }
 
     fn calm(&mut self, resource: u32) {
-        self.of(resource).calm();
+        if !self.0[resource as usize].is_shared() {
+            self.of(resource).calm();
+        }
     }
 
     fn set_limit(&mut self, resource: u32, limit: u32) {

@@ -16,10 +16,22 @@ use crate::{
 /// Why a request was not let in. The resources are indices in canonical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    Timeout { short: u32, by_rate: bool },
-    Full { resource: u32, by_rate: bool },
-    Shed { resource: u32 },
+    Timeout {
+        short: u32,
+        by_rate: bool,
+    },
+    Full {
+        resource: u32,
+        by_rate: bool,
+    },
+    Shed {
+        resource: u32,
+    },
     Closed,
+    /// What is shared there cannot be reached.
+    Unavailable {
+        resource: u32,
+    },
 }
 
 impl Why {
@@ -35,7 +47,9 @@ impl Why {
     pub(crate) fn resource(self) -> Option<u32> {
         match self {
             Self::Timeout { short, .. } => Some(short),
-            Self::Full { resource, .. } | Self::Shed { resource } => Some(resource),
+            Self::Full { resource, .. }
+            | Self::Shed { resource }
+            | Self::Unavailable { resource } => Some(resource),
             Self::Closed => None,
         }
     }

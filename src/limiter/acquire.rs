@@ -39,7 +39,7 @@ impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.0 {
             Turn::Arriving(..) => "arriving",
-            Turn::Queued(_) => "queued",
+            Turn::Queued(_) | Turn::Shared(_) => "queued",
             Turn::Over => "over",
         };
         f.debug_tuple("Acquire").field(&state).finish()

@@ -153,7 +153,8 @@ impl LimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no resource, if two have the same name, or if one belongs to another limiter.
+    /// If there is no resource, if two have the same name, if one belongs to another limiter, or if one cannot be
+    /// shared between processes as it is.
     pub fn try_build(self) -> Result<Limiter, InvalidLimiter> {
         if self.resources.is_empty() {
             return Err(InvalidLimiter(Kind::NoResources));
@@ -176,7 +177,10 @@ impl LimiterBuilder {
                 return Err(InvalidLimiter(Kind::Taken(name)));
             }
         }
-        let gate = Arc::new(Gate::new(self.resources, self.max_waiting, self.credit));
+        let mut gate = Gate::new(self.resources, self.max_waiting, self.credit);
+        gate.open(self.max_waiting, self.credit)
+            .map_err(|(name, fault)| InvalidLimiter(Kind::Sharing { name, fault }))?;
+        let gate = Arc::new(gate);
         gate.attach();
         Ok(Limiter(Arc::new(Inner {
             gate,

@@ -11,6 +11,7 @@ pub(super) enum Kind {
     NoResources,
     RepeatedName(Arc<str>),
     Taken(Arc<str>),
+    Sharing { name: Arc<str>, fault: String },
 }
 
 impl InvalidLimiter {
@@ -22,6 +23,11 @@ impl InvalidLimiter {
     /// Whether a resource belongs to another limiter.
     pub fn is_taken(&self) -> bool {
         matches!(self.0, Kind::Taken(_))
+    }
+
+    /// Whether a resource cannot be shared between processes as it is.
+    pub fn is_sharing(&self) -> bool {
+        matches!(self.0, Kind::Sharing { .. })
     }
 }
 
@@ -41,6 +47,7 @@ impl fmt::Display for InvalidLimiter {
                 "resource \"{name}\" belongs to another limiter; clone that limiter, or register \
                  the resource with this one alone"
             ),
+            Kind::Sharing { name, fault } => write!(f, "resource \"{name}\" has {fault}"),
         }
     }
 }

@@ -3,10 +3,14 @@
 mod acquire;
 mod builder;
 mod error;
+mod leasing;
 pub(crate) mod nested;
 mod request;
 mod run;
 mod set;
+mod shared;
+#[cfg(all(test, not(tcl_loom)))]
+mod shared_tests;
 mod turn;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -255,6 +259,7 @@ impl Inner {
             Why::Full { .. } => Reason::QueueFull,
             Why::Shed { .. } => Reason::Shed,
             Why::Closed => Reason::Closed,
+            Why::Unavailable { .. } => Reason::Unavailable,
         };
         let resource = refused.why.resource().unwrap_or(first);
         let resource = self.gate.resources()[resource as usize].shared_name();

@@ -43,7 +43,7 @@ impl AcquireRequest {
     /// Its lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key. Default: that of
     /// those who do not say.
     pub fn lane(mut self, lane: impl Into<LaneKey>) -> Self {
-        self.claims.lane = lane.into().id();
+        lane.into().claim(&mut self.claims);
         self
     }
 

@@ -124,9 +124,15 @@ impl ResourceSet {
         }
     }
 
-    /// Whether a grant of the set is remembered, so that it always goes by way of the queue.
+    /// Whether there is always a grant to remember, because it is not in the words of the resources alone who
+    /// is let in.
     pub(crate) fn is_remembered(&self) -> bool {
-        self.gate().remembers(&self.demands)
+        self.gate().remembers(&self.demands) || self.is_shared()
+    }
+
+    /// Whether some of it is shared between processes.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.gate().shares(&self.demands)
     }
 
     /// Ownership of the set, for whoever was let in.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{HasSet, nested};
+use super::{HasSet, nested, shared::SharedTurn};
 use crate::{
     admission::{Claims, Nanos},
     gate::{Claimant, Entry, Gate, Granted, Refused, Wait, Waiter},
@@ -25,12 +25,27 @@ pub(crate) struct Terms {
     pub(crate) arrived: Option<Nanos>,
 }
 
+impl Terms {
+    /// The same for the gate, of a request that arrived at this time.
+    pub(super) fn wait<'a>(&self, arrived: Nanos, waker: &'a Waker) -> Wait<'a> {
+        Wait {
+            claims: self.claims,
+            arrived,
+            timeout: self.timeout,
+            max_waiting: self.max_waiting,
+            waker,
+        }
+    }
+}
+
 /// The way of one request to its set: it arrives, it may queue, it is admitted or rejected.
 ///
 /// Whoever is admitted sees to the set's [`give_back`](super::ResourceSet::give_back).
 pub(crate) enum Turn<C: HasSet> {
     Arriving(C, Terms),
     Queued(Waiter<C>),
+    /// Some of the set is shared between processes.
+    Shared(Box<SharedTurn<C>>),
     Over,
 }
 
@@ -50,8 +65,8 @@ impl<C: HasSet> Turn<C> {
             *self = Self::Over;
             return Poll::Ready(match verdict {
                 Ok(granted) => {
-                    let granted = Admitted(Some(granted));
-                    granted.observe(arrived);
+                    let granted = Admitted::new(granted);
+                    granted.observe(|claimant| claimant.set().names(), arrived);
                     Ok(granted.into_inner())
                 }
                 Err((claimant, refused)) => {
@@ -61,47 +76,80 @@ impl<C: HasSet> Turn<C> {
             });
         }
         match mem::replace(self, Self::Over) {
-            Self::Arriving(claimant, terms) => match arrive(claimant, terms, cx.waker()) {
-                Entry::Granted(claimant, grant) => Poll::Ready(Ok((claimant, grant))),
-                Entry::Refused(claimant, refused) => {
-                    let rejection = reject(&claimant, refused);
-                    Poll::Ready(Err((claimant, rejection)))
+            Self::Arriving(claimant, terms) => {
+                // One that arrived before has tried.
+                if terms.arrived.is_none() && claimant.set().try_enter() {
+                    return Poll::Ready(Ok((claimant, None)));
                 }
-                Entry::Queued(waiter) => {
-                    nested::warn_if_held(waiter.claimant().set());
-                    *self = Self::Queued(waiter);
-                    Poll::Pending
+                if claimant.set().is_shared() {
+                    return self.poll_shared(SharedTurn::new(claimant, terms), cx);
                 }
-            },
+                match arrive(claimant, terms, cx.waker()) {
+                    Entry::Granted(claimant, grant) => Poll::Ready(Ok((claimant, grant))),
+                    Entry::Refused(claimant, refused) => {
+                        let rejection = reject(&claimant, refused);
+                        Poll::Ready(Err((claimant, rejection)))
+                    }
+                    Entry::Queued(waiter) => {
+                        nested::warn_if_held(waiter.claimant().set());
+                        *self = Self::Queued(waiter);
+                        Poll::Pending
+                    }
+                }
+            }
+            Self::Shared(turn) => self.poll_shared(turn, cx),
             _ => panic!("polled after it was ready"),
         }
     }
 
-    /// Whether it is in the queue.
+    /// Should anything panic here, the turn is over, and what it has is returned.
+    #[cold]
+    fn poll_shared(
+        &mut self,
+        mut turn: Box<SharedTurn<C>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Granted<C>, (C, Rejection)>> {
+        let Poll::Ready(verdict) = turn.poll(cx) else {
+            *self = Self::Shared(turn);
+            return Poll::Pending;
+        };
+        Poll::Ready(turn.conclude(verdict).map_err(|(claimant, refused)| {
+            let rejection = reject(&claimant, refused);
+            (claimant, rejection)
+        }))
+    }
+
+    /// Whether it is in a queue.
     pub(crate) fn is_queued(&self) -> bool {
-        matches!(self, Self::Queued(_))
+        matches!(self, Self::Queued(_) | Self::Shared(_))
     }
 }
 
-/// A claimant whose set is given back should somebody who listens to the logs panic.
-struct Admitted<C: HasSet>(Option<Granted<C>>);
+/// A claimant whose demands are returned should somebody who listens to the logs panic.
+pub(super) struct Admitted<C: Claimant>(Option<Granted<C>>);
 
-impl<C: HasSet> Admitted<C> {
-    fn observe(&self, arrived: Nanos) {
+impl<C: Claimant> Admitted<C> {
+    pub(super) fn new(granted: Granted<C>) -> Self {
+        Self(Some(granted))
+    }
+
+    pub(super) fn observe(&self, names: impl FnOnce(&C) -> String, arrived: Nanos) {
         if let Some((claimant, _)) = &self.0 {
-            observe::admitted(|| claimant.set().names(), || claimant.gate().since(arrived));
+            observe::admitted(|| names(claimant), || claimant.gate().since(arrived));
         }
     }
 
-    fn into_inner(mut self) -> Granted<C> {
+    pub(super) fn into_inner(mut self) -> Granted<C> {
         self.0.take().expect("taken once")
     }
 }
 
-impl<C: HasSet> Drop for Admitted<C> {
+impl<C: Claimant> Drop for Admitted<C> {
     fn drop(&mut self) {
-        if let Some((claimant, grant)) = &self.0 {
-            claimant.set().give_back(grant.as_deref());
+        match &self.0 {
+            Some((claimant, Some(grant))) => claimant.gate().give_back(grant),
+            Some((claimant, None)) => claimant.gate().leave(claimant.demands()),
+            None => {}
         }
     }
 }
@@ -130,6 +178,12 @@ pub(crate) fn enter_now<C: HasSet>(
         max_waiting,
         arrived: None,
     };
+    if claimant.set().try_enter() {
+        return Ok((claimant, None));
+    }
+    if claimant.set().is_shared() {
+        return SharedTurn::enter_now(claimant, terms);
+    }
     match arrive(claimant, terms, Waker::noop()) {
         Entry::Granted(claimant, grant) => Ok((claimant, grant)),
         Entry::Refused(claimant, refused) => Err((claimant, refused)),
@@ -137,19 +191,10 @@ pub(crate) fn enter_now<C: HasSet>(
     }
 }
 
+/// Asks the queue, after what can be had at first sight was tried.
 fn arrive<C: HasSet>(claimant: C, terms: Terms, waker: &Waker) -> Entry<C> {
-    // One that arrived before has tried.
-    if terms.arrived.is_none() && claimant.set().try_enter() {
-        return Entry::Granted(claimant, None);
-    }
-    let wait = Wait {
-        claims: terms.claims,
-        arrived: terms.arrived.unwrap_or_else(|| claimant.gate().now()),
-        timeout: terms.timeout,
-        max_waiting: terms.max_waiting,
-        waker,
-    };
-    Gate::enter(claimant, wait)
+    let arrived = terms.arrived.unwrap_or_else(|| claimant.gate().now());
+    Gate::enter(claimant, terms.wait(arrived, waker))
 }
 
 fn reject(claimant: &impl HasSet, refused: Refused) -> Rejection {

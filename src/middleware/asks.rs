@@ -36,7 +36,7 @@ impl Asks {
             claims.priority = priority(head).clamp(0, u8::MAX.into()) as u8;
         }
         if let Some(lane) = &self.lane {
-            claims.lane = lane(head).id();
+            lane(head).claim(&mut claims);
         }
         if let Some(load) = &self.load {
             claims.load = load(head);

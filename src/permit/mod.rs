@@ -2,11 +2,13 @@
 
 mod handle;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
 
 #[cfg(feature = "axum")]
 pub use handle::MissingPermit;
 pub use handle::PermitHandle;
+
+pub use crate::shared::FencingToken;
 
 use crate::{
     adaptive::Outcome,
@@ -29,7 +31,7 @@ use crate::{
 pub struct Permit {
     gate: Arc<Gate>,
     demands: Demands,
-    /// Where some resource has more to it than its limit.
+    /// Where some resource has more to it than its limit, or is shared.
     grant: Option<Box<Grant>>,
 }
 
@@ -91,6 +93,49 @@ impl Permit {
         if let Some(grant) = &mut self.grant {
             self.gate.settle_load(grant, actual);
         }
+    }
+
+    /// Whether all that it stands for is still held. Of resources that are shared between processes it is not, once
+    /// this process was paused or cut off from the others for longer than its lease; of others, always.
+    pub fn is_valid(&self) -> bool {
+        let grant = self.grant.as_ref();
+        grant.is_none_or(|grant| grant.leases().are_valid())
+    }
+
+    /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in, and work that
+    /// must not go on beside theirs is to be stopped. For resources that are not shared between processes it never
+    /// ends. It does not borrow the permit, and does not end with it.
+    ///
+    /// ```
+    /// # use tower_concurrency_limiter::Permit;
+    /// # async fn work() {}
+    /// # async fn job(permit: Permit) {
+    /// tokio::select! {
+    ///     () = work() => {}
+    ///     () = permit.lost() => {} // stopped half-way
+    /// }
+    /// # }
+    /// ```
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let leases = self.grant.as_ref().map(|grant| grant.leases().lost());
+        let mut leases = leases.unwrap_or_default();
+        poll_fn(move |cx| {
+            let mut leases = leases.iter_mut();
+            match leases.any(|lost| lost.as_mut().poll(cx).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+    }
+
+    /// Its place among the permits of a resource that is shared between processes, for those who check it;
+    /// `None` of other resources.
+    pub fn fencing_token(&self, resource: &Resource) -> Option<FencingToken> {
+        let leases = self.grant.as_ref()?.leases();
+        let resources = self.gate.resources();
+        let mut demands = self.demands.iter();
+        let demand = demands.find(|demand| resources[demand.resource as usize].is(resource))?;
+        leases.token(demand.resource)
     }
 
     /// Says how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:

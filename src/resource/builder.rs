@@ -5,10 +5,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{InvalidResource, Lane, Lanes, Overload, Rate, Resource, SharedUsage, error::Kind};
+use super::{
+    InvalidResource, Lane, Lanes, Overload, Rate, Resource, SharedSpec, SharedUsage,
+    error::Kind,
+    shared::{Opener, SharedRules},
+};
 use crate::{
     adaptive::AdaptiveLimit,
     admission::{Beneficiary, By, LineRules, ReserveRule, Sharing},
+    shared::SharedLimit,
 };
 
 /// Builds a [`Resource`].
@@ -41,6 +46,7 @@ pub struct ResourceBuilder {
     overload: Option<Overload>,
     adaptive: Option<Adaptive>,
     is_dry: bool,
+    opener: Option<Opener>,
 }
 
 /// The lock makes it `Sync`, as a builder should be.
@@ -77,6 +83,7 @@ impl ResourceBuilder {
             overload: None,
             adaptive: None,
             is_dry: false,
+            opener: None,
         }
     }
 
@@ -167,6 +174,17 @@ impl ResourceBuilder {
         self
     }
 
+    /// Shares the limit, and all that is said about it, with other processes: by what `open` returns, each time
+    /// the resource is registered with a limiter.
+    #[allow(dead_code, reason = "called by the feature `redis`")]
+    pub(crate) fn open_with<F>(mut self, open: F) -> Self
+    where
+        F: Fn(&SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> + Send + Sync + 'static,
+    {
+        self.opener = Some(Opener::new(Box::new(open)));
+        self
+    }
+
     /// Builds the resource.
     ///
     /// # Panics
@@ -187,17 +205,28 @@ impl ResourceBuilder {
     /// If the name is empty; if there is no limit, rate or adaptive limit, or one is out of range; if lanes
     /// have the same or no name, a weight of 0, a `max` of 0 or below their reserve, are strict and keyed, or
     /// strict and more than there are units; if more is reserved than there is; if overload mode is to begin
-    /// at once.
+    /// at once; if it is shared between processes and has overload mode, an adaptive limit or a dry run.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
             return Err(InvalidResource(Kind::EmptyName));
         }
         let limit = self.limit_now()?;
-        let rules = self.rules(limit)?;
+        let mut rules = self.rules(limit)?;
+        let mut shared = None;
+        if let Some(opener) = self.opener {
+            rules = LineRules::default(); // it is decided elsewhere
+            shared = Some(SharedRules {
+                opener,
+                lanes: self.lanes,
+                reserves: self.reserves,
+                rates: self.rates,
+            });
+        }
         Ok(Resource(Arc::new(super::Inner {
             name: self.name,
             max_waiting: self.max_waiting,
             rules,
+            shared,
             adaptive: Mutex::new(self.adaptive.map(Adaptive::into_inner)),
             registrar: Mutex::new(None),
             usage: SharedUsage::new(limit),
@@ -265,6 +294,10 @@ impl ResourceBuilder {
         if let Some(lanes) = &self.lanes {
             check_lanes(lanes, &self.name, limit)?;
         }
+        if let (Some(_), Some((fault, call))) = (&self.opener, self.unshareable()) {
+            let name = name();
+            return Err(InvalidResource(Kind::Unshareable { name, fault, call }));
+        }
         Ok(LineRules {
             lanes: self.lanes.as_ref().map(Lanes::rules),
             reserves: reserves
@@ -279,6 +312,19 @@ impl ResourceBuilder {
             is_watched: self.adaptive.is_some(),
             is_dry: self.is_dry,
         })
+    }
+}
+
+impl ResourceBuilder {
+    /// What each process can only have for itself, and what asked for it.
+    fn unshareable(&self) -> Option<(&'static str, &'static str)> {
+        if self.overload.is_some() {
+            return Some(("has overload mode", ".overload(..)"));
+        }
+        if self.adaptive.is_some() {
+            return Some(("has an adaptive limit", ".adaptive(..)"));
+        }
+        self.is_dry.then_some(("is a dry run", ".dry_run()"))
     }
 }
 

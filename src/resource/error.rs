@@ -45,6 +45,15 @@ pub(super) enum Kind {
         name: Arc<str>,
         rule: &'static str,
     },
+    Unshareable {
+        name: Arc<str>,
+        fault: &'static str,
+        call: &'static str,
+    },
+    SharedRule {
+        name: Arc<str>,
+        rule: &'static str,
+    },
 }
 
 impl InvalidResource {
@@ -69,6 +78,11 @@ impl InvalidResource {
     /// Whether it is the rate or the load rate that is wrong.
     pub fn is_rate(&self) -> bool {
         matches!(self.0, Kind::Rate { .. } | Kind::LoadRate { .. })
+    }
+
+    /// Whether it is that the resource is shared between processes.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Unshareable { .. } | Kind::SharedRule { .. })
     }
 }
 
@@ -115,6 +129,16 @@ impl fmt::Display for InvalidResource {
                 f,
                 "resource \"{name}\" has no {rule} that could be changed; build it with one, and register \
                  it with a limiter first"
+            ),
+            Kind::Unshareable { name, fault, call } => write!(
+                f,
+                "resource \"{name}\" is shared between processes and {fault}, which each of them would \
+                 have for itself; leave out `{call}`, or do not share it"
+            ),
+            Kind::SharedRule { name, rule } => write!(
+                f,
+                "resource \"{name}\" is shared between processes, and all of them have the same {rule}; say \
+                 it in the builder and raise the revision"
             ),
         }
     }

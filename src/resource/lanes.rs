@@ -7,7 +7,10 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::admission::{LaneId, LaneRule, LaneRules, Sharing};
+use crate::{
+    admission::{Claims, LaneId, LaneRule, LaneRules, Sharing},
+    shared::LaneHash,
+};
 
 /// Which lane a request goes to: the name of a declared [`Lane`], or a key such as a tenant, a user
 /// or an API key.
@@ -15,6 +18,10 @@ use crate::admission::{LaneId, LaneRule, LaneRules, Sharing};
 /// Made from strings, numbers and header values, which are hashed, not kept. Whatever is not there
 /// (`None`) asks for no lane. The hash is seeded once per process, so nobody can aim at a lane of
 /// somebody else's.
+///
+/// Limits that are shared between processes need one on which all of them agree: there it is the first 64 bits of
+/// the SHA-1 of a string's or header value's bytes, or of a number's decimal digits, so that `4711_u64` and
+/// `"4711"` are one lane.
 ///
 /// Names and keys are not told apart: a header value that is the name of a declared lane is in that lane.
 /// Make keys of what was authenticated, or who can make up keys has a share for each.
@@ -28,7 +35,7 @@ use crate::admission::{LaneId, LaneRule, LaneRules, Sharing};
 /// assert_eq!(by_header, LaneKey::none());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LaneKey(Option<u64>);
+pub struct LaneKey(Option<(u64, LaneHash)>);
 
 impl LaneKey {
     /// No lane in particular.
@@ -36,19 +43,35 @@ impl LaneKey {
         Self(None)
     }
 
-    fn of(key: impl std::hash::Hash) -> Self {
+    fn of(key: impl std::hash::Hash, hash: LaneHash) -> Self {
         static SEED: OnceLock<RandomState> = OnceLock::new();
-        Self(Some(SEED.get_or_init(RandomState::new).hash_one(key)))
+        let here = SEED.get_or_init(RandomState::new).hash_one(key);
+        Self(Some((here, hash)))
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of(bytes, LaneHash::of(bytes))
     }
 
     pub(crate) fn id(self) -> Option<LaneId> {
-        self.0.map(LaneId)
+        self.0.map(|(here, _)| LaneId(here))
+    }
+
+    /// The same in all processes.
+    pub(crate) fn hash(self) -> Option<LaneHash> {
+        self.0.map(|(_, hash)| hash)
+    }
+
+    /// Has a request ask for this lane.
+    pub(crate) fn claim(self, claims: &mut Claims) {
+        claims.lane = self.id();
+        claims.lane_hash = self.hash();
     }
 }
 
 impl From<&str> for LaneKey {
     fn from(name: &str) -> Self {
-        Self::of(name.as_bytes())
+        Self::of_bytes(name.as_bytes())
     }
 }
 
@@ -66,13 +89,13 @@ impl From<String> for LaneKey {
 
 impl From<u64> for LaneKey {
     fn from(key: u64) -> Self {
-        Self::of(key)
+        Self::of(key, LaneHash::of_number(key))
     }
 }
 
 impl From<&HeaderValue> for LaneKey {
     fn from(value: &HeaderValue) -> Self {
-        Self::of(value.as_bytes())
+        Self::of_bytes(value.as_bytes())
     }
 }
 
@@ -92,10 +115,10 @@ impl<T: Into<Self>> From<Option<T>> for LaneKey {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
-    pub(super) name: String,
-    pub(super) weight: u32,
-    pub(super) max: Option<usize>,
-    pub(super) reserve: usize,
+    pub(crate) name: String,
+    pub(crate) weight: u32,
+    pub(crate) max: Option<usize>,
+    pub(crate) reserve: usize,
 }
 
 impl Lane {
@@ -131,7 +154,7 @@ impl Lane {
         self
     }
 
-    pub(super) fn rule(&self) -> LaneRule {
+    pub(crate) fn rule(&self) -> LaneRule {
         LaneRule {
             weight: self.weight,
             max: self
@@ -142,6 +165,12 @@ impl Lane {
 
     pub(super) fn id(&self) -> LaneId {
         LaneKey::from(&self.name).id().expect("made from a name")
+    }
+
+    /// The same in all processes.
+    #[allow(dead_code, reason = "asked by the feature `redis`")]
+    pub(crate) fn hash(&self) -> LaneHash {
+        LaneKey::from(&self.name).hash().expect("made from a name")
     }
 }
 
@@ -180,10 +209,10 @@ impl Lane {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lanes {
-    pub(super) sharing: Sharing,
-    pub(super) declared: Vec<Lane>,
-    pub(super) others: Option<Lane>,
-    pub(super) keys: Option<usize>,
+    pub(crate) sharing: Sharing,
+    pub(crate) declared: Vec<Lane>,
+    pub(crate) others: Option<Lane>,
+    pub(crate) keys: Option<usize>,
 }
 
 impl Lanes {

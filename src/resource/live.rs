@@ -56,7 +56,8 @@ impl Resource {
     /// ```
     ///
     /// Strict lanes keep their part of it, reserves their units: whoever has none gets what is left beside
-    /// them. An [adaptive](crate::adaptive) limit goes back to its own with the next permit that ends.
+    /// them. An [adaptive](crate::adaptive) limit goes back to its own with the next permit that ends. The limit
+    /// of a resource that is shared between processes changes for all of them.
     ///
     /// # Panics
     ///
@@ -80,8 +81,8 @@ impl Resource {
     ///
     /// # Errors
     ///
-    /// If the rate is out of range, or the resource was built without one or is not registered with a
-    /// limiter.
+    /// If the rate is out of range, or the resource was built without one, is not registered with a
+    /// limiter, or is shared between processes.
     pub fn set_rate(&self, rate: Rate) -> Result<(), InvalidResource> {
         let rule = rate.rule().map_err(|fault| {
             let name = Arc::clone(self.shared_name());
@@ -108,10 +109,11 @@ impl Resource {
     /// # Errors
     ///
     /// If no lane of this name was declared, a number is out of range, the lane is to have a reserve
-    /// and was declared without one, or the resource is not registered with a limiter. Nothing is
-    /// changed then.
+    /// and was declared without one, or the resource is not registered with a limiter or is shared between
+    /// processes. Nothing is changed then.
     pub fn set_lane(&self, lane: &Lane) -> Result<(), InvalidResource> {
         builder::check_lane(lane, self.shared_name())?;
+        self.check_unshared("lanes")?;
         let rules = self.rules();
         let mut declared = rules.lanes.iter().flat_map(|lanes| &lanes.declared);
         if !declared.any(|(id, _)| *id == lane.id()) {
@@ -140,8 +142,8 @@ impl Resource {
     ///
     /// # Errors
     ///
-    /// If the resource was built without a reserve for exactly this priority, or is not registered
-    /// with a limiter.
+    /// If the resource was built without a reserve for exactly this priority, is not registered
+    /// with a limiter, or is shared between processes.
     pub fn set_reserve(&self, units: usize, priority: u8) -> Result<(), InvalidResource> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let beneficiary = Beneficiary::Priority(priority);
@@ -152,9 +154,20 @@ impl Resource {
     }
 
     fn try_change(&self, new: NewRule, rule: &'static str) -> Result<(), InvalidResource> {
+        self.check_unshared(rule)?;
         match self.change(Change::Rule(new)) {
             true => Ok(()),
             false => Err(self.no_rule(rule)),
+        }
+    }
+
+    fn check_unshared(&self, rule: &'static str) -> Result<(), InvalidResource> {
+        match self.is_shared() {
+            false => Ok(()),
+            true => Err(InvalidResource(Kind::SharedRule {
+                name: Arc::clone(self.shared_name()),
+                rule,
+            })),
         }
     }
 

@@ -7,6 +7,7 @@ mod lanes;
 mod live;
 mod overload;
 mod rate;
+mod shared;
 mod usage;
 
 use std::{
@@ -21,6 +22,8 @@ pub use lanes::{Lane, LaneKey, Lanes};
 pub(crate) use live::{Change, Registrar};
 pub use overload::Overload;
 pub use rate::Rate;
+#[allow(unused_imports, reason = "read by the feature `redis`")]
+pub(crate) use shared::SharedSpec;
 pub(crate) use usage::SharedUsage;
 
 use crate::{adaptive::AdaptiveLimit, admission::LineRules};
@@ -43,6 +46,7 @@ struct Inner {
     name: Arc<str>,
     max_waiting: Option<usize>,
     rules: LineRules,
+    shared: Option<shared::SharedRules>,
     /// Until the resource is registered.
     adaptive: Mutex<Option<Box<dyn AdaptiveLimit>>>,
     registrar: Mutex<Option<Weak<dyn Registrar>>>,

@@ -126,6 +126,16 @@ impl SharedUsage {
         }
     }
 
+    /// One more waits, elsewhere than in the queue of this process.
+    pub(crate) fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It does not any more.
+    pub(crate) fn wait_no_more(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Publishes the length of the queue.
     pub(crate) fn set_waiting(&self, waiters: usize) {
         self.waiting.store(waiters, Ordering::Relaxed);

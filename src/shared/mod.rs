@@ -1,13 +1,18 @@
 //! What a limit that is shared between processes does for the rest of the crate: a leaf, so that
 //! the limiter need not know what stands behind it.
 
+mod fencing;
+mod lane;
+
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::permit::FencingToken;
+pub use fencing::FencingToken;
+pub(crate) use lane::LaneHash;
 
-/// A resource's side of a limit that is shared between processes.
+/// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the
+/// resource is registered with, and its permits.
 pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
     /// Takes what is asked if that can be done without asking anybody: from what this process holds idle, or
     /// because nobody is kept. `None` says nothing about whether it is free.
@@ -16,9 +21,6 @@ pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
     /// Waits for what is asked, up to its deadline, which it keeps by itself. Dropping the future gives the place
     /// up, and returns a grant that was not collected.
     fn enter(&self, ask: Ask) -> Entering;
-
-    /// Whether others than those of this process have to be asked for every permit.
-    fn is_strict(&self) -> bool;
 
     /// Another limit for all processes.
     fn set_limit(&self, limit: u32);
@@ -44,7 +46,7 @@ pub(crate) struct Ask {
 /// The way to a lease.
 pub(crate) type Entering = Pin<Box<dyn Future<Output = Result<Box<dyn Lease>, NotLeased>> + Send>>;
 
-/// Units of a shared limit that are held. Dropping it returns them: it never blocks.
+/// Units of a shared limit that are held. Dropping it returns them: it never blocks, and never panics.
 pub(crate) trait Lease: Send + Sync + fmt::Debug {
     /// Whether the units are still this process's, as far as that can be known without asking.
     fn is_valid(&self) -> bool;
@@ -57,7 +59,7 @@ pub(crate) trait Lease: Send + Sync + fmt::Debug {
     /// The load was another than was said.
     fn settle_load(&mut self, actual: u64);
 
-    /// Nobody has worked under it: nothing was spent.
+    /// Nobody has worked under it: nothing was spent. As with a drop, it never blocks, and never panics.
     fn refund(self: Box<Self>);
 }
 
