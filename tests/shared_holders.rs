@@ -39,7 +39,7 @@ fn the_order_of_the_lines_does_not_count() {
 
 #[test]
 fn what_is_returned_and_granted_at_the_same_instant_does_not_overlap() {
-    let log = "granted 1 0 1 10\ngranted 2 0 1 20\nreturned 1 0 20\n";
+    let log = "granted 2 0 1 10\ngranted 1 0 1 20\nreturned 2 0 20\n";
     assert_eq!(peak(log, Until::Lost), 1);
 }
 
@@ -56,6 +56,8 @@ fn a_kill_ends_what_the_process_held() {
     assert_eq!(peak(log, Until::Lost), 1);
     let too_early = "granted 1 0 1 10\ngranted 2 0 1 14\nkilled 1 15\n";
     assert_eq!(peak(too_early, Until::Lost), 2);
+    let returned = "granted 1 0 1 10\nreturned 1 0 12\ngranted 2 0 1 13\nkilled 1 15\n";
+    assert_eq!(peak(returned, Until::Lost), 1);
 }
 
 #[test]
@@ -74,6 +76,12 @@ fn a_pause_ends_what_was_held_when_it_began_and_no_later_grant() {
     assert_eq!(peak(log, Until::Returned), 2);
     let too_early = "granted 1 0 1 10\npaused 1 50 20\ngranted 2 0 1 49\n";
     assert_eq!(peak(too_early, Until::Lost), 2);
+    for noticed in ["lost 1 0 15\n", "lost 1 0 70\n"] {
+        assert_eq!(peak(&format!("{log}{noticed}"), Until::Lost), 1);
+        let between = format!("{log}{noticed}granted 3 0 1 16\nreturned 3 0 17\n");
+        let expected = if noticed.ends_with("15\n") { 1 } else { 2 };
+        assert_eq!(peak(&between, Until::Lost), expected, "{noticed}");
+    }
     // It went on with what it had been given in its sleep.
     let stale = "paused 1 50 20\ngranted 2 0 1 60\ngranted 1 0 1 70\n";
     assert_eq!(peak(stale, Until::Lost), 2);
@@ -106,6 +114,8 @@ fn traces_that_cannot_be_are_errors() {
 fn the_capacity_of_a_killed_process_is_back_when_others_use_it() {
     // Limit 4: one process held 2 of them.
     let log = "\
+granted 1 1 2 1
+returned 1 1 9
 granted 1 0 2 10
 granted 2 0 1 11
 granted 2 1 1 12

@@ -123,6 +123,13 @@ async fn some_published_messages_are_dropped_and_nothing_else() {
     let messages = heard.matches(">3\r\n$7\r\nmessage\r\n").count();
     assert_eq!(messages + proxy.dropped_pushes() - 1, 1_000);
     assert!((920..980).contains(&messages), "{messages} of 1000 arrived");
+
+    // Pushes are no replies.
+    proxy.set(|faults| faults.cut = Some(Cut::next("ECHO")));
+    client.say(&["PING"]).await;
+    client.say(&["ECHO", "x"]).await;
+    client.hears("+PONG\r\n").await;
+    client.is_reset().await;
 }
 
 #[tokio::test]

@@ -1,19 +1,21 @@
 //! The run as a picture: what each route answered, second by second, while users came and went.
 
-use anyhow::{Result, anyhow};
-use plotters::{coord::Shift, prelude::*, style::text_anchor::*};
+use anyhow::Result;
+use plotters::prelude::*;
 
 use crate::{
+    common::{
+        Outcome,
+        paint::{self, Area, Drawn, FAINT, INK, Sign},
+    },
     load::Load,
+    route::{Route, Sample},
     run::{Measured, Run},
-    samples::{Outcome, Route, Sample},
     series::Series,
 };
 
 const SIZE: (u32, u32) = (1200, 430);
 const USERS: RGBColor = RGBColor(226, 230, 236);
-const INK: RGBColor = RGBColor(45, 52, 62);
-const FAINT: RGBColor = RGBColor(150, 158, 168);
 
 const ROUTES: [(Route, &str); 2] = [(Route::Messages, "/messages"), (Route::File, "/file")];
 const OUTCOMES: [(Outcome, &str, RGBColor); 4] = [
@@ -53,20 +55,16 @@ impl Scales {
 
 /// One chart, as an SVG: a panel for each route.
 pub(crate) fn svg(run: &Run, measured: &Measured, scales: &Scales) -> Result<String> {
-    let mut svg = String::new();
-    draw(&mut svg, run, measured, scales)
-        .map_err(|error| anyhow!("cannot draw the chart: {error}"))?;
-    Ok(svg)
+    paint::svg(SIZE, |root| draw(root, run, measured, scales))
 }
 
-type Drawn<'a, T = ()> = Result<T, Box<dyn std::error::Error + 'a>>;
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-fn draw<'a>(svg: &'a mut String, run: &Run, measured: &Measured, scales: &Scales) -> Drawn<'a> {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
+fn draw<'a>(root: &Area<'a>, run: &Run, measured: &Measured, scales: &Scales) -> Drawn<'a> {
     let (head, panels) = root.split_vertically(64);
-    heading(&head, run.title)?;
+    let mut signs = OUTCOMES
+        .map(|(_, name, color)| (Sign::Line(color), name))
+        .to_vec();
+    signs.push((Sign::Area(USERS), "users on /messages"));
+    paint::heading(&head, run.title, &signs, "rates are means of 3 seconds")?;
     for (panel, (index, (route, name))) in panels
         .split_evenly((1, 2))
         .iter()
@@ -83,44 +81,6 @@ fn draw<'a>(svg: &'a mut String, run: &Run, measured: &Measured, scales: &Scales
             scales.users,
         )?;
     }
-    root.present()?;
-    Ok(())
-}
-
-fn heading<'a>(area: &Area<'a>, title: &str) -> Drawn<'a> {
-    area.draw(&Text::new(
-        title.to_owned(),
-        (18, 12),
-        ("sans-serif", 22).into_font().color(&INK),
-    ))?;
-    let small = ("sans-serif", 15)
-        .into_font()
-        .color(&INK)
-        .pos(Pos::new(HPos::Left, VPos::Center));
-    let mut left = 20;
-    for (_, name, color) in OUTCOMES {
-        area.draw(&PathElement::new(
-            [(left, 50), (left + 22, 50)],
-            color.stroke_width(3),
-        ))?;
-        area.draw(&Text::new(name, (left + 28, 50), small.clone()))?;
-        left += 60 + 8 * name.len() as i32;
-    }
-    area.draw(&Rectangle::new(
-        [(left, 43), (left + 22, 57)],
-        USERS.filled(),
-    ))?;
-    area.draw(&Text::new(
-        "users on /messages",
-        (left + 28, 50),
-        small.clone(),
-    ))?;
-    let note = small.color(&FAINT).pos(Pos::new(HPos::Right, VPos::Center));
-    area.draw(&Text::new(
-        "rates are means of 3 seconds",
-        (SIZE.0 as i32 - 20, 50),
-        note,
-    ))?;
     Ok(())
 }
 

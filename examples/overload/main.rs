@@ -20,15 +20,16 @@
 mod args;
 mod chart;
 mod child;
+#[path = "../common/mod.rs"]
+mod common;
 mod data;
-mod k6;
 mod load;
 #[path = "../common/pip.rs"]
 mod pip;
 mod promise;
 mod report;
+mod route;
 mod run;
-mod samples;
 mod series;
 mod server;
 mod summary;
@@ -42,38 +43,25 @@ use std::{path::Path, process::ExitCode};
 use anyhow::{Result, bail};
 use clap::Parser as _;
 
-use crate::{args::Args, data::Data, k6::K6, summary::Summary, target::target_folder};
+use crate::{
+    args::Args,
+    common::{K6, end_with_stdin, until_stopped},
+    data::Data,
+    summary::Summary,
+    target::target_folder,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let done = tokio::select! {
-        // Ctrl-C reaches the other processes too, whose end is then not the news.
-        biased;
-        // The runs are dropped before this is said, and their processes with them.
-        () = stopped() => {
-            eprintln!("stopped");
-            std::process::exit(130);
-        }
-        done = start(&args) => done,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    until_stopped(start(&args)).await
 }
 
 async fn start(args: &Args) -> Result<()> {
     let folder = target_folder().join("overload");
     let data = Data::in_folder(&folder.join("data"), args.rows());
     if args.until_stdin_ends {
-        std::thread::spawn(|| {
-            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            std::process::exit(0);
-        });
+        end_with_stdin();
     }
     if args.serve {
         return server::serve(args.port(), data, args.limit(), &args.limits()).await;
@@ -126,19 +114,4 @@ async fn benchmark(args: &Args, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Ctrl-C, or being asked to end.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut asked = signal(SignalKind::terminate()).expect("signals can be watched");
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => (),
-            _ = asked.recv() => (),
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::{
-    child::Server,
-    k6::K6,
+    child,
+    common::{K6, samples},
     load::Load,
-    samples::Sample,
+    route::{Route, Sample},
     server::{Limit, Limits},
     usage::Usage,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Measured {
     pub(crate) thresholds_passed: bool,
 }
 
+const SCRIPT: &str = include_str!("overload.js");
+
 /// For k6 to start, and to come to an end after the last request has timed out.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -46,16 +48,21 @@ impl Run {
         rows: u32,
         label: &str,
     ) -> Result<Measured> {
-        let mut server = Server::start(self, port, rows).await?;
-        let url = server.url().to_owned();
+        let mut server = child::start(self, port, rows).await?;
+        let url = ("URL", server.url().to_owned());
         let process = server.id().unwrap_or_default();
         let bar = self.progress(label);
         let mut usage = Usage::default();
         let patience = Duration::from_secs(self.load.seconds().into())
             + Duration::from_secs_f64(self.load.client_timeout)
             + GRACE;
+        let environment = self.load.env().into_iter().chain([url]);
+        let load = k6.run(SCRIPT, environment, {
+            let bar = bar.clone();
+            move |csv| samples::read(csv, Route::of, |sample| bar.set_position(sample.at as u64))
+        });
         let (samples, thresholds_passed) = tokio::select! {
-            load = k6.run(&url, &self.load, &bar) => load?,
+            load = load => load?,
             status = server.ended() => bail!("the server ended in the middle of the run: {}", status?),
             () = tokio::time::sleep(patience) => bail!("k6 did not come to an end"),
             never = usage.watch(process) => match never {},

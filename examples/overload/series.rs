@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::{
+    common::Outcome,
     load::{Load, Phase, SMOOTHING},
-    samples::{Outcome, Route, Sample},
+    route::{Route, Sample},
 };
 
 /// The server has recovered when it serves this share of what it served before the ramp.
@@ -19,7 +20,7 @@ impl Series {
         let mut counts = vec![0.0; load.seconds() as usize];
         for sample in samples
             .iter()
-            .filter(|sample| sample.route == route && sample.outcome == outcome)
+            .filter(|sample| sample.scenario == route && sample.outcome == outcome)
         {
             // Requests that end after the run are answers to a load that is no longer there.
             if let Some(count) = counts.get_mut(sample.at as usize) {
@@ -90,9 +91,9 @@ mod tests {
     #[test]
     fn requests_are_counted_in_the_second_in_which_they_end() {
         let load = &QUICK.load;
-        let sample = |at, route, outcome| Sample {
+        let sample = |at, scenario, outcome| Sample {
             at,
-            route,
+            scenario,
             outcome,
             latency_ms: 1.0,
         };

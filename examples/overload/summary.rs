@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    common::Outcome,
     load::{Load, Phase},
+    route::{Route, Sample},
     run::{Measured, Run},
-    samples::{Outcome, Route, Sample},
     series::{Series, percentile},
 };
 
@@ -147,7 +148,7 @@ impl Figures {
         let mean = |outcome| Series::count(samples, route, outcome, load).mean(window.clone());
         let mut served: Vec<f64> = samples
             .iter()
-            .filter(|sample| sample.route == route && sample.outcome == Outcome::Ok)
+            .filter(|sample| sample.scenario == route && sample.outcome == Outcome::Ok)
             .filter(|sample| window.contains(&(sample.at as usize)))
             .map(|sample| sample.latency_ms)
             .collect();
@@ -205,7 +206,7 @@ mod tests {
         for second in 0..QUICK.load.seconds() {
             let sample = |latency_ms, outcome| Sample {
                 at: f64::from(second),
-                route: Route::Messages,
+                scenario: Route::Messages,
                 outcome,
                 latency_ms,
             };

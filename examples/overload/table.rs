@@ -1,17 +1,11 @@
 //! The figures as tables, for the terminal and for the report.
 
-use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-
 use crate::{
+    common::Rows,
     load::Phase,
     run::Run,
     summary::{Figures, RunFigures, Summary},
 };
-
-pub(crate) struct Rows {
-    pub(crate) head: Vec<&'static str>,
-    pub(crate) rows: Vec<Vec<String>>,
-}
 
 /// What each route gave in each phase.
 pub(crate) fn answers(plan: &[Run], summary: &Summary) -> Rows {
@@ -50,7 +44,11 @@ pub(crate) fn answers(plan: &[Run], summary: &Summary) -> Rows {
         "p95 ms",
         "p99 ms",
     ];
-    Rows { head, rows }
+    Rows {
+        head,
+        rows,
+        names: 3,
+    }
 }
 
 /// What the run did to the server.
@@ -84,6 +82,7 @@ pub(crate) fn server(plan: &[Run], summary: &Summary) -> Rows {
             "k6 thresholds",
         ],
         rows,
+        names: 1,
     }
 }
 
@@ -98,20 +97,4 @@ fn of<'a>(
 
 fn known(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".into(), |value| format!("{value:.digits$}"))
-}
-
-impl std::fmt::Display for Rows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut table = Table::new();
-        table
-            .load_preset(ASCII_MARKDOWN)
-            .set_header(&self.head)
-            .add_rows(&self.rows);
-        for (name, column) in self.head.iter().zip(table.column_iter_mut()) {
-            if !["run", "route", "phase"].contains(name) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        write!(f, "{table}")
-    }
 }

@@ -32,15 +32,17 @@ mod summary;
 mod sweep;
 mod table;
 mod tally;
+#[path = "../common/target.rs"]
+mod target;
 mod traffic;
 mod world;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::Parser as _;
 
-use crate::{args::Args, promise::OVERLOAD};
+use crate::{args::Args, promise::OVERLOAD, target::target_folder};
 
 fn main() -> ExitCode {
     match start(&Args::parse()) {
@@ -88,14 +90,4 @@ fn start(args: &Args) -> Result<()> {
         bail!("not as promised:\n{}", broken.join("\n"));
     }
     Ok(())
-}
-
-/// Where cargo builds: what is made here goes away with `cargo clean`.
-fn target_folder() -> PathBuf {
-    let manifest =
-        || std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => folder.into(),
-        None => PathBuf::from(manifest()).join("target"),
-    }
 }

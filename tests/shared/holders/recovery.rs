@@ -47,7 +47,7 @@ impl Holders {
             .into_iter()
             .find_map(|Change { at, units: by, .. }| {
                 held += by;
-                (at > after && by > 0 && held >= units as i64).then_some(at)
+                (at > after && held >= units as i64).then_some(at)
             })
     }
 }

