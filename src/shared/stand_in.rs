@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Absence, Ask, Entering, FencingToken, Lease, NotLeased, SharedLimit};
+use super::{Absence, Ask, Entering, FencingToken, Health, Lease, Mode, NotLeased, SharedLimit};
 
 /// Units that are given to whoever asks while there are any, and a record of all that happens.
 #[derive(Clone, Debug)]
@@ -157,6 +157,18 @@ impl SharedLimit for StandIn {
 
     fn set_limit(&self, limit: u32) {
         self.write(&format!("limit {limit} of"));
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            mode: Mode::Connected,
+            processes: 1,
+            epoch: 1,
+            last_contact: None,
+            limit: 0,
+            in_use: 0,
+            waiting: 0,
+        }
     }
 
     fn close(&self) {
