@@ -631,6 +631,9 @@ pub mod limiter;
 pub mod middleware;
 pub mod observe;
 pub mod permit;
+#[cfg(feature = "redis")]
+#[allow(dead_code)]
+pub mod redis;
 pub mod rejection;
 pub mod resource;
 mod sync;

@@ -1,0 +1,95 @@
+-- Counts anew, and says where that differs from what is kept. Changes nothing.
+local known = call('HMGET', STATE, 'k', 'x')
+if not known[2] then
+  return ''
+end
+load_state(known)
+local lines = {}
+local function compare(what, kept, counted)
+  if kept ~= counted then
+    lines[#lines + 1] = format('%s %s %s', what, tostring(kept), tostring(counted))
+  end
+end
+local used, used_in, waiting_in, favoured, sessions, uncommon = 0, {}, {}, {}, 0, 0
+local stored = call('HGETALL', STATE)
+local fields = {}
+for i = 1, #stored, 2 do
+  fields[stored[i]] = stored[i + 1]
+end
+for field, value in pairs(fields) do
+  local name = string.match(field, '^o:(.*)$')
+  if name then
+    sessions = sessions + 1
+    compare('beat:' .. name, call('ZSCORE', BEATS, name) and true or false, true)
+    for class, units in pairs(record(name, value).held) do
+      local index = lane_of(class)
+      local _, priority = class_of(class)
+      used = used + units
+      used_in[index] = (used_in[index] or 0) + units
+      local favour_class = favour(index, priority)
+      if favour_class then
+        favoured[favour_class] = (favoured[favour_class] or 0) + units
+      end
+    end
+  end
+end
+local queue = call('ZRANGE', QUEUE, 0, -1)
+for _, member in ipairs(queue) do
+  local w = waiter(member)
+  waiting_in[w.lane] = (waiting_in[w.lane] or 0) + 1
+  uncommon = uncommon + (w.priority ~= 10 and 1 or 0)
+  compare('waiter:' .. key_of(w), call('HGET', WAITERS, key_of(w)), member)
+  compare('age:' .. key_of(w), call('ZSCORE', AGES, by_age(w)) and true or false, true)
+  compare('deadline:' .. key_of(w), tonumber(call('ZSCORE', DEADLINES, key_of(w)) or 0), w.deadline)
+end
+compare('in_use', S.used, used)
+compare('sessions', S.sessions, sessions)
+compare('beats', call('ZCARD', BEATS), sessions)
+compare('waiting', S.waiting, #queue)
+compare('waiters', call('HLEN', WAITERS), #queue)
+compare('ages', call('ZCARD', AGES), #queue)
+compare('deadlines', call('ZCARD', DEADLINES), #queue)
+compare('uncommon', S.uncommon, uncommon)
+for class, units in pairs(S.favoured) do
+  compare('favoured:' .. class, units, favoured[class] or 0)
+end
+for class, units in pairs(favoured) do
+  compare('favoured:' .. class, S.favoured[class] or 0, units)
+end
+local ready, crowded = 0, 0
+for index = 0, C.has_lanes and #C.lanes + S.keyed - 1 or -1 do
+  local l = lane(index)
+  compare('lane in_use:' .. index, l.used, used_in[index] or 0)
+  compare('lane waiting:' .. index, l.waiting, waiting_in[index] or 0)
+  local is_ready = l.waiting > 0 and l.used < l.cap
+  compare('lane ready:' .. index, l.start_high ~= nil, is_ready)
+  compare('lane place:' .. index,
+    l.start_high and call('ZSCORE', READY, place(l.start_high, l.start_low, index)) and true or false, is_ready)
+  ready, crowded = ready + (is_ready and 1 or 0), crowded + (l.waiting > 0 and 1 or 0)
+  local score = call('ZSCORE', CROWDS, format(LANE, index))
+  compare('lane crowd:' .. index, tonumber(score or 0), crowd(l, l.waiting))
+  if l.is_keyed then
+    compare('lane idle:' .. index, call('ZSCORE', IDLE, place(l.high, l.low, index)) and true or false,
+      l.used == 0 and l.waiting == 0)
+    compare('lane token:' .. index, fields['t:' .. l.token], tostring(index))
+  end
+end
+compare('ready', call('ZCARD', READY), ready)
+compare('crowds', call('ZCARD', CROWDS), crowded)
+local letters, expected = call('HLEN', MAIL), 0
+for name, known_session in pairs(records) do
+  expected = expected + (known_session and known_session.pushed - known_session.acked or 0)
+end
+compare('mail', letters, expected)
+for index = 1, #C.rates do
+  local r = rate(index)
+  if not r.burst then
+    local sum = r.back and r.back.amount or 0
+    for _, e in ipairs(call('LRANGE', r.key, 0, -1)) do
+      sum = sum + entry(e).amount
+    end
+    compare('spent:' .. index, r.sum, sum)
+    compare('log:' .. index, call('LLEN', r.key), r.len)
+  end
+end
+return table.concat(lines, '\n')

@@ -1,0 +1,161 @@
+-- Who goes next: the rules of `admission::Queue` for one resource.
+local AT_ONCE = 64
+
+-- The earliest time at which a rate lets the first in line go, and whose that one is.
+local function rates_allow(w)
+  local ready = #C.rates > 0 and ready_at(w.load) or now
+  if ready > now and w.member and (S.next_at == 0 or ready < S.next_at) then
+    S.next_at, S.next_owner = ready, w.session
+  end
+  return ready <= now
+end
+
+local function room(w)
+  if not lane_has_room(w.lane, w.units) then
+    return 'lane full'
+  end
+  local fits = S.used + left(w.lane, w.priority) + w.units <= C.limit
+  return fits and rates_allow(w) and 'enough' or 'short'
+end
+
+local function room_in_reserve(w)
+  return #C.reserves > 0 and left() >= left(w.lane, w.priority) + w.units and S.used + w.units <= C.limit
+    and lane_has_room(w.lane, w.units) and rates_allow(w)
+end
+
+-- Those who contend for whom there is this reserve, in order.
+local function waiting_for(reserve)
+  if reserve.lane then
+    return heads(reserve.lane)
+  end
+  local all = {}
+  local function collect(index)
+    for _, w in ipairs(heads(index)) do
+      all[#all + 1] = w.priority >= reserve.least and w or nil
+    end
+  end
+  if C.has_lanes then
+    for _, index in ipairs(call('ZRANGE', CROWDS, 0, AT_ONCE - 1)) do
+      collect(tonumber(index))
+    end
+  else
+    collect(0)
+  end
+  table.sort(all, goes_before)
+  return all
+end
+
+-- Whether it can have what is reserved for it, and nobody stands before it who waits for that.
+local function has_reserve(w)
+  if not room_in_reserve(w) then
+    return false
+  end
+  for _, reserve in ipairs(C.reserves) do
+    if includes(reserve, w.lane, w.priority) then
+      local is_next = true
+      for _, other in ipairs(waiting_for(reserve)) do
+        if not goes_before(other, w) then
+          break
+        end
+        is_next = is_next and room_in_reserve(other)
+      end
+      if is_next then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- Calls `visit` with those who contend, in order, until it says something.
+local function each_contender(visit)
+  if not C.has_lanes then
+    for _, w in ipairs(heads(0)) do
+      local said = visit(w, '')
+      if said then
+        return said
+      end
+    end
+    return
+  end
+  local from, to = 0, 3
+  while from < AT_ONCE do
+    local ready = call('ZRANGE', READY, from, to)
+    for _, member in ipairs(ready) do
+      for _, w in ipairs(heads(tonumber(string.sub(member, -7)))) do
+        local said = visit(w, member)
+        if said then
+          return said
+        end
+      end
+    end
+    if #ready <= to - from then
+      return
+    end
+    from, to = to + 1, AT_ONCE - 1
+  end
+end
+
+local function is_lost(w)
+  return w.deadline < now or not record(w.session)
+end
+
+-- The first that can go, or that is lost.
+local function candidate()
+  local full = {}
+  local found = each_contender(function(w)
+    if is_lost(w) then
+      return w
+    end
+    local here = room(w)
+    -- In the same lane nobody passes.
+    if here == 'enough' and not full[w.lane] or here ~= 'lane full' and has_reserve(w) then
+      return w
+    end
+    full[w.lane] = full[w.lane] or here == 'lane full'
+    return here == 'short' and 'none'
+  end)
+  if found and found ~= 'none' then
+    return found
+  end
+  if #C.reserves == 0 or left() == 0 then
+    return
+  end
+  for _, reserve in ipairs(C.reserves) do
+    for _, w in ipairs(waiting_for(reserve)) do
+      if is_lost(w) or has_reserve(w) then
+        return w
+      end
+      if not room_in_reserve(w) then
+        break
+      end
+    end
+  end
+end
+
+-- Whether an arrival can have what it asks, behind nobody who is short.
+local function fits(w)
+  if S.waiting > 0 then
+    for _, other in ipairs(heads(w.lane)) do
+      if band_of(other.priority) == band_of(w.priority) and goes_before(other, w) then
+        return false
+      end
+    end
+    local own = ''
+    if C.has_lanes then
+      local high, low = start_of(lane(w.lane))
+      own = place(high, low, w.lane)
+    end
+    local said = each_contender(function(other, where)
+      if where > own or where == own and not goes_before(other, w) then
+        return 'free'
+      end
+      local there = room(other)
+      return (there == 'short' or there == 'lane full' and other.lane == w.lane) and 'behind'
+    end)
+    if said == 'behind' then
+      return has_reserve(w)
+    end
+  end
+  return room(w) == 'enough' or has_reserve(w)
+end

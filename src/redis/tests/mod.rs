@@ -1,0 +1,5 @@
+//! The scripts on a real server.
+
+mod differential;
+mod server;
+mod scripts;
