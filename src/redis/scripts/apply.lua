@@ -36,8 +36,8 @@ local function rebuild(known)
   for _, key in ipairs({ QUEUE, AGES, WAITERS, DEADLINES, READY, CROWDS, IDLE }) do
     call('DEL', key)
   end
-  call_many('HDEL', STATE, erasures)
-  erasures, lanes, made, heads_of = {}, {}, {}, {}
+  save_changes()
+  lanes, made, heads_of = {}, {}, {}
   S.used, S.waiting, S.uncommon, S.keyed, S.favoured, S.favoured_changed = 0, 0, 0, 0, {}, true
   local function join_again(class)
     local index = join((class_of(class)))
@@ -63,6 +63,7 @@ local function rebuild(known)
   for _, w in ipairs(waiting) do
     w.lane = join_again(w.class)
     enlist(w)
+    leave(w.lane)
   end
 end
 

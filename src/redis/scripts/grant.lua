@@ -110,7 +110,7 @@ local function take_over(owner, class, units)
     local l = lane(index)
     l.used = l.used + units
     sort_in(l)
-    sort_idle(l)
+    leave(index)
   end
 end
 

@@ -336,7 +336,8 @@ impl Model {
     }
 
     fn cancel(&mut self, id: u64) {
-        let ticket = self.requests.get(&id).and_then(|request| request.ticket);
+        let own = self.requests.get(&id).filter(|request| request.session == self.caller);
+        let ticket = own.and_then(|request| request.ticket);
         if let Some(ticket) = ticket {
             self.queue.cancel(ticket, &mut self.account);
             self.requests.remove(&id);
@@ -500,8 +501,8 @@ impl World<'_> {
                 false => self.operate(mutate),
             };
             result.map_err(|fault| format!("at {step}: {fault}, with {:?}", self.rules))?;
-            if step % 4 == 0 {
-                self.audit(mutate)?;
+            if step % 2 == 0 {
+                self.audit(mutate).map_err(|fault| format!("at {step}: {fault}"))?;
             }
         }
         self.audit(mutate)
@@ -536,8 +537,32 @@ impl World<'_> {
     fn audit(&mut self, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
         let reply = self.call(&script::audit(&self.keys), mutate)?;
         match script::parse_audit(&reply) {
-            Ok(differences) if differences.is_empty() => Ok(()),
+            Ok(differences) if differences.is_empty() => self.check_queue(),
             other => Err(format!("the audit found {other:?}")),
+        }
+    }
+
+    /// Who waits, and in which lane.
+    fn check_queue(&mut self) -> Result<(), String> {
+        let queue = format!("cq1:{{{}}}:q", self.keys.tag());
+        let command = &mut redis::cmd("ZRANGE");
+        let members = command.arg(queue).arg(0).arg(-1).query(self.connection);
+        let members: Vec<String> = members.map_err(|error| error.to_string())?;
+        let waiter = |member: &String| {
+            let id = member.split(' ').nth(2)?.parse::<u64>().ok()?;
+            Some((id, member.get(..7)?.parse::<u32>().ok()?))
+        };
+        let mut waiting: Vec<_> = members.iter().filter_map(waiter).collect();
+        waiting.sort_unstable();
+        let requests = self.model.requests.iter();
+        let expected = requests.filter(|(_, request)| request.ticket.is_some());
+        let expected: Vec<_> = expected.map(|(&id, request)| (id, request.lane)).collect();
+        if self.is_loud {
+            println!("    in lanes: {waiting:?}");
+        }
+        match waiting == expected {
+            true => Ok(()),
+            false => Err(format!("{waiting:?} wait in lanes, instead of {expected:?}")),
         }
     }
 
