@@ -19,3 +19,9 @@ pub(super) use text::Script;
 
 /// So many rates a resource can have.
 pub(super) const RATES: usize = 4;
+
+/// The script of [`operate`].
+#[cfg(all(test, not(tcl_loom)))]
+pub(super) fn operation_text() -> &'static str {
+    text::OPERATION.text()
+}

@@ -5,9 +5,7 @@
 
 use std::{collections::BTreeMap, env};
 
-use redis::Connection;
-
-use super::server::{Server, ask};
+use super::{clocked::Clocked, server::Server};
 use crate::{
     admission::{
         Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, LaneId, LaneRule, LaneRules,
@@ -458,8 +456,8 @@ impl Model {
     }
 }
 
-struct World<'a> {
-    connection: &'a mut Connection,
+struct World<'a, 'm> {
+    scripts: &'a mut Clocked<'m>,
     keys: Keys,
     random: Random,
     rules: Rules,
@@ -469,13 +467,13 @@ struct World<'a> {
     is_loud: bool,
 }
 
-/// Compares one sequence, with a script that may be broken on purpose.
-fn compare(connection: &mut Connection, seed: u64, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
+/// Compares one sequence.
+pub(super) fn compare(scripts: &mut Clocked<'_>, seed: u64) -> Result<(), String> {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     random.next();
     let rules = Rules::random(&mut random);
     let mut world = World {
-        connection,
+        scripts,
         keys: Keys::new("test", &format!("{seed}")),
         model: Model::new(&rules),
         random,
@@ -484,36 +482,38 @@ fn compare(connection: &mut Connection, seed: u64, mutate: &dyn Fn(String) -> St
         next_id: 0,
         is_loud: env::var("DIFFERENTIAL").is_ok(),
     };
-    world.run(mutate)
+    let result = world.run();
+    let _ = redis::cmd("FLUSHALL").query::<()>(&mut scripts.connection);
+    result
 }
 
-impl World<'_> {
-    fn run(&mut self, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
+impl World<'_, '_> {
+    fn run(&mut self) -> Result<(), String> {
         if self.is_loud {
             println!("{:?}", self.rules);
         }
         for session in 0..SESSIONS.len() {
-            self.attach(session, mutate)?;
+            self.attach(session)?;
         }
         for step in 0..OPERATIONS {
             let result = match self.random.chance(3) {
-                true => self.resize(mutate),
-                false => self.operate(mutate),
+                true => self.resize(),
+                false => self.operate(),
             };
             result.map_err(|fault| format!("at {step}: {fault}, with {:?}", self.rules))?;
             if step % 2 == 0 {
-                self.audit(mutate).map_err(|fault| format!("at {step}: {fault}"))?;
+                self.audit().map_err(|fault| format!("at {step}: {fault}"))?;
             }
         }
-        self.audit(mutate)
+        self.audit()
     }
 
-    fn call(&mut self, call: &Call, mutate: &dyn Fn(String) -> String) -> Result<redis::Value, String> {
-        let command = call.eval_at(self.now, mutate);
-        command.query(self.connection).map_err(|error| error.to_string())
+    fn call(&mut self, call: &Call) -> Result<redis::Value, String> {
+        let reply = self.scripts.call(call, self.now);
+        reply.map_err(|error| error.to_string())
     }
 
-    fn attach(&mut self, session: usize, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
+    fn attach(&mut self, session: usize) -> Result<(), String> {
         let call = script::attach(
             &self.keys,
             &Attach {
@@ -527,15 +527,15 @@ impl World<'_> {
                 waiters: &[],
             },
         );
-        let reply = self.call(&call, mutate)?;
+        let reply = self.call(&call)?;
         match script::parse_reply(&reply) {
             Ok(Reply::Done(done)) if done.is_own_config && done.learning_until.is_none() => Ok(()),
             other => Err(format!("attach was answered with {other:?}")),
         }
     }
 
-    fn audit(&mut self, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
-        let reply = self.call(&script::audit(&self.keys), mutate)?;
+    fn audit(&mut self) -> Result<(), String> {
+        let reply = self.call(&script::audit(&self.keys))?;
         match script::parse_audit(&reply) {
             Ok(differences) if differences.is_empty() => self.check_queue(),
             other => Err(format!("the audit found {other:?}")),
@@ -546,7 +546,7 @@ impl World<'_> {
     fn check_queue(&mut self) -> Result<(), String> {
         let queue = format!("cq1:{{{}}}:q", self.keys.tag());
         let command = &mut redis::cmd("ZRANGE");
-        let members = command.arg(queue).arg(0).arg(-1).query(self.connection);
+        let members = command.arg(queue).arg(0).arg(-1).query(&mut self.scripts.connection);
         let members: Vec<String> = members.map_err(|error| error.to_string())?;
         let waiter = |member: &String| {
             let id = member.split(' ').nth(2)?.parse::<u64>().ok()?;
@@ -567,7 +567,7 @@ impl World<'_> {
     }
 
     /// Another limit, by hand.
-    fn resize(&mut self, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
+    fn resize(&mut self) -> Result<(), String> {
         let reserved: u32 = self.rules.reserves.iter().map(|(units, _)| units).sum();
         let mut limit = self.random.pick(&[0, 1, 2, 4, 8, 15]);
         if self.rules.strict || reserved > 0 {
@@ -582,7 +582,7 @@ impl World<'_> {
         self.model.queue.set_limit(0, limit, &mut self.model.account);
         self.model.expire(self.now);
         self.model.grant(self.now);
-        let reply = self.call(&script::configure(&self.keys, TIMING, &self.rules.config()), mutate)?;
+        let reply = self.call(&script::configure(&self.keys, TIMING, &self.rules.config()))?;
         match script::parse_configured(&reply) {
             Ok(Some((revision, true))) if revision == self.rules.revision => Ok(()),
             other => Err(format!("another limit was answered with {other:?}")),
@@ -636,7 +636,7 @@ impl World<'_> {
         same.min_by_key(|id| self.model.requests[id].lane)
     }
 
-    fn operate(&mut self, mutate: &dyn Fn(String) -> String) -> Result<(), String> {
+    fn operate(&mut self) -> Result<(), String> {
         let step = self.random.pick(&[0, 0, 1, 1, 3, 8, 20, 60, 400]);
         self.now += step;
         let now = self.now;
@@ -707,9 +707,9 @@ impl World<'_> {
             println!("{} {operation:?}", now - START);
         }
         let call = script::operate(&self.keys, &operation);
-        let reply = self.call(&call, mutate)?;
+        let reply = self.call(&call)?;
         if self.random.chance(5) {
-            let again = self.call(&call, mutate)?;
+            let again = self.call(&call)?;
             if again != reply {
                 return Err(format!("the same again was answered with {again:?} after {reply:?}"));
             }
@@ -772,16 +772,15 @@ impl World<'_> {
 #[test]
 fn the_scripts_decide_what_the_queue_decides() {
     let server = Server::start();
-    let mut connection = server.connect();
+    let mut scripts = Clocked::new(&server);
     let number = |name: &str| env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let seeds = match number("DIFFERENTIAL") {
         Some(seed) => seed..seed + 1,
         None => 0..number("DIFFERENTIAL_CASES").unwrap_or(200),
     };
     for seed in seeds {
-        if let Err(fault) = compare(&mut connection, seed, &|text| text) {
+        if let Err(fault) = compare(&mut scripts, seed) {
             panic!("DIFFERENTIAL={seed}: {fault}");
         }
-        let _ = ask(&mut connection, &redis::cmd("FLUSHALL"));
     }
 }

@@ -1,5 +1,7 @@
 //! The scripts on a real server.
 
+mod clocked;
 mod differential;
-mod server;
+mod mutations;
 mod scripts;
+mod server;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, Cmd, Connection, Value};
+use redis::{Client, Connection};
 
 /// Ends with the test.
 #[derive(Debug)]
@@ -50,13 +50,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// What the server says; an error is the test's.
-pub(super) fn ask(connection: &mut Connection, command: &Cmd) -> Value {
-    match command.query(connection) {
-        Ok(value) => value,
-        Err(error) => panic!("{error}"),
     }
 }
