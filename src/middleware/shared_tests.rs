@@ -41,7 +41,7 @@ async fn the_lease_lasts_until_the_body_has_ended() {
         let body = response.into_body().collect().await.expect("whole");
         assert_eq!(body.to_bytes(), "rows");
         assert_eq!((behind.free(), api.in_use()), (1, 0));
-        assert_eq!(behind.asks().len(), is_strict.into());
+        assert_eq!(behind.asks().len(), usize::from(is_strict));
         behind.be_strict();
     }
 }

@@ -270,9 +270,9 @@ impl fmt::Debug for RedisBackend {
     }
 }
 
-/// A backend is not ready; the message says why.
+/// A server cannot do what it is to do; the message says why, and what to do about it.
 #[derive(Clone, Debug)]
-pub struct NotReady(String);
+pub struct NotReady(pub(super) String);
 
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

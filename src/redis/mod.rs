@@ -1,5 +1,6 @@
 //! One limit for all processes, on Redis or Valkey.
 
+mod audit;
 mod backend;
 mod clock;
 mod config;
@@ -12,9 +13,12 @@ mod script;
 mod settings;
 mod sharing;
 mod term;
+#[cfg(all(test, not(tcl_loom)))]
+mod tests;
 mod wire;
 mod wires;
 
+pub use audit::Difference;
 pub use backend::{NotReady, RedisBackend};
 pub use settings::{
     DEFAULT_COLD_START, DEFAULT_DOWN_AFTER, DEFAULT_HEARTBEAT, DEFAULT_LEASE, InvalidBackend,

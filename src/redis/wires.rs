@@ -54,9 +54,13 @@ impl Wires {
         }
     }
 
-    /// A node says that another has this slot.
-    pub(super) fn moved(&self, slot: u16, host: &str, port: u16) {
-        self.lock().moved.insert(slot, (host.to_owned(), port));
+    /// A node says that another, at `host:port`, has this slot.
+    pub(super) fn moved(&self, slot: u16, node: &str) {
+        let parts = node.rsplit_once(':');
+        let node = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+        if let Some(node) = node {
+            self.lock().moved.insert(slot, node);
+        }
     }
 
     /// Asks a node that answers which node has which slots.

@@ -44,6 +44,8 @@ pub(super) struct Member {
     is_on_cluster: AtomicBool,
     shape: Shape,
     config: Mutex<Config>,
+    /// Whether the server is to be told of it.
+    has_new_config: AtomicBool,
     is_cached: bool,
     when_unavailable: WhenUnavailable,
     local: LocalShare,
@@ -100,6 +102,7 @@ impl Member {
             is_cached: is_cached && config.rates.is_empty(),
             shape,
             config: Mutex::new(config),
+            has_new_config: AtomicBool::new(false),
             when_unavailable,
             local,
             state: Mutex::new(State::new()),
@@ -275,20 +278,11 @@ impl Member {
 
     /// Another limit, for all processes.
     pub(super) fn set_limit(&self, limit: u32) {
-        let revision = self.lock().last.map_or(0, |last| last.revision);
         let mut config = self.config();
         config.limit = limit;
-        config.revision = config.revision.max(revision) + 1;
         self.shape.divide(&mut config);
         drop(config);
-        self.standing.send_if_modified(|standing| {
-            // It introduces itself once more, with that.
-            let was_attached = matches!(standing, Standing::Attached(_));
-            if was_attached {
-                *standing = Standing::Interrupted;
-            }
-            was_attached
-        });
+        self.has_new_config.store(true, Ordering::Release);
         self.bell.notify_one();
     }
 

@@ -33,7 +33,7 @@ enum End {
     /// The server cannot serve the session at the moment.
     Pause(String),
     /// Another node has its keys.
-    Moved(String, u16),
+    Moved(String),
     /// It has to introduce itself once more.
     Again,
 }
@@ -73,7 +73,7 @@ impl Member {
                     wire.report_broken(line.number);
                     spoken.broken = line.number;
                 }
-                End::Moved(host, port) => self.core.wires().moved(self.keys.slot(), &host, port),
+                End::Moved(node) => self.core.wires().moved(self.keys.slot(), &node),
                 End::Pause(error) => {
                     observe::shared_limit_fails(&self.name, &error);
                     if line.greeting.is_cluster {
@@ -127,7 +127,9 @@ impl Member {
         let mut is_leaving = self.is_leaving.subscribe();
         let mut heartbeat = Instant::now() + self.core.settings().heartbeat;
         loop {
-            let due = {
+            let due = if self.has_new_config.load(Ordering::Acquire) {
+                Instant::now()
+            } else {
                 let state = self.lock();
                 let words = state.has_words().then(Instant::now);
                 words
@@ -150,6 +152,12 @@ impl Member {
             }
             if *self.standing.borrow() != Standing::Attached(line.number) {
                 return End::Again;
+            }
+            if self.has_new_config.swap(false, Ordering::AcqRel) {
+                if let Err(end) = self.configure(line).await {
+                    self.has_new_config.store(true, Ordering::Release);
+                    return end;
+                }
             }
             let is_due = due <= Instant::now() || self.lock().has_words();
             if is_due {
@@ -232,6 +240,29 @@ impl Member {
         }
     }
 
+    /// Has all processes know another configuration, whatever they know.
+    async fn configure(&self, line: &Line) -> Result<(), End> {
+        loop {
+            let config = {
+                let known = self.lock().last.map_or(0, |last| last.revision);
+                let mut config = self.config();
+                config.revision = config.revision.max(known) + 1;
+                config.clone()
+            };
+            let reply = line
+                .call(&script::configure(&self.keys, self.timing(), &config))
+                .await;
+            let reply = reply.map_err(|error| self.trouble(&error))?;
+            match script::parse_configured(&reply) {
+                Ok(Some((_, true))) => return Ok(()),
+                // Another process was faster; the last word counts.
+                Ok(Some((revision, false))) => self.config().revision = revision,
+                Ok(None) => return Err(End::Again),
+                Err(error) => return Err(End::Pause(error.to_string())),
+            }
+        }
+    }
+
     fn be_attached(&self, line: &Line, done: &Done) {
         let before = self.standing.send_replace(Standing::Attached(line.number));
         if matches!(before, Standing::Connecting | Standing::Unavailable) {
@@ -268,17 +299,22 @@ impl Member {
 
     /// What the server's answer means for the conversation.
     fn understand(&self, reply: redis::RedisResult<Value>) -> Result<Reply, End> {
-        let reply = reply.map_err(|error| match error.kind() {
+        let reply = reply.map_err(|error| self.trouble(&error))?;
+        script::parse_reply(&reply).map_err(|error| End::Pause(error.to_string()))
+    }
+
+    /// What an error means for it.
+    fn trouble(&self, error: &RedisError) -> End {
+        match error.kind() {
             _ if error.is_timeout() || error.is_connection_dropped() => End::Broken,
             ErrorKind::Server(ServerErrorKind::Moved) => match error.redirect_node() {
-                Some((node, _)) => moved(node),
+                Some((node, _)) => End::Moved(node.to_owned()),
                 None => End::Pause(error.to_string()),
             },
             ErrorKind::Server(ServerErrorKind::ReadOnly) => End::Broken, // a replica by now
             ErrorKind::Server(_) | ErrorKind::Extension => End::Pause(error.to_string()),
             _ => End::Broken,
-        })?;
-        script::parse_reply(&reply).map_err(|error| End::Pause(error.to_string()))
+        }
     }
 
     fn apply(self: &Arc<Self>, done: &Done, sent: BootTime, is_attached_anew: bool) {
@@ -390,13 +426,4 @@ fn far() -> Instant {
 
 fn is_out_of_memory(error: &RedisError) -> bool {
     error.code() == Some("OOM")
-}
-
-fn moved(node: &str) -> End {
-    let parts = node.rsplit_once(':');
-    let node = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-    match node {
-        Some((host, port)) => End::Moved(host, port),
-        None => End::Pause(format!("a redirection to \"{node:?}\"")),
-    }
 }

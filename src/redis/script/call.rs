@@ -28,30 +28,31 @@ impl Call {
 
     /// To be sent first.
     pub(crate) fn evalsha(&self) -> Cmd {
-        self.command("EVALSHA", self.script.sha1(), &self.arguments)
+        self.command("EVALSHA", self.script.sha1())
     }
 
     /// To be sent if the server does not know the script (`NOSCRIPT`).
     pub(crate) fn eval(&self) -> Cmd {
-        self.command("EVAL", self.script.text(), &self.arguments)
+        self.command("EVAL", self.script.text())
     }
 
-    /// The same at a time that a test says, and nothing else of the script is another.
+    /// The same with the time that a test says, for a script that knows of it.
     #[cfg(all(test, not(tcl_loom)))]
-    pub(crate) fn eval_at(&self, now: u64, mutate: impl Fn(String) -> String) -> Cmd {
-        let clock = "clock[1] * 1000000 + clock[2] -- the clock";
-        let text = self.script.text();
-        assert_eq!(text.matches(clock).count(), 1, "one line reads the clock");
-        let text = mutate(text.replace(clock, "tonumber(ARGV[#ARGV])"));
-        let mut arguments = self.arguments.clone();
-        arguments.push(now.to_string());
-        self.command("EVAL", &text, &arguments)
+    pub(crate) fn at(&self, now: u64) -> Self {
+        let mut call = self.clone();
+        call.say(now);
+        call
     }
 
-    fn command(&self, name: &str, script: &str, arguments: &[String]) -> Cmd {
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(crate) fn script(&self) -> &'static Script {
+        self.script
+    }
+
+    pub(crate) fn command(&self, name: &str, script: &str) -> Cmd {
         let mut command = redis::cmd(name);
         command.arg(script).arg(self.keys.len()).arg(&self.keys);
-        command.arg(arguments);
+        command.arg(&self.arguments);
         command
     }
 

@@ -25,6 +25,7 @@ impl Keys {
     }
 
     /// By what pushes name the resource.
+    #[cfg(all(test, not(tcl_loom)))]
     pub(crate) fn tag(&self) -> &str {
         &self.tag
     }
@@ -37,14 +38,6 @@ impl Keys {
     pub(super) fn all(&self) -> &[String] {
         &self.keys
     }
-}
-
-/// The channel on which a session is told of its grants: that of its process.
-pub(crate) fn channel(session: &str) -> String {
-    let process = session
-        .rsplit_once('-')
-        .map_or(session, |(process, _)| process);
-    format!("cq1:p:{process}")
 }
 
 /// Without what has a meaning in a key or in a push.

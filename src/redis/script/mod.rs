@@ -11,11 +11,18 @@ mod reply;
 mod text;
 
 pub(super) use call::{Call, attach, audit, configure, leave, operate};
-pub(super) use config::ConfigFault;
-pub(super) use keys::{Keys, channel};
+pub(super) use keys::Keys;
 pub(super) use push::{Letter, Push};
-pub(super) use reply::{Difference, ProtocolError, parse_audit, parse_configured, parse_reply};
-pub(super) use text::Script;
+pub(super) use reply::{ProtocolError, parse_audit, parse_configured, parse_reply};
 
 /// So many rates a resource can have.
 pub(super) const RATES: usize = 4;
+
+#[cfg(all(test, not(tcl_loom)))]
+pub(super) use text::Script;
+
+/// The script of [`operate`].
+#[cfg(all(test, not(tcl_loom)))]
+pub(super) fn operation_text() -> &'static str {
+    text::OPERATION.text()
+}

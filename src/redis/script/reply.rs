@@ -4,6 +4,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use redis::Value;
 
+use crate::redis::audit::Difference;
 use crate::redis::protocol::{Class, Done, Granted, LaneToken, Refusal, Reply};
 
 /// A reply that no script of this version gives.
@@ -23,14 +24,6 @@ impl fmt::Display for ProtocolError {
 }
 
 impl Error for ProtocolError {}
-
-/// A place at which what is kept and what is counted differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) what: String,
-    pub(crate) kept: String,
-    pub(crate) counted: String,
-}
 
 /// The answer to [`attach`](super::attach), [`operate`](super::operate) and [`leave`](super::leave).
 pub(crate) fn parse_reply(value: &Value) -> Result<Reply, ProtocolError> {

@@ -2,7 +2,8 @@
 
 -- Sees to a place in the queue; where it is full, somebody may have to give way.
 local function make_place(w, bound)
-  if S.waiting < (bound or C.max_waiting) then
+  bound = bound or C.max_waiting
+  if S.waiting < bound then
     return true
   end
   if S.waiting < C.max_waiting or bound == 0 then
@@ -54,9 +55,7 @@ local function arrive(at, owner)
       grant_all()
     end
   end
-  if C.has_lanes then
-    sort_idle(lane(w.lane))
-  end
+  leave(w.lane)
 end
 
 -- Units to hold idle, if nobody wants them: what fits beside the reserves.
@@ -75,7 +74,5 @@ local function spare(class, units, owner)
     S.granted = S.granted - 1
     say(' s ' .. class .. ' ' .. text(units))
   end
-  if C.has_lanes then
-    sort_idle(lane(index))
-  end
+  leave(index)
 end

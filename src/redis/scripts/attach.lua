@@ -70,9 +70,11 @@ for _ = 1, waits do
   else
     -- Who had a place keeps it, whatever the bound.
     S.seq = math.max(S.seq, seq + 1)
-    enlist({ session = me, id = ARGV[at], class = ARGV[at + 1], priority = tonumber(ARGV[at + 2]),
+    local w = { session = me, id = ARGV[at], class = ARGV[at + 1], priority = tonumber(ARGV[at + 2]),
       units = tonumber(ARGV[at + 3]), load = bounded(tonumber(ARGV[at + 4])), seq = seq,
-      arrived = now - tonumber(ARGV[at + 8]), deadline = now + patience, lane = join((class_of(ARGV[at + 1]))) })
+      arrived = now - tonumber(ARGV[at + 8]), deadline = now + patience, lane = join((class_of(ARGV[at + 1]))) }
+    enlist(w)
+    leave(w.lane)
     queued[ARGV[at]] = say(' q ' .. ARGV[at] .. ' ' .. text(seq))
   end
   at = at + 9

@@ -10,7 +10,7 @@ local function compare(what, kept, counted)
     lines[#lines + 1] = format('%s %s %s', what, tostring(kept), tostring(counted))
   end
 end
-local used, used_in, waiting_in, favoured, sessions, uncommon = 0, {}, {}, {}, 0, 0
+local used, used_in, waiting_in, favoured, sessions, uncommon, tokens = 0, {}, {}, {}, 0, 0, 0
 local stored = call('HGETALL', STATE)
 local fields = {}
 for i = 1, #stored, 2 do
@@ -18,6 +18,7 @@ for i = 1, #stored, 2 do
 end
 for field, value in pairs(fields) do
   local name = string.match(field, '^o:(.*)$')
+  tokens = tokens + (string.match(field, '^t:') and 1 or 0)
   if name then
     sessions = sessions + 1
     compare('beat:' .. name, call('ZSCORE', BEATS, name) and true or false, true)
@@ -43,6 +44,7 @@ for _, member in ipairs(queue) do
   compare('deadline:' .. key_of(w), tonumber(call('ZSCORE', DEADLINES, key_of(w)) or 0), w.deadline)
 end
 compare('in_use', S.used, used)
+compare('tokens', S.keyed, tokens)
 compare('sessions', S.sessions, sessions)
 compare('beats', call('ZCARD', BEATS), sessions)
 compare('waiting', S.waiting, #queue)

@@ -54,15 +54,32 @@ local function carry(r, old)
   end
 end
 
+local function is_same_rate(a, b)
+  return a and b and a.by == b.by and a.count == b.count and a.period == b.period and a.burst == b.burst
+end
+
 local function carry_rates(before)
   for index, r in ipairs(C.rates) do
-    r.is_read, r.is_changed = true, true
-    r.arrivals, r.sum, r.len, r.front = r.burst and {}, 0, 0, 0
-    for _, old in ipairs(before) do
-      if old.by == r.by and not old.is_carried then
-        old.is_carried = true
-        carry(r, old)
-        break
+    local old = before[index]
+    if is_same_rate(r, old) then
+      C.rates[index], old.is_carried = old, true
+    end
+  end
+  for _, old in ipairs(before) do
+    if not old.is_carried then
+      unroll(old)
+    end
+  end
+  for index, r in ipairs(C.rates) do
+    if r ~= before[index] then
+      r.is_read, r.is_changed = true, true
+      r.arrivals, r.sum, r.len, r.front = r.burst and {}, 0, 0, 0
+      for _, old in ipairs(before) do
+        if old.by == r.by and not old.is_carried then
+          old.is_carried = true
+          carry(r, old)
+          break
+        end
       end
     end
   end

@@ -38,7 +38,7 @@ local function count_held(class, index, units)
 end
 
 local function hold(owner, class, index, units)
-  if C.keyed and lane_of(class) ~= index then
+  if C.keyed and index >= #C.lanes then
     class = class .. '@' .. index
   end
   owner.held[class] = (owner.held[class] or 0) + units
@@ -69,27 +69,25 @@ local function free(owner, class, units)
   end
 end
 
--- Never more than it holds. Those in the lane of others first.
+-- Never more than it holds. Where that is in several lanes, of the first.
 local function give_back(owner, class, units)
+  local classes = { class }
   if C.keyed then
-    local shared = {}
     for other in pairs(owner.held) do
       if string.sub(other, 1, #class + 1) == class .. '@' then
-        shared[#shared + 1] = other
+        classes[#classes + 1] = other
       end
     end
-    table.sort(shared)
-    for _, other in ipairs(shared) do
-      local some = math.min(units, owner.held[other])
-      if some > 0 then
-        free(owner, other, some)
-        units = units - some
-      end
-    end
+    table.sort(classes, function(a, b)
+      return (select(3, class_of(a)) or -1) < (select(3, class_of(b)) or -1)
+    end)
   end
-  local some = math.min(units, owner.held[class] or 0)
-  if some > 0 then
-    free(owner, class, some)
+  for _, some in ipairs(classes) do
+    local back = math.min(units, owner.held[some] or 0)
+    if back > 0 then
+      free(owner, some, back)
+      units = units - back
+    end
   end
 end
 
@@ -112,7 +110,7 @@ local function take_over(owner, class, units)
     local l = lane(index)
     l.used = l.used + units
     sort_in(l)
-    sort_idle(l)
+    leave(index)
   end
 end
 

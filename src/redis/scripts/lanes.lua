@@ -62,11 +62,9 @@ local function sort_idle(l)
   if not l.is_keyed then
     return
   end
-  local is_idle = l.used == 0 and l.waiting == 0
-  if is_idle ~= (l.is_idle or false) then
-    call(is_idle and 'ZADD' or 'ZREM', IDLE, unpack(is_idle and { 0, place(l.high, l.low, l.index) }
-      or { place(l.high, l.low, l.index) }))
-    l.is_idle, l.is_changed = is_idle, true
+  if l.used == 0 and l.waiting == 0 and not l.is_idle and not l.is_joined then
+    call('ZADD', IDLE, 0, place(l.high, l.low, l.index))
+    l.is_idle, l.is_changed = true, true
   end
 end
 
@@ -93,15 +91,9 @@ local function modulo(token, by)
   return ((high % by) * (SCALE % by) + low % by) % by
 end
 
--- The lane of a token, made if need be.
-local function join(token)
-  if not C.has_lanes then
-    return 0
-  end
-  local index = find_lane(token)
-  if index then
-    return index
-  end
+-- A lane for a token that has none.
+local function make(token)
+  local index
   if S.keyed < C.keyed.most then
     index = #C.lanes + S.keyed
     S.keyed = S.keyed + 1
@@ -122,6 +114,30 @@ local function join(token)
   made[token] = index
   put('t:' .. token, tostring(index))
   return index
+end
+
+-- The lane of a token, which is in use until it is left.
+local function join(token)
+  if not C.has_lanes then
+    return 0
+  end
+  local index = find_lane(token) or make(token)
+  local l = lane(index)
+  l.is_joined = true
+  if l.is_idle then
+    call('ZREM', IDLE, place(l.high, l.low, index))
+    l.is_idle, l.is_changed = false, true
+  end
+  return index
+end
+
+-- Whoever joined it is in, or was turned away.
+local function leave(index)
+  if C.has_lanes then
+    local l = lane(index)
+    l.is_joined = false
+    sort_idle(l)
+  end
 end
 
 -- How many wait for a weight.

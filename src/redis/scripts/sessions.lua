@@ -128,8 +128,7 @@ local function save()
     S.sessions, S.reap_at))
   put('y', format('%.0f %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %s', S.pending, S.floor, S.uncommon, S.seq,
     S.soonest, S.next_at, S.next_owner, S.high, S.low, S.keyed, S.run_id))
-  call_many('HDEL', STATE, erasures)
-  call_many('HSET', STATE, writes)
+  save_changes()
 end
 
 -- What the session is told; kept, to be said again.

@@ -2,15 +2,18 @@
 local _, QUEUE, AGES, WAITERS, DEADLINES, READY, CROWDS, BEATS, MAIL, IDLE = unpack(KEYS)
 local LANE, BAND, PLACE = '%07.0f', '%03.0f', '%016.0f'
 local S, C, R, lanes, records, mails = {}, nil, {}, {}, {}, {}
-local writes, erasures, rates = {}, {}, {}
+local changes, rates = {}, {}
 
 local function text(number)
   return format('%.0f', number)
 end
 
 local function put(field, value)
-  writes[#writes + 1] = field
-  writes[#writes + 1] = value
+  changes[field] = value
+end
+
+local function erase(field)
+  changes[field] = false
 end
 
 local function parse_config(config)
@@ -85,8 +88,8 @@ local function load_state(hot)
   S.was_next_at, S.was_next_owner = S.next_at, S.next_owner
 end
 
--- What a session holds is kept by the class that it says, so that another configuration loses nothing. Units of
--- a key that shares the lane of others are kept under `class@lane`.
+-- What a session holds is kept by the class that it says, so that another configuration loses nothing. In a lane
+-- that was made for a key it is kept under `class@lane`, because a key may come to share a lane, and leave it.
 local function record(name, stored)
   local known = records[name]
   if known == nil then
@@ -128,6 +131,17 @@ local function call_many(command, key, list)
   end
 end
 
-local function erase(field)
-  erasures[#erasures + 1] = field
+local function save_changes()
+  local written, erased = {}, {}
+  for field, value in pairs(changes) do
+    if value then
+      written[#written + 1] = field
+      written[#written + 1] = value
+    else
+      erased[#erased + 1] = field
+    end
+  end
+  call_many('HDEL', STATE, erased)
+  call_many('HSET', STATE, written)
+  changes = {}
 end
