@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     member::Member,
-    script::Push,
+    script::{self, Push},
     settings::{InvalidBackend, RedisBackendBuilder, Settings},
     sharing::Sharing,
     wires::Wires,
@@ -156,7 +156,7 @@ impl RedisBackend {
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
         let process = process_name();
         let core = Arc::new(Core {
-            channel: format!("cq1:p:{process}"),
+            channel: script::channel(&session_name(&process, 0)),
             process,
             settings,
             runtime: runtime.handle().clone(),
@@ -208,7 +208,7 @@ impl Core {
 
     /// A name for a session that no other has had or will have.
     pub(super) fn next_session(&self) -> String {
-        format!("{}-{}", self.process, self.next())
+        session_name(&self.process, self.next())
     }
 
     fn next(&self) -> u64 {
@@ -252,12 +252,13 @@ impl Core {
     }
 }
 
-/// 16 hexadecimal digits that no other process has: random, with the time and the process's number.
+fn session_name(process: &str, number: u64) -> String {
+    format!("{process}-{number}")
+}
+
+/// 16 hexadecimal digits that no other process has: of random keys, and the number of the process.
 fn process_name() -> String {
-    let time = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let hash = RandomState::new().hash_one((std::process::id(), time));
+    let hash = RandomState::new().hash_one(std::process::id());
     format!("{hash:016x}")
 }
 

@@ -1,7 +1,6 @@
 //! For how long a process may believe that what it holds is its own.
 
 use std::{
-    future::Future,
     pin::pin,
     sync::{
         Arc,
@@ -71,16 +70,14 @@ impl Term {
     }
 
     /// Ends when it is over and that was [noticed](Self::end).
-    pub(super) fn over(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            loop {
-                let mut over = pin!(self.over.notified());
-                over.as_mut().enable();
-                if !self.is_valid() {
-                    return;
-                }
-                over.await;
+    pub(super) async fn over(self: Arc<Self>) {
+        loop {
+            let mut over = pin!(self.over.notified());
+            over.as_mut().enable();
+            if !self.is_valid() {
+                return;
             }
+            over.await;
         }
     }
 }

@@ -112,10 +112,12 @@ pub(crate) async fn a_higher_priority_goes_first(venue: &Venue) {
         .unwrap();
     assert!(!low.is_finished());
     drop(first);
-    timeout(Duration::from_secs(2), low)
-        .await
-        .expect("next")
-        .unwrap();
+    drop(
+        timeout(Duration::from_secs(2), low)
+            .await
+            .expect("next")
+            .unwrap(),
+    );
 }
 
 fn lanes() -> Lanes {

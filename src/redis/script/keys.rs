@@ -40,6 +40,14 @@ impl Keys {
     }
 }
 
+/// The channel on which a session is told of its grants: that of its process.
+pub(crate) fn channel(session: &str) -> String {
+    let process = session
+        .rsplit_once('-')
+        .map_or(session, |(process, _)| process);
+    format!("cq1:p:{process}")
+}
+
 /// Without what has a meaning in a key or in a push.
 fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());

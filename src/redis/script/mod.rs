@@ -11,7 +11,7 @@ mod reply;
 mod text;
 
 pub(super) use call::{Call, attach, audit, configure, leave, operate};
-pub(super) use keys::Keys;
+pub(super) use keys::{Keys, channel};
 pub(super) use push::{Letter, Push};
 pub(super) use reply::{ProtocolError, parse_audit, parse_configured, parse_reply};
 
