@@ -35,11 +35,11 @@ function our.arrive(at, owner)
     deadline = now + patience }
   w.level = 256 - w.priority
   w.lane = our.join((our.class_of(class)))
-  local waited = S.waiting > 0
+  local waiting = S.waiting
   if S.learn == 0 and not S.is_unsettled and our.fits(w) then
     our.take(w, owner)
     our.say(' g ' .. w.id .. ' ' .. our.text(S.granted) .. ' ' .. our.text(now) .. ' ' .. our.text(w.load) .. ' -')
-    if waited and C.has_lanes then
+    if waiting > 0 and C.has_lanes then
       our.grant_all() -- its lane has moved back, and others may have moved up
     end
   elseif patience == 0 then
@@ -51,7 +51,8 @@ function our.arrive(at, owner)
     our.enlist(w)
     queued[w.id] = our.say(' q ' .. w.id .. ' ' .. our.text(w.seq))
     -- At the end of a line, behind others, nothing changes.
-    if not waited or S.uncommon > 0 or S.kind ~= 'p' then
+    local is_behind = waiting > 0 and S.waiting > waiting
+    if not is_behind or S.uncommon > 0 or S.kind ~= 'p' then
       our.grant_all()
     end
   end
