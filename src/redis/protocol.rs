@@ -203,8 +203,12 @@ pub(super) struct Granted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No time, or no more of it.
-    Timeout { by_rate: bool },
-    Full { by_rate: bool },
+    Timeout {
+        by_rate: bool,
+    },
+    Full {
+        by_rate: bool,
+    },
     /// It gave way.
     Shed,
 }

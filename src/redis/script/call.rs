@@ -2,9 +2,7 @@
 
 use redis::Cmd;
 
-use crate::redis::protocol::{
-    Ask, Attach, Class, Config, Operation, Settled, Timing, WaitsStill,
-};
+use crate::redis::protocol::{Ask, Attach, Class, Config, Operation, Settled, Timing, WaitsStill};
 
 use super::{
     Keys,
@@ -81,8 +79,12 @@ impl Call {
     }
 
     fn class(&mut self, class: Class) {
-        let lane = class.lane.map_or_else(|| "-".to_owned(), |lane| lane.to_string());
-        let priority = class.priority.map_or_else(|| "-".to_owned(), |p| p.to_string());
+        let lane = class
+            .lane
+            .map_or_else(|| "-".to_owned(), |lane| lane.to_string());
+        let priority = class
+            .priority
+            .map_or_else(|| "-".to_owned(), |p| p.to_string());
         self.say(format!("{lane}/{priority}"));
     }
 
@@ -106,7 +108,12 @@ impl Call {
 /// The first words of a session.
 pub(crate) fn attach(keys: &Keys, attach: &Attach<'_>) -> Call {
     let mut call = Call::new(&ATTACH, keys);
-    call.head(attach.session, attach.operation, attach.epoch, attach.timing);
+    call.head(
+        attach.session,
+        attach.operation,
+        attach.epoch,
+        attach.timing,
+    );
     call.say(attach.run_id);
     call.say(attach.timing.cold_start);
     call.say(attach.config.revision);
@@ -116,7 +123,12 @@ pub(crate) fn attach(keys: &Keys, attach: &Attach<'_>) -> Call {
     for &(class, units) in attach.held {
         call.units(class, units);
     }
-    for WaitsStill { ask, sequence, waited } in attach.waiters {
+    for WaitsStill {
+        ask,
+        sequence,
+        waited,
+    } in attach.waiters
+    {
         call.ask(ask);
         call.say_or_none(*sequence);
         call.say(waited);
@@ -129,7 +141,13 @@ pub(crate) fn attach(keys: &Keys, attach: &Attach<'_>) -> Call {
 pub(crate) fn operate(keys: &Keys, operation: &Operation<'_>) -> Call {
     let asks = !operation.asks.is_empty() || !operation.spare.is_empty();
     let mut call = Call::new(if asks { &OPERATION } else { &RETURNING }, keys);
-    let Operation { session, operation: number, epoch, timing, .. } = *operation;
+    let Operation {
+        session,
+        operation: number,
+        epoch,
+        timing,
+        ..
+    } = *operation;
     call.head(session, number, epoch, timing);
     call.say(operation.acknowledged);
     call.say(operation.returned.len());
@@ -140,7 +158,10 @@ pub(crate) fn operate(keys: &Keys, operation: &Operation<'_>) -> Call {
     for &(class, units) in operation.returned {
         call.units(class, units);
     }
-    operation.settled.iter().for_each(|settled| call.settled(settled));
+    operation
+        .settled
+        .iter()
+        .for_each(|settled| call.settled(settled));
     operation.cancelled.iter().for_each(|id| call.say(id));
     operation.asks.iter().for_each(|ask| call.ask(ask));
     for &(class, units) in operation.spare {

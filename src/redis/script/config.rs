@@ -29,11 +29,15 @@ const MAX_PRODUCT: u128 = 1 << 52;
 impl Config {
     /// Whether the scripts, which count in floating point, can keep it without an error.
     pub(crate) fn check(&self) -> Result<(), ConfigFault> {
-        check(self.revision < 1 << 53, || "choose a revision below 2^53".into())?;
+        check(self.revision < 1 << 53, || {
+            "choose a revision below 2^53".into()
+        })?;
         check(self.max_waiting <= MAX_WAITING, || {
             format!("let at most {MAX_WAITING} wait for a shared resource")
         })?;
-        check(self.credit < 1 << 52, || "choose a credit below 2^52 microseconds".into())?;
+        check(self.credit < 1 << 52, || {
+            "choose a credit below 2^52 microseconds".into()
+        })?;
         self.check_lanes()?;
         self.check_reserves()?;
         check(self.rates.len() <= RATES, || {
@@ -49,13 +53,17 @@ impl Config {
         let keyed = self.keyed.as_ref();
         for lane in self.lanes.iter().chain(keyed.map(|(kind, _)| kind)) {
             check((1..=MAX_WEIGHT).contains(&lane.weight), || {
-                format!("choose weights from 1 to {MAX_WEIGHT}, instead of {}", lane.weight)
+                format!(
+                    "choose weights from 1 to {MAX_WEIGHT}, instead of {}",
+                    lane.weight
+                )
             })?;
         }
         for (index, lane) in self.lanes.iter().enumerate() {
-            check(self.lanes[..index].iter().all(|l| l.token != lane.token), || {
-                format!("declare the lane {} once", lane.token)
-            })?;
+            check(
+                self.lanes[..index].iter().all(|l| l.token != lane.token),
+                || format!("declare the lane {} once", lane.token),
+            )?;
         }
         if let Some((_, most)) = keyed {
             check((1..=MAX_KEYED).contains(most), || {
@@ -70,9 +78,12 @@ impl Config {
 
     fn check_reserves(&self) -> Result<(), ConfigFault> {
         for (index, reserve) in self.reserves.iter().enumerate() {
-            check(self.reserves[..index].iter().all(|r| r.whose != reserve.whose), || {
-                "add up what is reserved for the same".into()
-            })?;
+            check(
+                self.reserves[..index]
+                    .iter()
+                    .all(|r| r.whose != reserve.whose),
+                || "add up what is reserved for the same".into(),
+            )?;
             let Whose::Lane(token) = reserve.whose else {
                 continue;
             };
@@ -89,7 +100,13 @@ impl Config {
 
     /// What the scripts read. The same for the same rules, whatever the revision.
     pub(super) fn words(&self) -> String {
-        let mut words = format!("{} {} {} {}", self.limit, self.max_waiting, self.credit, self.lanes.len());
+        let mut words = format!(
+            "{} {} {} {}",
+            self.limit,
+            self.max_waiting,
+            self.credit,
+            self.lanes.len()
+        );
         for lane in &self.lanes {
             words += &format!(" {} {} {}", lane.token, lane.weight, lane.cap);
         }
@@ -107,7 +124,9 @@ impl Config {
         words += &format!(" {}", self.rates.len());
         for rate in &self.rates {
             let by = if rate.by_load { 'l' } else { 'r' };
-            let burst = rate.burst.map_or_else(|| "-".to_owned(), |burst| burst.to_string());
+            let burst = rate
+                .burst
+                .map_or_else(|| "-".to_owned(), |burst| burst.to_string());
             words += &format!(" {by} {} {} {burst}", rate.count, rate.period);
         }
         words
@@ -116,7 +135,10 @@ impl Config {
 
 fn check_rate(rate: &RateConfig) -> Result<(), ConfigFault> {
     check((1..=MAX_COUNT).contains(&rate.count), || {
-        format!("choose a rate of 1 to 2^40 per period, instead of {}", rate.count)
+        format!(
+            "choose a rate of 1 to 2^40 per period, instead of {}",
+            rate.count
+        )
     })?;
     check((1..=MAX_PERIOD).contains(&rate.period), || {
         "choose a period of 1 to 2^42 microseconds".into()
@@ -136,5 +158,9 @@ fn check_rate(rate: &RateConfig) -> Result<(), ConfigFault> {
 }
 
 fn check(holds: bool, cure: impl FnOnce() -> String) -> Result<(), ConfigFault> {
-    if holds { Ok(()) } else { Err(ConfigFault(cure())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigFault(cure()))
+    }
 }

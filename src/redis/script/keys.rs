@@ -36,7 +36,9 @@ impl Keys {
 
 /// The channel on which a session is told of its grants: that of its process.
 pub(crate) fn channel(session: &str) -> String {
-    let process = session.rsplit_once('-').map_or(session, |(process, _)| process);
+    let process = session
+        .rsplit_once('-')
+        .map_or(session, |(process, _)| process);
     format!("cq1:p:{process}")
 }
 

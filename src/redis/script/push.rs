@@ -17,7 +17,10 @@ pub(crate) struct Push {
 pub(crate) enum Letter {
     Granted(Granted),
     /// It gave way.
-    Shed { push: u64, id: u64 },
+    Shed {
+        push: u64,
+        id: u64,
+    },
     /// The session's waiter is the first in line, and a rate lets it go at this time.
     Next(Micros),
 }

@@ -52,7 +52,11 @@ impl<'a> Clocked<'a> {
 
 fn clocked(script: &Script, mutation: Mutation<'_>) -> (String, String) {
     let shipped = script.text();
-    assert_eq!(shipped.matches(CLOCK).count(), 1, "one line reads the clock");
+    assert_eq!(
+        shipped.matches(CLOCK).count(),
+        1,
+        "one line reads the clock"
+    );
     let text = mutation(&shipped.replace(CLOCK, "local now = tonumber(ARGV[#ARGV])"));
     let sha1 = sha1_smol::Sha1::from(&text).digest().to_string();
     (text, sha1)

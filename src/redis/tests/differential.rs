@@ -14,8 +14,8 @@ use crate::{
     },
     redis::{
         protocol::{
-            Ask, Attach, Class, Config, Done, Granted, LaneConfig, LaneToken, Operation, RateConfig,
-            Refusal, Reply, ReserveConfig, Settled, Timing, Whose,
+            Ask, Attach, Class, Config, Done, Granted, LaneConfig, LaneToken, Operation,
+            RateConfig, Refusal, Reply, ReserveConfig, Settled, Timing, Whose,
         },
         script::{self, Call, Keys},
     },
@@ -122,7 +122,12 @@ impl Rules {
         if random.chance(35) {
             rules.random_reserves(random);
         }
-        if random.chance(35) {
+        if random.chance(30) {
+            // Nothing but rates keeps anybody.
+            rules.limit = 1_000;
+            rules.max_waiting = 1_000;
+        }
+        if rules.limit == 1_000 || random.chance(35) {
             let number = 1 + random.below(2);
             rules.rates = (0..number).map(|by| random_rate(random, by == 1)).collect();
         }
@@ -183,7 +188,10 @@ impl Rules {
     }
 
     fn lanes(&self) -> impl Iterator<Item = (LaneToken, LaneRule)> + '_ {
-        let declared = self.declared.iter().map(|&(id, rule)| (LaneToken(id), rule));
+        let declared = self
+            .declared
+            .iter()
+            .map(|&(id, rule)| (LaneToken(id), rule));
         declared.chain(self.others.map(|rule| (LaneToken::OTHERS, rule)))
     }
 
@@ -203,7 +211,11 @@ impl Rules {
             limit: self.limit,
             max_waiting: self.max_waiting,
             credit: self.credit,
-            lanes: self.lanes().zip(portions).map(|(l, p)| lane(l, p)).collect(),
+            lanes: self
+                .lanes()
+                .zip(portions)
+                .map(|(l, p)| lane(l, p))
+                .collect(),
             keyed: self.keyed.map(keyed),
             reserves: self
                 .reserves
@@ -218,8 +230,16 @@ impl Rules {
 
     fn spec(&self) -> LineSpec {
         let lanes = LaneRules {
-            sharing: if self.strict { Sharing::Strict } else { Sharing::Shared },
-            declared: self.declared.iter().map(|&(id, rule)| (LaneId(id), rule)).collect(),
+            sharing: if self.strict {
+                Sharing::Strict
+            } else {
+                Sharing::Shared
+            },
+            declared: self
+                .declared
+                .iter()
+                .map(|&(id, rule)| (LaneId(id), rule))
+                .collect(),
             others: self.others,
             keyed: self.keyed.map(|(rule, most)| (rule, most as usize)),
         };
@@ -251,7 +271,11 @@ fn random_rate(random: &mut Random, by_load: bool) -> RateConfig {
     let large = random.chance(20);
     RateConfig {
         by_load,
-        count: if large { (1 << 33) + random.below(1 << 33) } else { 1 + random.below(12) },
+        count: if large {
+            (1 << 33) + random.below(1 << 33)
+        } else {
+            1 + random.below(12)
+        },
         period: random.pick(&[7, 100, 300, 1_000]),
         burst: random.chance(50).then(|| match large {
             true => 1 + random.below(1 << 34),
@@ -262,9 +286,18 @@ fn random_rate(random: &mut Random, by_load: bool) -> RateConfig {
 
 fn rate_rule(rate: &RateConfig) -> (By, RateRule) {
     let by = if rate.by_load { By::Load } else { By::Request };
-    let shape = rate.burst.map_or(Shape::AnyWindow, |burst| Shape::Gcra { burst });
+    let shape = rate
+        .burst
+        .map_or(Shape::AnyWindow, |burst| Shape::Gcra { burst });
     let RateConfig { count, period, .. } = *rate;
-    (by, RateRule { count, period, shape })
+    (
+        by,
+        RateRule {
+            count,
+            period,
+            shape,
+        },
+    )
 }
 
 /// Somebody who waits or holds, in both worlds.
@@ -334,7 +367,10 @@ impl Model {
     }
 
     fn cancel(&mut self, id: u64) {
-        let own = self.requests.get(&id).filter(|request| request.session == self.caller);
+        let own = self
+            .requests
+            .get(&id)
+            .filter(|request| request.session == self.caller);
         let ticket = own.and_then(|request| request.ticket);
         if let Some(ticket) = ticket {
             self.queue.cancel(ticket, &mut self.account);
@@ -345,7 +381,8 @@ impl Model {
     fn give_back(&mut self, id: u64) {
         let request = self.requests.remove(&id).expect("held");
         self.account.0 = self.account.0.returning(request.units);
-        self.queue.returned(&Self::demands(&request), request.priority);
+        self.queue
+            .returned(&Self::demands(&request), request.priority);
     }
 
     fn settle(&mut self, now: u64, id: u64, actual: Option<u64>) -> Settled {
@@ -502,7 +539,8 @@ impl World<'_, '_> {
             };
             result.map_err(|fault| format!("at {step}: {fault}, with {:?}", self.rules))?;
             if step % 2 == 0 {
-                self.audit().map_err(|fault| format!("at {step}: {fault}"))?;
+                self.audit()
+                    .map_err(|fault| format!("at {step}: {fault}"))?;
             }
         }
         self.audit()
@@ -546,7 +584,11 @@ impl World<'_, '_> {
     fn check_queue(&mut self) -> Result<(), String> {
         let queue = format!("cq1:{{{}}}:q", self.keys.tag());
         let command = &mut redis::cmd("ZRANGE");
-        let members = command.arg(queue).arg(0).arg(-1).query(&mut self.scripts.connection);
+        let members = command
+            .arg(queue)
+            .arg(0)
+            .arg(-1)
+            .query(&mut self.scripts.connection);
         let members: Vec<String> = members.map_err(|error| error.to_string())?;
         let waiter = |member: &String| {
             let id = member.split(' ').nth(2)?.parse::<u64>().ok()?;
@@ -562,7 +604,9 @@ impl World<'_, '_> {
         }
         match waiting == expected {
             true => Ok(()),
-            false => Err(format!("{waiting:?} wait in lanes, instead of {expected:?}")),
+            false => Err(format!(
+                "{waiting:?} wait in lanes, instead of {expected:?}"
+            )),
         }
     }
 
@@ -579,7 +623,9 @@ impl World<'_, '_> {
             println!("{} limit {limit}", self.now - START);
         }
         self.model.caller = usize::MAX;
-        self.model.queue.set_limit(0, limit, &mut self.model.account);
+        self.model
+            .queue
+            .set_limit(0, limit, &mut self.model.account);
         self.model.expire(self.now);
         self.model.grant(self.now);
         let reply = self.call(&script::configure(&self.keys, TIMING, &self.rules.config()))?;
@@ -591,7 +637,13 @@ impl World<'_, '_> {
 
     fn random_class(&mut self, priority: u8) -> Class {
         let mut tokens: Vec<u64> = self.rules.declared.iter().map(|(id, _)| *id).collect();
-        tokens.extend([77, 1 << 40, u64::MAX - 5, 4_000_000_007, 0x0123_4567_89ab_cdef]);
+        tokens.extend([
+            77,
+            1 << 40,
+            u64::MAX - 5,
+            4_000_000_007,
+            0x0123_4567_89ab_cdef,
+        ]);
         let has_lane = self.rules.has_lanes && self.random.chance(85);
         let by_priority = self.rules.reserves.iter();
         let mut by_priority = by_priority.filter(|(_, whose)| matches!(whose, Whose::Priority(_)));
@@ -608,7 +660,11 @@ impl World<'_, '_> {
             false => random.pick(&[0, 8, 9, 10, 11, 49, 50, 255]),
         };
         let most = u64::from(self.rules.limit.max(1)).min(4);
-        let units = if random.chance(60) { 1 } else { 1 + random.below(most) as u32 };
+        let units = if random.chance(60) {
+            1
+        } else {
+            1 + random.below(most) as u32
+        };
         let load = match random.chance(10) {
             true => random.below(1 << 38),
             false => random.below(9),
@@ -632,14 +688,21 @@ impl World<'_, '_> {
         let held = self.model.held(Some(session));
         let id = *held.get(self.random.below(held.len().max(1) as u64) as usize)?;
         let class = self.model.requests[&id].class;
-        let same = held.into_iter().filter(|id| self.model.requests[id].class == class);
+        let same = held
+            .into_iter()
+            .filter(|id| self.model.requests[id].class == class);
         same.min_by_key(|id| self.model.requests[id].lane)
     }
 
     fn operate(&mut self) -> Result<(), String> {
         let step = self.random.pick(&[0, 0, 1, 1, 3, 8, 20, 60, 400]);
-        // Often exactly when something is due.
-        let due = self.model.queue.next_event().filter(|_| self.random.chance(25));
+        // Often exactly when something is due, or just before.
+        let due = self
+            .model
+            .queue
+            .next_event()
+            .filter(|_| self.random.chance(35));
+        let due = due.map(|due| due - self.random.below(2));
         self.now = due.map_or(self.now + step, |due| due.max(self.now));
         let now = self.now;
         let caller = self.random.below(3) as usize;
@@ -659,7 +722,7 @@ impl World<'_, '_> {
             let Some(id) = self.held_by(caller) else {
                 break;
             };
-            let again = self.random.chance(10);
+            let again = self.random.chance(50);
             if self.random.chance(40) && (again || !self.model.requests[&id].is_settled) {
                 let load = self.model.requests[&id].load;
                 let actual = match self.random.below(4) {
@@ -694,7 +757,9 @@ impl World<'_, '_> {
         }
         self.model.expire(now);
         self.model.grant(now);
-        let asks: Vec<Ask> = (0..self.random.below(4)).map(|_| self.random_ask()).collect();
+        let asks: Vec<Ask> = (0..self.random.below(4))
+            .map(|_| self.random_ask())
+            .collect();
         asks.iter().for_each(|ask| self.model.arrive(now, ask));
 
         let session = &mut self.model.sessions[caller];
@@ -722,7 +787,9 @@ impl World<'_, '_> {
         if self.random.chance(5) {
             let again = self.call(&call)?;
             if again != reply {
-                return Err(format!("the same again was answered with {again:?} after {reply:?}"));
+                return Err(format!(
+                    "the same again was answered with {again:?} after {reply:?}"
+                ));
             }
         }
         match script::parse_reply(&reply) {
@@ -734,11 +801,21 @@ impl World<'_, '_> {
     fn check(&mut self, done: &Done) -> Result<(), String> {
         let model = &mut self.model;
         let session = &mut model.sessions[model.caller];
-        let new = done.granted.iter().filter(|g| g.push.is_none_or(|push| push > session.seen));
-        let (own, mail): (Vec<&Granted>, Vec<&Granted>) = new.partition(|granted| granted.push.is_none());
-        let mail: Vec<_> = mail.iter().map(|granted| (granted.id, granted.load)).collect();
+        let new = done
+            .granted
+            .iter()
+            .filter(|g| g.push.is_none_or(|push| push > session.seen));
+        let (own, mail): (Vec<&Granted>, Vec<&Granted>) =
+            new.partition(|granted| granted.push.is_none());
+        let mail: Vec<_> = mail
+            .iter()
+            .map(|granted| (granted.id, granted.load))
+            .collect();
         let mut said = Said {
-            granted: own.iter().map(|granted| (granted.id, granted.load)).collect(),
+            granted: own
+                .iter()
+                .map(|granted| (granted.id, granted.load))
+                .collect(),
             queued: done.queued.iter().map(|(id, _)| *id).collect(),
             refused: Vec::new(),
         };

@@ -3,21 +3,68 @@
 use super::{clocked::Clocked, differential::compare, server::Server};
 
 /// What is looked for in a script, and what is put in its place.
-const MUTATIONS: [(&str, &str, &str); 14] = [
-    ("anybody returns anything", "math.min(tonumber(ARGV[at + 1]), held)", "tonumber(ARGV[at + 1])"),
-    ("nobody ages", "w.arrived + C.credit <= now and 0 or", "false and 0 or"),
-    ("a lane has no cap", "return l.used + units <= l.cap", "return true"),
-    ("a refund is not bounded", "amount = math.min(back.amount, amount)", ""),
-    ("last in, first out", "a.level == b.level and a.seq < b.seq", "a.level == b.level and a.seq > b.seq"),
+const MUTATIONS: [(&str, &str, &str); 13] = [
+    (
+        "anybody returns anything",
+        "math.min(tonumber(ARGV[at + 1]), held)",
+        "tonumber(ARGV[at + 1])",
+    ),
+    (
+        "nobody ages",
+        "w.arrived + C.credit <= now and 0 or",
+        "false and 0 or",
+    ),
+    (
+        "a lane has no cap",
+        "return l.used + units <= l.cap",
+        "return true",
+    ),
+    (
+        "last in, first out",
+        "a.level == b.level and a.seq < b.seq",
+        "a.level == b.level and a.seq > b.seq",
+    ),
     ("nobody gives way", "victim.priority >= w.priority", "true"),
-    ("a reserve is lent", "S.used + our.left(w.lane, w.priority) +", "S.used +"),
-    ("a window is too long", "now - r.back.last >= r.period then", "now - r.back.last > r.period then"),
-    ("a window leaks", "r.sum, r.is_changed = r.sum + e.amount, true", "r.sum, r.is_changed = r.sum, true"),
-    ("a cell rate drifts", "whole, part = whole + 1, part - r.count", "whole, part = whole + 1, 0"),
-    ("virtual time stands still", "S.high, S.low = present_high, present_low", ""),
-    ("a replay works again", "if s_operation == ARGV[2] then", "if false then"),
-    ("the late stay", "if S.waiting == 0 or now <= S.soonest then", "if true then"),
-    ("anybody cancels", "our.find_waiter(me .. ' ' .. ARGV[at])", "our.find_waiter('one-1 ' .. ARGV[at])"),
+    (
+        "a reserve is lent",
+        "S.used + our.left(w.lane, w.priority) +",
+        "S.used +",
+    ),
+    (
+        "a window lets one more in",
+        "math.min(amount, r.count) - r.count, 0",
+        "math.min(amount, r.count) - r.count - 1, 0",
+    ),
+    (
+        "a window leaks",
+        "r.sum, r.is_changed = r.sum + e.amount, true",
+        "r.sum, r.is_changed = r.sum, true",
+    ),
+    (
+        "a cell rate does not carry",
+        "if part >= r.count then",
+        "if false then",
+    ),
+    (
+        "virtual time stands still",
+        "S.high, S.low = present_high, present_low",
+        "",
+    ),
+    (
+        "a replay works again",
+        "if s_operation == ARGV[2] then",
+        "if false then",
+    ),
+    (
+        "the late stay",
+        "if S.waiting == 0 or now <= S.soonest then",
+        "if true then",
+    ),
+    (
+        "anybody cancels",
+        "our.find_waiter(me .. ' ' .. ARGV[at])",
+        "our.find_waiter('one-1 ' .. ARGV[at])",
+    ),
 ];
 
 const SEQUENCES: u64 = 60;

@@ -6,7 +6,7 @@ use super::{clocked::Clocked, server::Server};
 use crate::redis::{
     protocol::{
         Ask, Attach, Class, Config, Done, LaneConfig, LaneToken, Operation, RateConfig, Refusal,
-        Reply, Timing, WaitsStill,
+        Reply, Settled, Timing, WaitsStill,
     },
     script::{self, Keys, Letter, Push},
 };
@@ -144,11 +144,19 @@ impl Shared<'_> {
     fn audit(&mut self) -> Vec<String> {
         let value = self.scripts.call(&script::audit(&self.keys), self.now);
         let differences = script::parse_audit(&value.expect("a reply")).expect("an audit");
-        differences.iter().map(|difference| format!("{difference:?}")).collect()
+        differences
+            .iter()
+            .map(|difference| format!("{difference:?}"))
+            .collect()
     }
 }
 
-fn first_words<'a>(session: &'a str, operation: u64, config: &'a Config, timing: Timing) -> Attach<'a> {
+fn first_words<'a>(
+    session: &'a str,
+    operation: u64,
+    config: &'a Config,
+    timing: Timing,
+) -> Attach<'a> {
     Attach {
         session,
         operation,
@@ -188,7 +196,11 @@ fn two_sessions_share_one_limit() {
     assert_eq!(b.refused, [(3, Refusal::Timeout { by_rate: false })]);
     assert_eq!((b.in_use, b.waiting, b.sessions, b.limit), (3, 1, 2, 3));
     let a = db.give_back("a-1", 3, 1);
-    assert_eq!((a.in_use, a.waiting), (3, 0), "it went to the waiter in the same call");
+    assert_eq!(
+        (a.in_use, a.waiting),
+        (3, 0),
+        "it went to the waiter in the same call"
+    );
 }
 
 #[test]
@@ -196,29 +208,67 @@ fn an_operation_again_is_answered_with_the_same_bytes_and_does_nothing() {
     let mut db = Shared::new(plain(2));
     db.attach("a-1", 1);
     for operation in [
-        Operation { session: "a-1", operation: 2, asks: &[ask(1, 1)], ..EMPTY },
-        Operation { session: "a-1", operation: 3, asks: &[ask(2, 2)], ..EMPTY },
+        Operation {
+            session: "a-1",
+            operation: 2,
+            asks: &[ask(1, 1)],
+            ..EMPTY
+        },
+        Operation {
+            session: "a-1",
+            operation: 3,
+            asks: &[ask(2, 2)],
+            ..EMPTY
+        },
     ] {
         let first = db.raw(&operation);
         db.now += 1_000;
         assert_eq!(db.raw(&operation), first);
     }
-    let beat = done(db.operate(&Operation { session: "a-1", operation: 4, ..EMPTY }));
+    let beat = done(db.operate(&Operation {
+        session: "a-1",
+        operation: 4,
+        ..EMPTY
+    }));
     assert_eq!((beat.in_use, beat.waiting), (1, 1));
-    let late = Operation { session: "a-1", operation: 3, ..EMPTY };
+    let late = Operation {
+        session: "a-1",
+        operation: 3,
+        ..EMPTY
+    };
     assert_eq!(db.operate(&late), Reply::Stale);
     let config = db.config.clone();
-    assert_eq!(db.attach_as(&first_words("a-1", 4, &config, TIMING)), Reply::Stale);
+    assert_eq!(
+        db.attach_as(&first_words("a-1", 4, &config, TIMING)),
+        Reply::Stale
+    );
 }
 
 #[test]
 fn strangers_and_those_of_another_epoch_have_to_attach() {
     let mut db = Shared::new(plain(1));
-    let operation = Operation { session: "a-1", operation: 2, ..EMPTY };
-    assert_eq!(db.operate(&operation), Reply::AttachFirst, "nothing is known");
+    let operation = Operation {
+        session: "a-1",
+        operation: 2,
+        ..EMPTY
+    };
+    assert_eq!(
+        db.operate(&operation),
+        Reply::AttachFirst,
+        "nothing is known"
+    );
     db.attach("b-1", 1);
-    assert_eq!(db.operate(&operation), Reply::AttachFirst, "it is not known");
-    let other = Operation { session: "b-1", operation: 2, epoch: 2, ..EMPTY };
+    assert_eq!(
+        db.operate(&operation),
+        Reply::AttachFirst,
+        "it is not known"
+    );
+    let other = Operation {
+        session: "b-1",
+        operation: 2,
+        epoch: 2,
+        ..EMPTY
+    };
     assert_eq!(db.operate(&other), Reply::AttachFirst);
 }
 
@@ -241,7 +291,9 @@ fn what_is_granted_elsewhere_is_pushed_and_told_until_it_is_acknowledged() {
     db.attach("two-7", 1);
     let mut listener = db._server.connect();
     let mut listener = listener.as_pubsub();
-    listener.subscribe(script::channel("two-7")).expect("subscribed");
+    listener
+        .subscribe(script::channel("two-7"))
+        .expect("subscribed");
     db.ask("one-1", 2, &[ask(1, 1)]);
     db.ask("two-7", 2, &[ask(5, 1)]);
     db.give_back("one-1", 3, 1);
@@ -253,23 +305,42 @@ fn what_is_granted_elsewhere_is_pushed_and_told_until_it_is_acknowledged() {
     };
     assert_eq!((grant.id, grant.push, grant.at), (5, Some(1), START));
     for operation in [3, 4] {
-        let told = done(db.operate(&Operation { session: "two-7", operation, ..EMPTY }));
+        let told = done(db.operate(&Operation {
+            session: "two-7",
+            operation,
+            ..EMPTY
+        }));
         assert_eq!(told.granted, [grant]);
         assert_eq!(told.pushed, 1);
     }
-    let acknowledged = Operation { session: "two-7", operation: 5, acknowledged: 1, ..EMPTY };
+    let acknowledged = Operation {
+        session: "two-7",
+        operation: 5,
+        acknowledged: 1,
+        ..EMPTY
+    };
     assert_eq!(done(db.operate(&acknowledged)).granted, []);
 }
 
 #[test]
 fn who_gives_way_is_told() {
-    let mut db = Shared::new(Config { max_waiting: 1, ..plain(1) });
+    let mut db = Shared::new(Config {
+        max_waiting: 1,
+        ..plain(1)
+    });
     db.attach("a-1", 1);
     db.attach("b-1", 1);
     db.ask("a-1", 2, &[ask(1, 1), ask(2, 1)]);
-    let important = Ask { priority: 20, ..ask(1, 1) };
+    let important = Ask {
+        priority: 20,
+        ..ask(1, 1)
+    };
     assert_eq!(queued(&db.ask("b-1", 2, &[important, ask(2, 1)])), [1]);
-    let told = done(db.operate(&Operation { session: "a-1", operation: 3, ..EMPTY }));
+    let told = done(db.operate(&Operation {
+        session: "a-1",
+        operation: 3,
+        ..EMPTY
+    }));
     assert_eq!(told.refused, [(2, Refusal::Shed)]);
 }
 
@@ -284,17 +355,36 @@ fn a_silent_session_loses_what_it_holds_and_the_next_gets_it_in_the_same_call() 
     while db.now < START + 5 * SECOND {
         db.now += SECOND;
         operation += 1;
-        let beat = done(db.operate(&Operation { session: "b-1", operation, ..EMPTY }));
-        assert_eq!((granted(&beat), beat.sessions), (vec![], 2), "within its lease");
+        let beat = done(db.operate(&Operation {
+            session: "b-1",
+            operation,
+            ..EMPTY
+        }));
+        assert_eq!(
+            (granted(&beat), beat.sessions),
+            (vec![], 2),
+            "within its lease"
+        );
     }
     db.now += TIMING.heartbeat / 4; // so often it is looked for
     operation += 1;
-    let beat = done(db.operate(&Operation { session: "b-1", operation, ..EMPTY }));
+    let beat = done(db.operate(&Operation {
+        session: "b-1",
+        operation,
+        ..EMPTY
+    }));
     assert_eq!((granted(&beat), beat.sessions), (vec![1], 1));
-    let back = Operation { session: "a-1", operation: 3, ..EMPTY };
+    let back = Operation {
+        session: "a-1",
+        operation: 3,
+        ..EMPTY
+    };
     assert_eq!(db.operate(&back), Reply::AttachFirst);
     let config = db.config.clone();
-    let debt = done(db.attach_as(&Attach { held: &[(ANY, 1)], ..first_words("a-1", 4, &config, TIMING) }));
+    let debt = done(db.attach_as(&Attach {
+        held: &[(ANY, 1)],
+        ..first_words("a-1", 4, &config, TIMING)
+    }));
     assert_eq!((debt.in_use, debt.limit), (2, 1), "what still runs counts");
     assert_eq!(granted(&db.ask("b-1", operation + 1, &[at_once(2, 1)])), []);
 }
@@ -307,15 +397,27 @@ fn a_session_to_which_nobody_listens_is_dead_soon() {
     db.attach("b-1", 1);
     let mut listener = db._server.connect();
     let mut listener = listener.as_pubsub();
-    listener.subscribe(script::channel("a-1")).expect("subscribed");
+    listener
+        .subscribe(script::channel("a-1"))
+        .expect("subscribed");
     db.ask("a-1", 2, &[ask(1, 1)]);
     db.ask("b-1", 2, &[ask(1, 1)]);
     db.now += SECOND;
-    let beat = done(db.operate(&Operation { session: "b-1", operation: 3, ..EMPTY }));
+    let beat = done(db.operate(&Operation {
+        session: "b-1",
+        operation: 3,
+        ..EMPTY
+    }));
     assert_eq!(granted(&beat), [], "it may only be slow");
-    listener.unsubscribe(script::channel("a-1")).expect("unsubscribed");
+    listener
+        .unsubscribe(script::channel("a-1"))
+        .expect("unsubscribed");
     db.now += SECOND / 2;
-    let beat = done(db.operate(&Operation { session: "b-1", operation: 4, ..EMPTY }));
+    let beat = done(db.operate(&Operation {
+        session: "b-1",
+        operation: 4,
+        ..EMPTY
+    }));
     assert_eq!(granted(&beat), [1]);
 }
 
@@ -332,7 +434,11 @@ fn the_waiters_of_the_dead_do_not_hold_the_line_up() {
     let left = db.scripts.call(&left, db.now).expect("a reply");
     assert!(matches!(script::parse_reply(&left), Ok(Reply::Done(_))));
     assert_eq!(db.give_back("a-1", 3, 1).in_use, 1);
-    let told = done(db.operate(&Operation { session: "c-1", operation: 3, ..EMPTY }));
+    let told = done(db.operate(&Operation {
+        session: "c-1",
+        operation: 3,
+        ..EMPTY
+    }));
     assert_eq!(granted(&told), [1]);
 }
 
@@ -345,10 +451,18 @@ fn a_new_state_learns_before_it_grants() {
     let asked = db.ask("a-1", 2, &[ask(1, 1), at_once(2, 1)]);
     assert_eq!((granted(&asked), queued(&asked)), (vec![], vec![1]));
     db.now += SECOND - 1;
-    let early = done(db.operate(&Operation { session: "a-1", operation: 3, ..EMPTY }));
+    let early = done(db.operate(&Operation {
+        session: "a-1",
+        operation: 3,
+        ..EMPTY
+    }));
     assert_eq!(granted(&early), []);
     db.now += 1;
-    let then = done(db.operate(&Operation { session: "a-1", operation: 4, ..EMPTY }));
+    let then = done(db.operate(&Operation {
+        session: "a-1",
+        operation: 4,
+        ..EMPTY
+    }));
     assert_eq!((granted(&then), then.learning_until), (vec![1], None));
 }
 
@@ -361,10 +475,18 @@ fn after_a_silence_or_a_step_back_all_have_to_say_what_they_hold() {
         db.ask("a-1", 2, &[ask(1, 1)]);
         db.ask("b-1", 2, &[ask(1, 1), ask(2, 1)]);
         db.now = db.now.wrapping_add_signed(step);
-        let beat = Operation { session: "a-1", operation: 3, ..EMPTY };
+        let beat = Operation {
+            session: "a-1",
+            operation: 3,
+            ..EMPTY
+        };
         assert_eq!(db.operate(&beat), Reply::AttachFirst);
         let config = db.config.clone();
-        let place = WaitsStill { ask: ask(2, 1), sequence: Some(START), waited: SECOND };
+        let place = WaitsStill {
+            ask: ask(2, 1),
+            sequence: Some(START),
+            waited: SECOND,
+        };
         let b = Attach {
             epoch: 1,
             held: &[],
@@ -401,7 +523,13 @@ fn another_run_of_the_server_is_a_discontinuity_and_has_a_floor() {
     assert_eq!(again.epoch, 2);
     assert!(again.learning_until.is_some(), "others may be unknown here");
     db.now += SECOND;
-    let beat = Operation { session: "a-1", operation: 3, epoch: 2, asks: &[ask(1, 1)], ..EMPTY };
+    let beat = Operation {
+        session: "a-1",
+        operation: 3,
+        epoch: 2,
+        asks: &[ask(1, 1)],
+        ..EMPTY
+    };
     assert_eq!(granted(&done(db.operate(&beat))), [1]);
 }
 
@@ -410,7 +538,10 @@ fn a_session_that_knew_a_later_epoch_makes_a_later_one() {
     let mut db = Shared::new(plain(1));
     db.attach("a-1", 1);
     let config = db.config.clone();
-    let known = Attach { epoch: 7, ..first_words("b-1", 1, &config, TIMING) };
+    let known = Attach {
+        epoch: 7,
+        ..first_words("b-1", 1, &config, TIMING)
+    };
     assert_eq!(done(db.attach_as(&known)).epoch, 8);
 }
 
@@ -421,13 +552,27 @@ fn the_higher_revision_counts() {
     let other = plain(5);
     let b = done(db.attach_as(&first_words("b-1", 1, &other, TIMING)));
     assert_eq!((b.limit, b.is_own_config), (1, false), "the same revision");
-    let newer = Config { revision: 2, ..plain(6) };
+    let newer = Config {
+        revision: 2,
+        ..plain(6)
+    };
     let c = done(db.attach_as(&first_words("c-1", 1, &newer, TIMING)));
     assert_eq!((c.limit, c.revision, c.is_own_config), (6, 2, true));
-    let older = script::configure(&db.keys, TIMING, &Config { revision: 2, ..plain(9) });
+    let older = script::configure(
+        &db.keys,
+        TIMING,
+        &Config {
+            revision: 2,
+            ..plain(9)
+        },
+    );
     let older = db.scripts.call(&older, db.now).expect("a reply");
     assert_eq!(script::parse_configured(&older), Ok(Some((2, false))));
-    let a = done(db.operate(&Operation { session: "a-1", operation: 2, ..EMPTY }));
+    let a = done(db.operate(&Operation {
+        session: "a-1",
+        operation: 2,
+        ..EMPTY
+    }));
     assert_eq!((a.limit, a.is_own_config), (6, false));
 }
 
@@ -437,21 +582,44 @@ fn another_configuration_sorts_those_who_hold_and_wait_in_anew() {
     db.attach("a-1", 1);
     db.attach("b-1", 1);
     let token = LaneToken(7);
-    let in_lane = |id| Ask { class: Class { lane: Some(token), priority: None }, ..ask(id, 1) };
+    let in_lane = |id| Ask {
+        class: Class {
+            lane: Some(token),
+            priority: None,
+        },
+        ..ask(id, 1)
+    };
     db.ask("a-1", 2, &[in_lane(1), in_lane(2), in_lane(3)]);
     db.ask("b-1", 2, &[ask(1, 1)]);
-    let lane = |token, cap| LaneConfig { token, weight: 1, cap };
+    let lane = |token, cap| LaneConfig {
+        token,
+        weight: 1,
+        cap,
+    };
     let lanes = Config {
         revision: 2,
         lanes: vec![lane(token, 1), lane(LaneToken::OTHERS, 9)],
-        rates: vec![RateConfig { by_load: false, count: 9, period: SECOND, burst: None }],
+        rates: vec![RateConfig {
+            by_load: false,
+            count: 9,
+            period: SECOND,
+            burst: None,
+        }],
         ..plain(4)
     };
     let call = script::configure(&db.keys, TIMING, &lanes);
     db.scripts.call(&call, db.now).expect("a reply");
     assert_eq!(db.audit(), [""; 0]);
-    let b = done(db.operate(&Operation { session: "b-1", operation: 3, ..EMPTY }));
-    assert_eq!((granted(&b), b.in_use, b.waiting), (vec![1], 3, 1), "the lane has one too many");
+    let b = done(db.operate(&Operation {
+        session: "b-1",
+        operation: 3,
+        ..EMPTY
+    }));
+    assert_eq!(
+        (granted(&b), b.in_use, b.waiting),
+        (vec![1], 3, 1),
+        "the lane has one too many"
+    );
     let back = Operation {
         session: "a-1",
         operation: 3,
@@ -466,7 +634,12 @@ fn spare_units_are_what_nobody_wants() {
     let mut db = Shared::new(plain(5));
     db.attach("a-1", 1);
     db.attach("b-1", 1);
-    let spare = |operation| Operation { session: "a-1", operation, spare: &[(ANY, 3)], ..EMPTY };
+    let spare = |operation| Operation {
+        session: "a-1",
+        operation,
+        spare: &[(ANY, 3)],
+        ..EMPTY
+    };
     assert_eq!(done(db.operate(&spare(2))).spare, [(ANY, 3)]);
     assert_eq!(done(db.operate(&spare(3))).spare, [(ANY, 2)]);
     db.ask("b-1", 2, &[ask(1, 4)]);
@@ -482,15 +655,29 @@ fn without_memory_returning_works_and_asking_is_refused() {
     let memory = |db: &mut Shared<'_>, most: &str| {
         let command = &mut redis::cmd("CONFIG");
         let command = command.arg("SET").arg("maxmemory").arg(most);
-        command.query::<()>(&mut db.scripts.connection).expect("configured");
+        command
+            .query::<()>(&mut db.scripts.connection)
+            .expect("configured");
     };
     memory(&mut db, "1kb");
-    let asking = Operation { session: "a-1", operation: 3, asks: &[ask(3, 1)], ..EMPTY };
+    let asking = Operation {
+        session: "a-1",
+        operation: 3,
+        asks: &[ask(3, 1)],
+        ..EMPTY
+    };
     let call = script::operate(&db.keys, &asking);
-    let error = db.scripts.call(&call, db.now).expect_err("there is no memory");
+    let error = db
+        .scripts
+        .call(&call, db.now)
+        .expect_err("there is no memory");
     assert_eq!(error.code(), Some("OOM"));
     let back = db.give_back("a-1", 3, 2);
-    assert_eq!((granted(&back), back.in_use), (vec![2], 1), "under the same number");
+    assert_eq!(
+        (granted(&back), back.in_use),
+        (vec![2], 1),
+        "under the same number"
+    );
     memory(&mut db, "0");
     assert_eq!(granted(&db.ask("a-1", 4, &[ask(4, 1)])), [4]);
 }
@@ -505,58 +692,158 @@ fn the_last_to_leave_leaves_a_state_that_ends() {
     let key = format!("cq1:{{{}}}:s", db.keys.tag());
     let time_to_live = |db: &mut Shared<'_>| -> i64 {
         let command = &mut redis::cmd("TTL");
-        command.arg(&key).query(&mut db.scripts.connection).expect("a time")
+        command
+            .arg(&key)
+            .query(&mut db.scripts.connection)
+            .expect("a time")
     };
     assert!((86_000..=86_400).contains(&time_to_live(&mut db)));
     let value = db.scripts.call(&call, db.now).expect("a reply");
-    assert_eq!(script::parse_reply(&value), Ok(Reply::AttachFirst), "it is gone");
+    assert_eq!(
+        script::parse_reply(&value),
+        Ok(Reply::AttachFirst),
+        "it is gone"
+    );
     let back = db.attach("a-1", 4);
-    assert_eq!((back.in_use, back.waiting, time_to_live(&mut db)), (0, 0, -1));
+    assert_eq!(
+        (back.in_use, back.waiting, time_to_live(&mut db)),
+        (0, 0, -1)
+    );
 }
 
 #[test]
 fn large_numbers_stay_exact() {
     let most = 2_147_483_647;
     let mut db = Shared::new(Config {
-        rates: vec![RateConfig { by_load: true, count: 1 << 40, period: 4_096, burst: Some(1 << 40) }],
+        rates: vec![RateConfig {
+            by_load: true,
+            count: 1 << 40,
+            period: 4_096,
+            burst: Some(1 << 40),
+        }],
         ..plain(most)
     });
     db.attach("a-1", 1);
-    let large = Ask { load: (1 << 40) - 1, ..ask(u64::from(u32::MAX) + 9, most) };
+    let large = Ask {
+        load: (1 << 40) - 1,
+        ..ask(u64::from(u32::MAX) + 9, most)
+    };
     let first = db.ask("a-1", 2, &[large]);
     assert_eq!(first.in_use, u64::from(most));
     let grant = first.granted[0];
-    assert_eq!((grant.id, grant.load, grant.at), (large.id, large.load, START));
+    assert_eq!(
+        (grant.id, grant.load, grant.at),
+        (large.id, large.load, START)
+    );
     assert_eq!(db.give_back("a-1", 3, most - 1).in_use, 1);
-    let next = db.ask("a-1", 4, &[Ask { load: 1, ..ask(2, 1) }, Ask { load: 1 << 28, ..ask(3, 1) }]);
+    let next = db.ask(
+        "a-1",
+        4,
+        &[
+            Ask {
+                load: 1,
+                ..ask(2, 1)
+            },
+            Ask {
+                load: 1 << 28,
+                ..ask(3, 1)
+            },
+        ],
+    );
     assert_eq!((granted(&next), queued(&next)), (vec![2], vec![3]));
-    assert_eq!(next.next, Some((START + 1, true)), "2^28 come back in a microsecond");
+    assert_eq!(
+        next.next,
+        Some((START + 1, true)),
+        "2^28 come back in a microsecond"
+    );
+}
+
+#[test]
+fn a_refund_is_bounded_by_what_was_spent() {
+    let mut db = Shared::new(Config {
+        rates: vec![RateConfig {
+            by_load: true,
+            count: 4,
+            period: SECOND,
+            burst: None,
+        }],
+        ..plain(9)
+    });
+    db.attach("a-1", 1);
+    let load = |id, load| Ask {
+        load,
+        ..at_once(id, 1)
+    };
+    assert_eq!(granted(&db.ask("a-1", 2, &[load(1, 4)])), [1]);
+    let settled = Settled {
+        at: START,
+        load: 4,
+        actual: Some(1),
+    };
+    let twice = Operation {
+        session: "a-1",
+        operation: 3,
+        settled: &[settled, settled],
+        ..EMPTY
+    };
+    db.operate(&twice);
+    let next = db.ask("a-1", 4, &[load(2, 4), load(3, 1)]);
+    assert_eq!(granted(&next), [2]);
+    assert_eq!(next.refused, [(3, Refusal::Timeout { by_rate: true })]);
 }
 
 /// What a call costs the server, in microseconds: `cargo test --release --features redis cost -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
 fn cost() {
-    let mut db = Shared::new(Config { max_waiting: 100_000, ..plain(1_000) });
+    let mut db = Shared::new(Config {
+        max_waiting: 100_000,
+        ..plain(1_000)
+    });
     db.timing.lease = 1 << 50;
     let attach = |db: &mut Shared<'_>| {
         db.attach("a-1", 1);
         db.attach("b-1", 1);
     };
     attach(&mut db);
-    let plain_calls: Vec<_> = (0..20_000).map(|n| Operation { session: "a-1", operation: n + 2, asks: &[], ..EMPTY }).collect();
+    let plain_calls: Vec<_> = (0..20_000)
+        .map(|n| Operation {
+            session: "a-1",
+            operation: n + 2,
+            asks: &[],
+            ..EMPTY
+        })
+        .collect();
     let measure = |db: &mut Shared<'_>, name: &str, calls: &mut dyn FnMut(&mut Shared<'_>)| {
-        redis::cmd("CONFIG").arg("RESETSTAT").query::<()>(&mut db.scripts.connection).expect("reset");
+        redis::cmd("CONFIG")
+            .arg("RESETSTAT")
+            .query::<()>(&mut db.scripts.connection)
+            .expect("reset");
         calls(db);
-        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut db.scripts.connection).expect("stats");
-        let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha")).expect("calls");
-        let per_call = line.split(',').find_map(|field| field.strip_prefix("usec_per_call="));
+        let stats: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query(&mut db.scripts.connection)
+            .expect("stats");
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with("cmdstat_evalsha"))
+            .expect("calls");
+        let per_call = line
+            .split(',')
+            .find_map(|field| field.strip_prefix("usec_per_call="));
         println!("{name}: {} us", per_call.expect("a time"));
     };
     measure(&mut db, "acquire and return", &mut |db| {
         for operation in &plain_calls {
             let asks = [at_once(operation.operation, 1)];
-            let call = script::operate(&db.keys, &Operation { asks: &asks, returned: &[(ANY, 1)], ..operation.clone() });
+            let call = script::operate(
+                &db.keys,
+                &Operation {
+                    asks: &asks,
+                    returned: &[(ANY, 1)],
+                    ..operation.clone()
+                },
+            );
             db.now += 10;
             db.scripts.call(&call, db.now).expect("a reply");
         }
@@ -567,20 +854,38 @@ fn cost() {
         for id in 0..waiters {
             db.now += 1;
             operation += 1;
-            let call = script::operate(&db.keys, &Operation { session: "b-1", operation, asks: &[ask(id, 1)], ..EMPTY });
+            let call = script::operate(
+                &db.keys,
+                &Operation {
+                    session: "b-1",
+                    operation,
+                    asks: &[ask(id, 1)],
+                    ..EMPTY
+                },
+            );
             db.scripts.call(&call, db.now).expect("a reply");
         }
         let mut seen = 0;
-        measure(&mut db, &format!("hand-off with {waiters} waiting"), &mut |db| {
-            for _ in 0..2_000 {
-                db.now += 10;
-                operation += 1;
-                let back = Operation { session: "a-1", operation, returned: &[(ANY, 1)], asks: &[ask(operation, 1)], ..EMPTY };
-                let back = script::operate(&db.keys, &back);
-                db.scripts.call(&back, db.now).expect("a reply");
-                seen += 1;
-            }
-        });
+        measure(
+            &mut db,
+            &format!("hand-off with {waiters} waiting"),
+            &mut |db| {
+                for _ in 0..2_000 {
+                    db.now += 10;
+                    operation += 1;
+                    let back = Operation {
+                        session: "a-1",
+                        operation,
+                        returned: &[(ANY, 1)],
+                        asks: &[ask(operation, 1)],
+                        ..EMPTY
+                    };
+                    let back = script::operate(&db.keys, &back);
+                    db.scripts.call(&back, db.now).expect("a reply");
+                    seen += 1;
+                }
+            },
+        );
         operation += 1;
         db.give_back("a-1", operation, 100_000);
         let config = db.config.clone();
