@@ -1,7 +1,7 @@
 -- An arrival: granted, queued or refused.
 
 -- Sees to a place in the queue; where it is full, somebody may have to give way.
-local function make_place(w, bound)
+function our.make_place(w, bound)
   bound = bound or C.max_waiting
   if S.waiting < bound then
     return true
@@ -11,68 +11,69 @@ local function make_place(w, bound)
   end
   local victim
   if C.has_lanes then
-    local l = lane(w.lane)
+    local l = our.lane(w.lane)
     local most = call('ZREVRANGE', CROWDS, 0, 0, 'WITHSCORES')
-    if most[2] and tonumber(most[2]) > crowd(l, l.waiting + 1) then
-      victim = lowest(tonumber(most[1]))
+    if most[2] and tonumber(most[2]) > our.crowd(l, l.waiting + 1) then
+      victim = our.lowest(tonumber(most[1]))
     end
   end
   if not victim then
-    victim = lowest(w.lane)
+    victim = our.lowest(w.lane)
     if not victim or victim.priority >= w.priority then
       return false
     end
   end
-  shed(victim)
+  our.shed(victim)
   return true
 end
 
 -- The arguments of an ask begin at `at`.
-local function arrive(at, owner)
+function our.arrive(at, owner)
   local class, patience = ARGV[at + 1], tonumber(ARGV[at + 5])
   local w = { session = me, id = ARGV[at], class = class, priority = tonumber(ARGV[at + 2]),
-    units = tonumber(ARGV[at + 3]), load = bounded(tonumber(ARGV[at + 4])), seq = S.seq, arrived = now,
+    units = tonumber(ARGV[at + 3]), load = our.bounded(tonumber(ARGV[at + 4])), seq = S.seq, arrived = now,
     deadline = now + patience }
   w.level = 256 - w.priority
-  w.lane = join((class_of(class)))
-  local waited = S.waiting > 0
-  if S.learn == 0 and not S.is_unsettled and fits(w) then
-    take(w, owner)
-    say(' g ' .. w.id .. ' ' .. text(S.granted) .. ' ' .. text(now) .. ' ' .. text(w.load) .. ' -')
-    if waited and C.has_lanes then
-      grant_all() -- its lane has moved back, and others may have moved up
+  w.lane = our.join((our.class_of(class)))
+  local waiting = S.waiting
+  if S.learn == 0 and not S.is_unsettled and our.fits(w) then
+    our.take(w, owner)
+    our.say(' g ' .. w.id .. ' ' .. our.text(S.granted) .. ' ' .. our.text(now) .. ' ' .. our.text(w.load) .. ' -')
+    if waiting > 0 and C.has_lanes then
+      our.grant_all() -- its lane has moved back, and others may have moved up
     end
   elseif patience == 0 then
-    say(' r ' .. w.id .. (is_kept_by_rate(w) and ' T' or ' t'))
-  elseif not make_place(w, tonumber(ARGV[at + 6])) then
-    say(' r ' .. w.id .. (is_kept_by_rate(w) and ' F' or ' f'))
+    our.say(' r ' .. w.id .. (our.is_kept_by_rate(w) and ' T' or ' t'))
+  elseif not our.make_place(w, tonumber(ARGV[at + 6])) then
+    our.say(' r ' .. w.id .. (our.is_kept_by_rate(w) and ' F' or ' f'))
   else
     S.seq = S.seq + 1
-    enlist(w)
-    queued[w.id] = say(' q ' .. w.id .. ' ' .. text(w.seq))
+    our.enlist(w)
+    queued[w.id] = our.say(' q ' .. w.id .. ' ' .. our.text(w.seq))
     -- At the end of a line, behind others, nothing changes.
-    if not waited or S.uncommon > 0 or S.kind ~= 'p' then
-      grant_all()
+    local is_behind = waiting > 0 and S.waiting > waiting
+    if not is_behind or S.uncommon > 0 or S.kind ~= 'p' then
+      our.grant_all()
     end
   end
-  leave(w.lane)
+  our.leave(w.lane)
 end
 
 -- Units to hold idle, if nobody wants them: what fits beside the reserves.
-local function spare(class, units, owner)
+function our.spare(class, units, owner)
   if S.waiting > 0 or S.learn > 0 or #C.rates > 0 then
     return
   end
-  local token, priority = class_of(class)
-  local index = join(token)
-  units = math.min(units, C.limit - S.used - left(index, priority))
+  local token, priority = our.class_of(class)
+  local index = our.join(token)
+  units = math.min(units, C.limit - S.used - our.left(index, priority))
   if C.has_lanes then
-    units = math.min(units, lane(index).cap - lane(index).used)
+    units = math.min(units, our.lane(index).cap - our.lane(index).used)
   end
   if units > 0 then
-    take({ lane = index, class = class, priority = priority, units = units, load = 0 }, owner)
+    our.take({ lane = index, class = class, priority = priority, units = units, load = 0 }, owner)
     S.granted = S.granted - 1
-    say(' s ' .. class .. ' ' .. text(units))
+    our.say(' s ' .. class .. ' ' .. our.text(units))
   end
-  leave(index)
+  our.leave(index)
 end

@@ -6,7 +6,7 @@ local known = call('HMGET', STATE, 'k', 'x', 'o:' .. me)
 if not known[2] then
   -- That nothing is known does not mean that nothing is held.
   call('DEL', unpack(KEYS))
-  local stamp = text(now)
+  local stamp = our.text(now)
   local digest = string.sub(redis.sha1hex(config), 1, 16)
   local is_plain = string.match(config, '^%S+ %S+ %S+ 0 0 0 0 0 0$')
   known = {
@@ -17,8 +17,8 @@ if not known[2] then
   call('HSET', STATE, 'k', known[1], 'c', config, 'y',
     format('0 %.0f 0 %s 0 0 - 0 0 0 %s', now + cold_start, stamp, run_id))
 end
-load_state(known)
-local own = record(me, known[3] or nil)
+our.load_state(known)
+local own = our.record(me, known[3] or nil)
 if own and operation <= own.operation then
   return 'S'
 end
@@ -27,17 +27,17 @@ if S.sessions == 0 then
     call('PERSIST', key)
   end
 end
-check_time()
+our.check_time()
 if S.run_id ~= run_id or tonumber(ARGV[3]) > S.epoch then
   S.epoch, S.run_id = math.max(S.epoch, tonumber(ARGV[3])), run_id
-  discontinue(math.max(lease, cold_start), cold_start)
+  our.discontinue(math.max(lease, cold_start), cold_start)
 end
 if tonumber(revision) > tonumber(S.revision) or S.sessions == (own and 1 or 0) then
-  apply(revision, config)
+  our.apply(revision, config)
 end
 if own then
-  clear_mail(me, own, own.pushed)
-  give_back_all(own)
+  our.clear_mail(me, own, own.pushed)
+  our.give_back_all(own)
   if own.epoch ~= S.epoch then
     S.pending = S.pending - 1
   end
@@ -48,42 +48,42 @@ else
 end
 own.epoch, own.operation, own.is_changed, own.beat = S.epoch, operation, true, now
 own.digest = string.sub(redis.sha1hex(config), 1, 16)
-call('ZADD', BEATS, text(now), me)
+call('ZADD', BEATS, our.text(now), me)
 for _, key in ipairs(S.waiting > 0 and call('HKEYS', WAITERS) or {}) do
   if string.sub(key, 1, #me + 1) == me .. ' ' then
-    drop(find_waiter(key))
+    our.drop(our.find_waiter(key))
   end
 end
-flush_removed()
+our.flush_removed()
 local at = 13
 for _ = 1, helds do
-  take_over(own, ARGV[at], tonumber(ARGV[at + 1]))
+  our.take_over(own, ARGV[at], tonumber(ARGV[at + 1]))
   at = at + 2
 end
 local first, new = at, {}
 for _ = 1, waits do
   local seq, patience = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 5])
   if patience == 0 then
-    say(' r ' .. ARGV[at] .. ' t')
+    our.say(' r ' .. ARGV[at] .. ' t')
   elseif not seq then
     new[#new + 1] = at
   else
     -- Who had a place keeps it, whatever the bound.
     S.seq = math.max(S.seq, seq + 1)
     local w = { session = me, id = ARGV[at], class = ARGV[at + 1], priority = tonumber(ARGV[at + 2]),
-      units = tonumber(ARGV[at + 3]), load = bounded(tonumber(ARGV[at + 4])), seq = seq,
-      arrived = now - tonumber(ARGV[at + 8]), deadline = now + patience, lane = join((class_of(ARGV[at + 1]))) }
-    enlist(w)
-    leave(w.lane)
-    queued[ARGV[at]] = say(' q ' .. ARGV[at] .. ' ' .. text(seq))
+      units = tonumber(ARGV[at + 3]), load = our.bounded(tonumber(ARGV[at + 4])), seq = seq,
+      arrived = now - tonumber(ARGV[at + 8]), deadline = now + patience, lane = our.join((our.class_of(ARGV[at + 1]))) }
+    our.enlist(w)
+    our.leave(w.lane)
+    queued[ARGV[at]] = our.say(' q ' .. ARGV[at] .. ' ' .. our.text(seq))
   end
   at = at + 9
 end
-check_learning()
-reap()
-sweep()
-grant_all()
+our.check_learning()
+our.reap()
+our.sweep()
+our.grant_all()
 for _, position in ipairs(new) do
-  arrive(position, own)
+  our.arrive(position, own)
 end
-return finish(own)
+return our.finish(own)

@@ -1,42 +1,42 @@
 -- Other rates: what the old ones remember as spent stays spent.
 
 -- A log as entries, out of the list.
-local function unroll(r)
+function our.unroll(r)
   if r.burst then
     return
   end
   r.log = {}
   for i, stored in ipairs(call('LRANGE', r.key, 0, -1)) do
-    r.log[i] = entry(stored)
+    r.log[i] = our.entry(stored)
   end
   r.log[#r.log + 1] = r.back
   call('DEL', r.key)
 end
 
 -- The units that have not come back, and the ticks of a part of one.
-local function owed(r, arrival)
-  local whole, part = minus(r, arrival.whole, arrival.part, now, 0)
+function our.owed(r, arrival)
+  local whole, part = our.minus(r, arrival.whole, arrival.part, now, 0)
   local ticks = whole % r.period * r.count + part
   return math.floor(whole / r.period) * r.count + math.floor(ticks / r.period), ticks % r.period
 end
 
-local function carry(r, old)
+function our.carry(r, old)
   r.is_changed = true
   if r.burst then
     r.arrivals = {}
     for _, e in ipairs(old.log or {}) do
       if e.amount > 0 then
-        cell_spend(r, e.last, e.amount)
+        our.cell_spend(r, e.last, e.amount)
       end
     end
     for _, arrival in ipairs(old.arrivals or {}) do
       if r.count == old.count and r.period == old.period then
         r.arrivals[#r.arrivals + 1] = arrival
       elseif arrival.whole >= now then
-        local units, part = owed(old, arrival)
-        local whole, rest = plus(r, now, 0, span(r, units))
+        local units, part = our.owed(old, arrival)
+        local whole, rest = our.plus(r, now, 0, our.span(r, units))
         local ticks = math.min(math.ceil(part / old.period * r.period), r.period)
-        whole, rest = plus(r, whole, rest, math.floor(ticks / r.count), ticks % r.count)
+        whole, rest = our.plus(r, whole, rest, math.floor(ticks / r.count), ticks % r.count)
         r.arrivals[#r.arrivals + 1] = { since = arrival.since, whole = whole, part = rest }
       end
     end
@@ -45,29 +45,29 @@ local function carry(r, old)
   r.sum, r.len, r.front = 0, 0, 0
   for _, e in ipairs(old.log or {}) do
     if now - e.last < r.period then
-      log_push(r, e)
+      our.log_push(r, e)
     end
   end
   if old.arrivals and old.arrivals[1] then
-    local units, part = owed(old, old.arrivals[1])
-    spend(r, units + (part > 0 and 1 or 0))
+    local units, part = our.owed(old, old.arrivals[1])
+    our.spend(r, units + (part > 0 and 1 or 0))
   end
 end
 
-local function is_same_rate(a, b)
+function our.is_same_rate(a, b)
   return a and b and a.by == b.by and a.count == b.count and a.period == b.period and a.burst == b.burst
 end
 
-local function carry_rates(before)
+function our.carry_rates(before)
   for index, r in ipairs(C.rates) do
     local old = before[index]
-    if is_same_rate(r, old) then
+    if our.is_same_rate(r, old) then
       C.rates[index], old.is_carried = old, true
     end
   end
   for _, old in ipairs(before) do
     if not old.is_carried then
-      unroll(old)
+      our.unroll(old)
     end
   end
   for index, r in ipairs(C.rates) do
@@ -77,13 +77,13 @@ local function carry_rates(before)
       for _, old in ipairs(before) do
         if old.by == r.by and not old.is_carried then
           old.is_carried = true
-          carry(r, old)
+          our.carry(r, old)
           break
         end
       end
     end
   end
   for index = #C.rates + 1, #before do
-    erase('r:' .. index)
+    our.erase('r:' .. index)
   end
 end

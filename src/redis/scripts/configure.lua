@@ -3,17 +3,17 @@ local known = call('HMGET', STATE, 'k', 'x')
 if not known[2] then
   return 'A'
 end
-load_state(known)
-if check_time() then
-  save()
+our.load_state(known)
+if our.check_time() then
+  our.save()
   return 'A'
 end
 local is_newer = tonumber(ARGV[7]) > tonumber(S.revision)
 if is_newer then
-  apply(ARGV[7], ARGV[8])
-  check_learning()
-  sweep()
-  grant_all()
-  save()
+  our.apply(ARGV[7], ARGV[8])
+  our.check_learning()
+  our.sweep()
+  our.grant_all()
+  our.save()
 end
 return (is_newer and 'C ' or 'c ') .. S.revision

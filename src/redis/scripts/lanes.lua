@@ -1,7 +1,7 @@
 -- Weighted fair sharing by start-time fair queueing. Virtual time: whole units over weight, and 2^-32 of them.
 local SCALE = 4294967296
 
-local function lane(index)
+function our.lane(index)
   local l = lanes[index]
   if not l then
     local rule = C.lanes[index + 1] or C.keyed
@@ -19,22 +19,22 @@ local function lane(index)
   return l
 end
 
-local function save_lanes()
+function our.save_lanes()
   for index, l in pairs(lanes) do
     if l.is_changed then
       local start = l.start_high and format('%.0f %.0f', l.start_high, l.start_low) or '- -'
-      put('l:' .. index, format('%s %.0f %.0f %.0f %.0f %s %s', l.token, l.used, l.waiting, l.high, l.low, start,
+      our.put('l:' .. index, format('%s %.0f %.0f %.0f %.0f %s %s', l.token, l.used, l.waiting, l.high, l.low, start,
         l.is_idle and '1' or '0'))
     end
   end
 end
 
-local function place(high, low, index)
+function our.place(high, low, index)
   return format('%016.0f%010.0f' .. LANE, high, low, index)
 end
 
 -- When the next grant of a lane starts.
-local function start_of(l)
+function our.start_of(l)
   if l.start_high then
     return l.start_high, l.start_low
   end
@@ -45,25 +45,25 @@ local function start_of(l)
 end
 
 -- Puts a lane among those with waiters and room, or takes it out.
-local function sort_in(l)
+function our.sort_in(l)
   l.is_changed = true
   local is_ready = l.waiting > 0 and l.used < l.cap
   if is_ready and not l.start_high then
-    l.start_high, l.start_low = start_of(l)
-    call('ZADD', READY, 0, place(l.start_high, l.start_low, l.index))
+    l.start_high, l.start_low = our.start_of(l)
+    call('ZADD', READY, 0, our.place(l.start_high, l.start_low, l.index))
   elseif l.start_high and not is_ready then
-    call('ZREM', READY, place(l.start_high, l.start_low, l.index))
+    call('ZREM', READY, our.place(l.start_high, l.start_low, l.index))
     l.start_high, l.start_low = nil, nil
   end
 end
 
 -- A lane that was made for a key, and that nobody uses, can be made for another one.
-local function sort_idle(l)
+function our.sort_idle(l)
   if not l.is_keyed then
     return
   end
   if l.used == 0 and l.waiting == 0 and not l.is_idle and not l.is_joined then
-    call('ZADD', IDLE, 0, place(l.high, l.low, l.index))
+    call('ZADD', IDLE, 0, our.place(l.high, l.low, l.index))
     l.is_idle, l.is_changed = true, true
   end
 end
@@ -71,7 +71,7 @@ end
 local made = {}
 
 -- The lane of a token, if there is one.
-local function find_lane(token)
+function our.find_lane(token)
   if token == '-' then
     return C.others
   end
@@ -86,13 +86,13 @@ local function find_lane(token)
 end
 
 -- A number of 16 hexadecimal digits, modulo one that is small.
-local function modulo(token, by)
+function our.modulo(token, by)
   local high, low = tonumber(string.sub(token, 1, 8), 16), tonumber(string.sub(token, 9), 16)
   return ((high % by) * (SCALE % by) + low % by) % by
 end
 
 -- A lane for a token that has none.
-local function make(token)
+function our.make(token)
   local index
   if S.keyed < C.keyed.most then
     index = #C.lanes + S.keyed
@@ -101,71 +101,71 @@ local function make(token)
     local idle = call('ZRANGE', IDLE, 0, 0)[1]
     if not idle then
       -- Every lane is in use: the key shares one, the same as long as that is so.
-      return #C.lanes + modulo(token, C.keyed.most)
+      return #C.lanes + our.modulo(token, C.keyed.most)
     end
     call('ZREM', IDLE, idle)
     index = tonumber(string.sub(idle, -7))
-    local forgotten = lane(index).token
-    erase('t:' .. forgotten)
+    local forgotten = our.lane(index).token
+    our.erase('t:' .. forgotten)
     made[forgotten] = false
   end
   lanes[index] = { index = index, token = token, weight = C.keyed.weight, cap = C.keyed.cap, used = 0, waiting = 0,
     high = 0, low = 0, is_keyed = true, is_changed = true }
   made[token] = index
-  put('t:' .. token, tostring(index))
+  our.put('t:' .. token, tostring(index))
   return index
 end
 
 -- The lane of a token, which is in use until it is left.
-local function join(token)
+function our.join(token)
   if not C.has_lanes then
     return 0
   end
-  local index = find_lane(token) or make(token)
-  local l = lane(index)
+  local index = our.find_lane(token) or our.make(token)
+  local l = our.lane(index)
   l.is_joined = true
   if l.is_idle then
-    call('ZREM', IDLE, place(l.high, l.low, index))
+    call('ZREM', IDLE, our.place(l.high, l.low, index))
     l.is_idle, l.is_changed = false, true
   end
   return index
 end
 
 -- Whoever joined it is in, or was turned away.
-local function leave(index)
+function our.leave(index)
   if C.has_lanes then
-    local l = lane(index)
+    local l = our.lane(index)
     l.is_joined = false
-    sort_idle(l)
+    our.sort_idle(l)
   end
 end
 
 -- How many wait for a weight.
-local function crowd(l, waiting)
+function our.crowd(l, waiting)
   return math.floor(waiting * SCALE / l.weight)
 end
 
-local function count_waiter(index, change)
+function our.count_waiter(index, change)
   if not C.has_lanes then
     return
   end
-  local l = lane(index)
+  local l = our.lane(index)
   l.waiting = l.waiting + change
   if l.waiting > 0 then
-    call('ZADD', CROWDS, text(crowd(l, l.waiting)), format(LANE, index))
+    call('ZADD', CROWDS, our.text(our.crowd(l, l.waiting)), format(LANE, index))
   else
     call('ZREM', CROWDS, format(LANE, index))
   end
-  sort_in(l)
+  our.sort_in(l)
 end
 
 -- A grant. Who was let in past others does not move the present.
-local function lane_take(index, units, is_favoured)
-  local l = lane(index)
-  local high, low = start_of(l)
+function our.lane_take(index, units, is_favoured)
+  local l = our.lane(index)
+  local high, low = our.start_of(l)
   local present_high, present_low = high, low
   local first = is_favoured and call('ZRANGE', READY, 0, 0)[1]
-  if first and first < place(high, low, index) then
+  if first and first < our.place(high, low, index) then
     present_high, present_low = tonumber(string.sub(first, 1, 16)), tonumber(string.sub(first, 17, 26))
   end
   if present_high > S.high or present_high == S.high and present_low > S.low then
@@ -179,16 +179,16 @@ local function lane_take(index, units, is_favoured)
     l.high, l.low = l.high + 1, l.low - SCALE
   end
   if l.start_high then
-    call('ZREM', READY, place(l.start_high, l.start_low, index))
+    call('ZREM', READY, our.place(l.start_high, l.start_low, index))
     l.start_high, l.start_low = nil, nil
   end
-  sort_in(l)
+  our.sort_in(l)
 end
 
-local function lane_has_room(index, units)
+function our.lane_has_room(index, units)
   if not C.has_lanes then
     return true
   end
-  local l = lane(index)
+  local l = our.lane(index)
   return l.used + units <= l.cap
 end

@@ -2,35 +2,35 @@
 local AT_ONCE = 64
 
 -- The earliest time at which a rate lets the first in line go, and whose that one is.
-local function rates_allow(w)
-  local ready = #C.rates > 0 and ready_at(w.load) or now
+function our.rates_allow(w)
+  local ready = #C.rates > 0 and our.ready_at(w.load) or now
   if ready > now and w.member and (S.next_at == 0 or ready < S.next_at) then
     S.next_at, S.next_owner = ready, w.session
   end
   return ready <= now
 end
 
-local function room(w)
-  if not lane_has_room(w.lane, w.units) then
+function our.room(w)
+  if not our.lane_has_room(w.lane, w.units) then
     return 'lane full'
   end
-  local fits = S.used + left(w.lane, w.priority) + w.units <= C.limit
-  return fits and rates_allow(w) and 'enough' or 'short'
+  local fits = S.used + our.left(w.lane, w.priority) + w.units <= C.limit
+  return fits and our.rates_allow(w) and 'enough' or 'short'
 end
 
-local function room_in_reserve(w)
-  return #C.reserves > 0 and left() >= left(w.lane, w.priority) + w.units and S.used + w.units <= C.limit
-    and lane_has_room(w.lane, w.units) and rates_allow(w)
+function our.room_in_reserve(w)
+  return #C.reserves > 0 and our.left() >= our.left(w.lane, w.priority) + w.units and S.used + w.units <= C.limit
+    and our.lane_has_room(w.lane, w.units) and our.rates_allow(w)
 end
 
 -- Those who contend for whom there is this reserve, in order.
-local function waiting_for(reserve)
+function our.waiting_for(reserve)
   if reserve.lane then
-    return heads(reserve.lane)
+    return our.heads(reserve.lane)
   end
   local all = {}
   local function collect(index)
-    for _, w in ipairs(heads(index)) do
+    for _, w in ipairs(our.heads(index)) do
       all[#all + 1] = w.priority >= reserve.least and w or nil
     end
   end
@@ -41,23 +41,23 @@ local function waiting_for(reserve)
   else
     collect(0)
   end
-  table.sort(all, goes_before)
+  table.sort(all, our.goes_before)
   return all
 end
 
 -- Whether it can have what is reserved for it, and nobody stands before it who waits for that.
-local function has_reserve(w)
-  if not room_in_reserve(w) then
+function our.has_reserve(w)
+  if not our.room_in_reserve(w) then
     return false
   end
   for _, reserve in ipairs(C.reserves) do
-    if includes(reserve, w.lane, w.priority) then
+    if our.includes(reserve, w.lane, w.priority) then
       local is_next = true
-      for _, other in ipairs(waiting_for(reserve)) do
-        if not goes_before(other, w) then
+      for _, other in ipairs(our.waiting_for(reserve)) do
+        if not our.goes_before(other, w) then
           break
         end
-        is_next = is_next and room_in_reserve(other)
+        is_next = is_next and our.room_in_reserve(other)
       end
       if is_next then
         return true
@@ -68,9 +68,9 @@ local function has_reserve(w)
 end
 
 -- Calls `visit` with those who contend, in order, until it says something.
-local function each_contender(visit)
+function our.each_contender(visit)
   if not C.has_lanes then
-    for _, w in ipairs(heads(0)) do
+    for _, w in ipairs(our.heads(0)) do
       local said = visit(w, '')
       if said then
         return said
@@ -82,7 +82,7 @@ local function each_contender(visit)
   while from < AT_ONCE do
     local ready = call('ZRANGE', READY, from, to)
     for _, member in ipairs(ready) do
-      for _, w in ipairs(heads(tonumber(string.sub(member, -7)))) do
+      for _, w in ipairs(our.heads(tonumber(string.sub(member, -7)))) do
         local said = visit(w, member)
         if said then
           return said
@@ -96,20 +96,20 @@ local function each_contender(visit)
   end
 end
 
-local function is_lost(w)
-  return w.deadline < now or not record(w.session)
+function our.is_lost(w)
+  return w.deadline < now or not our.record(w.session)
 end
 
 -- The first that can go, or that is lost.
-local function candidate()
+function our.candidate()
   local full = {}
-  local found = each_contender(function(w)
-    if is_lost(w) then
+  local found = our.each_contender(function(w)
+    if our.is_lost(w) then
       return w
     end
-    local here = room(w)
+    local here = our.room(w)
     -- In the same lane nobody passes.
-    if here == 'enough' and not full[w.lane] or here ~= 'lane full' and has_reserve(w) then
+    if here == 'enough' and not full[w.lane] or here ~= 'lane full' and our.has_reserve(w) then
       return w
     end
     full[w.lane] = full[w.lane] or here == 'lane full'
@@ -118,15 +118,15 @@ local function candidate()
   if found and found ~= 'none' then
     return found
   end
-  if #C.reserves == 0 or left() == 0 then
+  if #C.reserves == 0 or our.left() == 0 then
     return
   end
   for _, reserve in ipairs(C.reserves) do
-    for _, w in ipairs(waiting_for(reserve)) do
-      if is_lost(w) or has_reserve(w) then
+    for _, w in ipairs(our.waiting_for(reserve)) do
+      if our.is_lost(w) or our.has_reserve(w) then
         return w
       end
-      if not room_in_reserve(w) then
+      if not our.room_in_reserve(w) then
         break
       end
     end
@@ -134,28 +134,28 @@ local function candidate()
 end
 
 -- Whether an arrival can have what it asks, behind nobody who is short.
-local function fits(w)
+function our.fits(w)
   if S.waiting > 0 then
-    for _, other in ipairs(heads(w.lane)) do
-      if band_of(other.priority) == band_of(w.priority) and goes_before(other, w) then
+    for _, other in ipairs(our.heads(w.lane)) do
+      if our.band_of(other.priority) == our.band_of(w.priority) and our.goes_before(other, w) then
         return false
       end
     end
     local own = ''
     if C.has_lanes then
-      local high, low = start_of(lane(w.lane))
-      own = place(high, low, w.lane)
+      local high, low = our.start_of(our.lane(w.lane))
+      own = our.place(high, low, w.lane)
     end
-    local said = each_contender(function(other, where)
-      if where > own or where == own and not goes_before(other, w) then
+    local said = our.each_contender(function(other, where)
+      if where > own or where == own and not our.goes_before(other, w) then
         return 'free'
       end
-      local there = room(other)
+      local there = our.room(other)
       return (there == 'short' or there == 'lane full' and other.lane == w.lane) and 'behind'
     end)
     if said == 'behind' then
-      return has_reserve(w)
+      return our.has_reserve(w)
     end
   end
-  return room(w) == 'enough' or has_reserve(w)
+  return our.room(w) == 'enough' or our.has_reserve(w)
 end

@@ -3,7 +3,7 @@
 local EXACT, GRAINS, MOST = 120, 128, 64
 local FOREVER = 2 ^ 53
 
-local function rate(index)
+function our.rate(index)
   local r = C.rates[index]
   if r.is_read then
     return r
@@ -29,32 +29,32 @@ local function rate(index)
   return r
 end
 
-local function save_rates()
+function our.save_rates()
   for index, r in ipairs(C.rates) do
     if r.is_changed and r.burst then
       local all = {}
       for i, arrival in ipairs(r.arrivals) do
         all[i] = format('%.0f %.0f %.0f', arrival.since, arrival.whole, arrival.part)
       end
-      put('r:' .. index, table.concat(all, ' '))
+      our.put('r:' .. index, table.concat(all, ' '))
     elseif r.is_changed then
       local back = r.back and format('%.0f %.0f %.0f', r.back.first, r.back.last, r.back.amount) or '- - -'
-      put('r:' .. index, format('%.0f %.0f %.0f ', r.sum, r.len, r.front) .. back)
+      our.put('r:' .. index, format('%.0f %.0f %.0f ', r.sum, r.len, r.front) .. back)
     end
   end
 end
 
-local function entry(stored)
+function our.entry(stored)
   local first, last, amount = string.match(stored, '^(%S+) (%S+) (%S+)$')
   return { first = tonumber(first), last = tonumber(last), amount = tonumber(amount) }
 end
 
-local function log_expire(r)
+function our.log_expire(r)
   while r.len > 0 and now - r.front >= r.period do
     local oldest = call('LRANGE', r.key, 0, 31)
     local gone = 0
     for _, stored in ipairs(oldest) do
-      local e = entry(stored)
+      local e = our.entry(stored)
       r.front = e.last
       if now - e.last < r.period then
         break
@@ -69,7 +69,7 @@ local function log_expire(r)
   end
 end
 
-local function log_push(r, e)
+function our.log_push(r, e)
   r.sum, r.is_changed = r.sum + e.amount, true
   local back = r.back
   local is_exact = r.len + (back and 1 or 0) < EXACT
@@ -88,15 +88,15 @@ local function log_push(r, e)
 end
 
 -- When there is room for so much more.
-local function log_ready(r, amount)
-  log_expire(r)
+function our.log_ready(r, amount)
+  our.log_expire(r)
   local over, from = r.sum + math.min(amount, r.count) - r.count, 0
   if over <= 0 then
     return now
   end
   while from < r.len do
     for _, stored in ipairs(call('LRANGE', r.key, from, from + 15)) do
-      local e = entry(stored)
+      local e = our.entry(stored)
       over = over - e.amount
       if over <= 0 then
         return e.last + r.period
@@ -107,7 +107,7 @@ local function log_ready(r, amount)
   return r.back.last + r.period
 end
 
-local function log_refund(r, at, amount)
+function our.log_refund(r, at, amount)
   local back = r.back
   if not back or at > back.last then
     return
@@ -118,13 +118,13 @@ local function log_refund(r, at, amount)
     if back.amount == 0 then
       -- It would count towards the entries from which on the log is no longer exact.
       local before = r.len > 0 and call('RPOP', r.key)
-      r.back = before and entry(before) or nil
+      r.back = before and our.entry(before) or nil
       r.len = math.max(r.len - 1, 0)
     end
     return
   end
   for index, stored in ipairs(r.len > 0 and call('LRANGE', r.key, 0, -1) or {}) do
-    local e = entry(stored)
+    local e = our.entry(stored)
     if e.last >= at then
       if e.first > at then
         return
@@ -139,7 +139,7 @@ local function log_refund(r, at, amount)
       call('LREM', r.key, 1, 'x')
       r.len = r.len - 1
       if index == 1 and r.len > 0 then
-        r.front = entry(call('LINDEX', r.key, 0)).last
+        r.front = our.entry(call('LINDEX', r.key, 0)).last
       end
       return
     end
@@ -147,14 +147,14 @@ local function log_refund(r, at, amount)
 end
 
 -- How long so many units take to come back.
-local function span(r, units)
+function our.span(r, units)
   local rounds, rest = math.floor(units / r.count), units % r.count
   local ticks = rest * r.period
   local whole = math.min(rounds * r.period + math.floor(ticks / r.count), FOREVER)
   return whole, ticks % r.count
 end
 
-local function plus(r, whole, part, by_whole, by_part)
+function our.plus(r, whole, part, by_whole, by_part)
   whole, part = whole + by_whole, part + by_part
   if part >= r.count then
     whole, part = whole + 1, part - r.count
@@ -163,7 +163,7 @@ local function plus(r, whole, part, by_whole, by_part)
 end
 
 -- Not below 0.
-local function minus(r, whole, part, by_whole, by_part)
+function our.minus(r, whole, part, by_whole, by_part)
   whole, part = whole - by_whole, part - by_part
   if part < 0 then
     whole, part = whole - 1, part + r.count
@@ -174,35 +174,35 @@ local function minus(r, whole, part, by_whole, by_part)
   return whole, part
 end
 
-local function is_after(whole, part, other_whole, other_part)
+function our.is_after(whole, part, other_whole, other_part)
   return whole > other_whole or whole == other_whole and part > other_part
 end
 
-local function cell_ready(r, amount)
+function our.cell_ready(r, amount)
   local first = r.arrivals[1]
   local whole, part = first and first.whole or 0, first and first.part or 0
-  whole, part = plus(r, whole, part, span(r, math.min(amount, r.burst)))
-  whole = minus(r, whole, part, span(r, r.burst))
+  whole, part = our.plus(r, whole, part, our.span(r, math.min(amount, r.burst)))
+  whole = our.minus(r, whole, part, our.span(r, r.burst))
   return math.max(whole, now)
 end
 
-local function cell_spend(r, at, amount)
-  local by_whole, by_part = span(r, amount)
+function our.cell_spend(r, at, amount)
+  local by_whole, by_part = our.span(r, amount)
   local arrivals = r.arrivals
   for _, arrival in ipairs(arrivals) do
-    arrival.whole, arrival.part = plus(r, arrival.whole, arrival.part, by_whole, by_part)
+    arrival.whole, arrival.part = our.plus(r, arrival.whole, arrival.part, by_whole, by_part)
   end
-  local whole, part = plus(r, at, 0, by_whole, by_part)
-  while #arrivals > 0 and not is_after(arrivals[#arrivals].whole, arrivals[#arrivals].part, whole, part) do
+  local whole, part = our.plus(r, at, 0, by_whole, by_part)
+  while #arrivals > 0 and not our.is_after(arrivals[#arrivals].whole, arrivals[#arrivals].part, whole, part) do
     arrivals[#arrivals] = nil
   end
   local last = arrivals[#arrivals]
   r.is_changed = true
   if last then
     local grain = math.floor(r.burst * r.period / 32)
-    local ahead, ahead_part = minus(r, last.whole, last.part, whole, part)
+    local ahead, ahead_part = our.minus(r, last.whole, last.part, whole, part)
     local grain_whole, grain_part = math.floor(grain / r.count), grain % r.count
-    if #arrivals == MOST or last.since == at or is_after(grain_whole, grain_part, ahead, ahead_part) then
+    if #arrivals == MOST or last.since == at or our.is_after(grain_whole, grain_part, ahead, ahead_part) then
       last.since = at
       return
     end
@@ -210,8 +210,8 @@ local function cell_spend(r, at, amount)
   arrivals[#arrivals + 1] = { since = at, whole = whole, part = part }
 end
 
-local function cell_refund(r, at, amount)
-  local whole, part = span(r, amount)
+function our.cell_refund(r, at, amount)
+  local whole, part = our.span(r, amount)
   local later, kept = 1, {}
   while r.arrivals[later] and r.arrivals[later].since <= at do
     later = later + 1
@@ -219,77 +219,77 @@ local function cell_refund(r, at, amount)
   local bound = r.arrivals[later] or { whole = 0, part = 0 }
   for index, arrival in ipairs(r.arrivals) do
     if index < later then
-      arrival.whole, arrival.part = minus(r, arrival.whole, arrival.part, whole, part)
+      arrival.whole, arrival.part = our.minus(r, arrival.whole, arrival.part, whole, part)
     end
-    if index >= later or is_after(arrival.whole, arrival.part, bound.whole, bound.part) then
+    if index >= later or our.is_after(arrival.whole, arrival.part, bound.whole, bound.part) then
       kept[#kept + 1] = arrival
     end
   end
   r.arrivals, r.is_changed = kept, true
 end
 
-local function spend(r, amount)
+function our.spend(r, amount)
   if amount == 0 then
     return
   end
   if r.burst then
-    cell_spend(r, now, amount)
+    our.cell_spend(r, now, amount)
   else
-    log_expire(r)
-    log_push(r, { first = now, last = now, amount = amount })
+    our.log_expire(r)
+    our.log_push(r, { first = now, last = now, amount = amount })
   end
 end
 
-local function amount_of(r, load)
+function our.amount_of(r, load)
   return r.by == 'r' and 1 or load
 end
 
 -- Nobody closes a rate for ever by what he says of himself.
-local function bounded(load)
+function our.bounded(load)
   return math.min(load, C.most_load or load)
 end
 
-local function spend_all(load)
+function our.spend_all(load)
   for index = 1, #C.rates do
-    local r = rate(index)
-    spend(r, amount_of(r, load))
+    local r = our.rate(index)
+    our.spend(r, our.amount_of(r, load))
   end
 end
 
 -- Since when all rates allow a load: now, or later.
-local function ready_at(load)
+function our.ready_at(load)
   local ready = now
   for index = 1, #C.rates do
-    local r = rate(index)
-    local amount = amount_of(r, load)
+    local r = our.rate(index)
+    local amount = our.amount_of(r, load)
     if amount > 0 then
-      ready = math.max(ready, r.burst and cell_ready(r, amount) or log_ready(r, amount))
+      ready = math.max(ready, r.burst and our.cell_ready(r, amount) or our.log_ready(r, amount))
     end
   end
   return ready
 end
 
 -- What was spent at `at` as `load` was `actual`; nothing at all if that is '-'.
-local function settle(at, load, actual)
-  load = bounded(load)
+function our.settle(at, load, actual)
+  load = our.bounded(load)
   for index = 1, #C.rates do
-    local r = rate(index)
-    local before = amount_of(r, load)
-    local after = actual == '-' and 0 or amount_of(r, bounded(tonumber(actual)))
+    local r = our.rate(index)
+    local before = our.amount_of(r, load)
+    local after = actual == '-' and 0 or our.amount_of(r, our.bounded(tonumber(actual)))
     if after > before then
-      spend(r, after - before)
+      our.spend(r, after - before)
     elseif after < before and r.burst then
-      cell_refund(r, at, before - after)
+      our.cell_refund(r, at, before - after)
     elseif after < before then
-      log_refund(r, at, before - after)
+      our.log_refund(r, at, before - after)
     end
   end
 end
 
 -- The clock went back: what was spent keeps its distance from the present.
-local function shift_rates(back)
+function our.shift_rates(back)
   for index = 1, #C.rates do
-    local r = rate(index)
+    local r = our.rate(index)
     r.is_changed = true
     for _, arrival in ipairs(r.arrivals or {}) do
       arrival.since, arrival.whole = arrival.since - back, math.max(arrival.whole - back, 0)
@@ -298,7 +298,7 @@ local function shift_rates(back)
       r.front = r.front - back
       r.back.first, r.back.last = r.back.first - back, r.back.last - back
       for i, stored in ipairs(call('LRANGE', r.key, 0, -1)) do
-        local e = entry(stored)
+        local e = our.entry(stored)
         call('LSET', r.key, i - 1, format('%.0f %.0f %.0f', e.first - back, e.last - back, e.amount))
       end
     end

@@ -1,7 +1,7 @@
 -- Units that some requests can always get. A unit in use fills a place of one reserve, however many are for
 -- its holder, and of those the one that leaves most to others.
 
-local function includes(reserve, index, priority)
+function our.includes(reserve, index, priority)
   if reserve.lane then
     return reserve.lane == index
   end
@@ -9,10 +9,10 @@ local function includes(reserve, index, priority)
 end
 
 -- Who can use the same reserves: that of a lane, and those for this priority and below. Nil: none.
-local function favour(index, priority)
+function our.favour(index, priority)
   local in_lane, least
   for _, reserve in ipairs(C.reserves) do
-    if includes(reserve, index, priority) then
+    if our.includes(reserve, index, priority) then
       in_lane = in_lane or reserve.lane
       least = reserve.least and math.max(least or 0, reserve.least) or least
     end
@@ -22,15 +22,15 @@ local function favour(index, priority)
   end
 end
 
-local function count_favoured(index, priority, change)
-  local class = favour(index, priority)
+function our.count_favoured(index, priority, change)
+  local class = our.favour(index, priority)
   if class then
     S.favoured[class] = (S.favoured[class] or 0) + change
     S.favoured_changed = true
   end
 end
 
-local function used_by(which)
+function our.used_by(which)
   local sum = 0
   for class, used in pairs(S.favoured) do
     local in_lane, least = string.match(class, '^(%S+)/(%S+)$')
@@ -42,12 +42,12 @@ local function used_by(which)
 end
 
 -- What is left of the reserves that are not for such a request; of all, without one.
-local function left(index, priority)
+function our.left(index, priority)
   if #C.reserves == 0 then
     return 0
   end
   local function counts(reserve)
-    return not index or not includes(reserve, index, priority)
+    return not index or not our.includes(reserve, index, priority)
   end
   local by_lane = {}
   for _, reserve in ipairs(C.reserves) do
@@ -65,7 +65,7 @@ local function left(index, priority)
       if least == at then
         local own = in_lane and by_lane[in_lane]
         if own and counts(own) then
-          local lower = used_by(function(other, below)
+          local lower = our.used_by(function(other, below)
             return other == in_lane and (not below or below < at)
           end)
           spare = spare + math.max(used - math.max(own.units - lower, 0), 0)
@@ -80,7 +80,7 @@ local function left(index, priority)
   for _, reserve in ipairs(C.reserves) do
     local fills
     if reserve.lane then
-      fills = used_by(function(in_lane) return in_lane == reserve.lane end)
+      fills = our.used_by(function(in_lane) return in_lane == reserve.lane end)
     else
       -- Whoever is above may fill what is below.
       spare = spare + spare_at(reserve.least)

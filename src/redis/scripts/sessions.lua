@@ -1,62 +1,62 @@
 -- Sessions: who is alive, what they know, and the end of the call.
 
 -- Nothing is granted until the sessions have said again what they hold.
-local function discontinue(learn_for, at_least)
+function our.discontinue(learn_for, at_least)
   S.epoch, S.learn, S.floor = S.epoch + 1, now + learn_for, now + at_least
   local names = call('ZRANGE', BEATS, 0, -1)
   S.pending, S.reap_at, S.soonest = #names, 0, 0
   for _, name in ipairs(names) do
-    call('ZADD', BEATS, text(now), name)
+    call('ZADD', BEATS, our.text(now), name)
   end
 end
 
 -- Whether the server's time went back, or nobody called for so long that something was wrong.
-local function check_time()
+function our.check_time()
   local went_back = now < S.last - 50000
   if went_back then
-    shift_rates(S.last - now)
+    our.shift_rates(S.last - now)
   elseif S.sessions == 0 or now - S.last <= lease / 2 then
     now = math.max(now, S.last)
     return false
   end
   if S.sessions > 0 then
-    discontinue(lease, 0)
+    our.discontinue(lease, 0)
   end
   return S.sessions > 0
 end
 
-local function check_learning()
+function our.check_learning()
   if S.learn > 0 and (now >= S.learn or S.pending <= 0 and now >= S.floor) then
     S.learn = 0
   end
 end
 
-local function beat(known)
+function our.beat(known)
   if math.abs(now - known.beat) > lease / 20 then
-    call('ZADD', BEATS, text(now), me)
+    call('ZADD', BEATS, our.text(now), me)
     known.beat, known.is_changed = now, true
   end
 end
 
-local function channel(name)
+function our.channel(name)
   return 'cq1:p:' .. (string.match(name, '^(.*)%-[^-]*$') or name)
 end
 
-local function clear_mail(name, known, upto)
+function our.clear_mail(name, known, upto)
   local seen = {}
   for number = known.acked + 1, math.min(upto, known.pushed) do
-    seen[#seen + 1] = name .. ' ' .. text(number)
+    seen[#seen + 1] = name .. ' ' .. our.text(number)
     known.acked, known.is_changed = number, true
   end
-  call_many('HDEL', MAIL, seen)
+  our.call_many('HDEL', MAIL, seen)
 end
 
-local function end_session(name, known)
-  clear_mail(name, known, known.pushed)
-  give_back_all(known)
+function our.end_session(name, known)
+  our.clear_mail(name, known, known.pushed)
+  our.give_back_all(known)
   call('ZREM', BEATS, name)
-  erase('o:' .. name)
-  erase('p:' .. name)
+  our.erase('o:' .. name)
+  our.erase('p:' .. name)
   S.sessions = S.sessions - 1
   if known.epoch ~= S.epoch then
     S.pending = S.pending - 1
@@ -65,17 +65,17 @@ local function end_session(name, known)
 end
 
 -- The sessions that are dead: silent for a lease, or for a little while and nobody listens for them.
-local function reap()
+function our.reap()
   if S.learn > 0 or now < S.reap_at then
     return
   end
   S.reap_at = now + math.floor(heartbeat / 4)
-  local dead = call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. text(now - lease), 'LIMIT', 0, 8)
+  local dead = call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. our.text(now - lease), 'LIMIT', 0, 8)
   if fast_death and #dead == 0 then
-    local silent = call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. text(now - 1.5 * heartbeat), 'LIMIT', 0, AT_ONCE)
+    local silent = call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. our.text(now - 1.5 * heartbeat), 'LIMIT', 0, AT_ONCE)
     local channels = {}
     for i, name in ipairs(silent) do
-      channels[i] = channel(name)
+      channels[i] = our.channel(name)
     end
     local listeners = #silent > 0 and call('PUBSUB', 'NUMSUB', unpack(channels)) or {}
     for i, name in ipairs(silent) do
@@ -88,71 +88,71 @@ local function reap()
     S.reap_at = 0 -- perhaps more
   end
   for _, name in ipairs(dead) do
-    local known = record(name)
+    local known = our.record(name)
     if known then
-      end_session(name, known)
+      our.end_session(name, known)
     else
       call('ZREM', BEATS, name)
     end
   end
 end
 
-local function save()
-  flush_removed()
-  call_many('HSET', MAIL, mail)
+function our.save()
+  our.flush_removed()
+  our.call_many('HSET', MAIL, mail)
   local tag = string.match(STATE, '^cq1:{(.*)}:s$')
-  if S.next_at > 0 and S.next_owner ~= me and record(S.next_owner)
+  if S.next_at > 0 and S.next_owner ~= me and our.record(S.next_owner)
     and (S.next_at ~= S.was_next_at or S.next_owner ~= S.was_next_owner) then
-    mails[S.next_owner] = (mails[S.next_owner] or '') .. ' n ' .. text(S.next_at)
+    mails[S.next_owner] = (mails[S.next_owner] or '') .. ' n ' .. our.text(S.next_at)
   end
   for name, payload in pairs(mails) do
-    call('PUBLISH', channel(name), tag .. ' ' .. name .. payload)
+    call('PUBLISH', our.channel(name), tag .. ' ' .. name .. payload)
   end
   for name, known in pairs(records) do
     if known and known.is_changed then
-      save_record(name, known)
+      our.save_record(name, known)
     end
   end
-  save_lanes()
-  save_rates()
+  our.save_lanes()
+  our.save_rates()
   if S.favoured_changed then
     local classes = {}
     for class, units in pairs(S.favoured) do
       if units ~= 0 then
-        classes[#classes + 1] = class .. ' ' .. text(units)
+        classes[#classes + 1] = class .. ' ' .. our.text(units)
       end
     end
-    put('e', table.concat(classes, ' '))
+    our.put('e', table.concat(classes, ' '))
   end
-  put('x', format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f', S.epoch, S.learn, now, S.used, S.waiting, S.granted,
+  our.put('x', format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f', S.epoch, S.learn, now, S.used, S.waiting, S.granted,
     S.sessions, S.reap_at))
-  put('y', format('%.0f %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %s', S.pending, S.floor, S.uncommon, S.seq,
+  our.put('y', format('%.0f %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %s', S.pending, S.floor, S.uncommon, S.seq,
     S.soonest, S.next_at, S.next_owner, S.high, S.low, S.keyed, S.run_id))
-  save_changes()
+  our.save_changes()
 end
 
 -- What the session is told; kept, to be said again.
-local function finish(known)
+function our.finish(known)
   local letters = {}
   for number = known.acked + 1, math.min(known.acked + AT_ONCE, known.pushed) do
-    letters[#letters + 1] = me .. ' ' .. text(number)
+    letters[#letters + 1] = me .. ' ' .. our.text(number)
   end
   local shown = known.acked + #letters
   if #letters > 0 then
     for i, letter in ipairs(call('HMGET', MAIL, unpack(letters))) do
       local kind, id, rest = string.match(letter or '', '^(%S) (%S+)(.*)$')
       if kind == 'g' then
-        say(' g ' .. id .. rest .. ' ' .. text(known.acked + i))
+        our.say(' g ' .. id .. rest .. ' ' .. our.text(known.acked + i))
       elseif kind == 's' then
-        say(' r ' .. id .. ' s')
+        our.say(' r ' .. id .. ' s')
       end
     end
   end
   local reply = format('D %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s %s %.0f %.0f %s', S.epoch, now, S.learn, C.limit,
     S.used, S.waiting, S.sessions, S.revision, known.digest == S.digest and '1' or '0', shown, S.next_at,
     S.next_owner == me and '1' or '0') .. table.concat(said)
-  put('p:' .. me, reply)
+  our.put('p:' .. me, reply)
   known.is_changed = true
-  save()
+  our.save()
   return reply
 end

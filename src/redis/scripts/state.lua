@@ -1,22 +1,24 @@
--- The state as numbers, and back. S: what changes; C: the configuration; R: the lines of the reply.
+-- The state as numbers, and back. S: what changes; C: the configuration. `our`: all functions, in a table, because
+-- a closure costs a walk over all locals that any closure has captured, for each one that it captures.
+local our = {}
 local _, QUEUE, AGES, WAITERS, DEADLINES, READY, CROWDS, BEATS, MAIL, IDLE = unpack(KEYS)
 local LANE, BAND, PLACE = '%07.0f', '%03.0f', '%016.0f'
-local S, C, R, lanes, records, mails = {}, nil, {}, {}, {}, {}
+local S, C, lanes, records, mails = {}, nil, {}, {}, {}
 local changes, rates = {}, {}
 
-local function text(number)
+function our.text(number)
   return format('%.0f', number)
 end
 
-local function put(field, value)
+function our.put(field, value)
   changes[field] = value
 end
 
-local function erase(field)
+function our.erase(field)
   changes[field] = false
 end
 
-local function parse_config(config)
+function our.parse_config(config)
   local words = string.gmatch(config, '%S+')
   local function number()
     return tonumber(words())
@@ -64,7 +66,7 @@ local function parse_config(config)
 end
 
 -- `hot`: what the quick way has read already.
-local function load_state(hot)
+function our.load_state(hot)
   local rest = call('HMGET', STATE, 'y', 'c', 'e', 'r:1', 'r:2', 'r:3', 'r:4')
   local n = tonumber
   S.kind, S.revision, S.digest = string.match(hot[1], '^(%S+) (%S+) %S+ (%S+)$')
@@ -77,7 +79,7 @@ local function load_state(hot)
   S.pending, S.floor, S.uncommon, S.seq, S.soonest = n(pending), n(floor), n(uncommon), n(seq), n(soonest)
   S.next_at, S.next_owner, S.run_id = n(next_at), next_owner, run_id
   S.high, S.low, S.keyed = n(high), n(low), n(keyed)
-  parse_config(rest[2])
+  our.parse_config(rest[2])
   S.favoured = {}
   for class, units in string.gmatch(rest[3] or '', '(%S+) (%S+)') do
     S.favoured[class] = n(units)
@@ -90,7 +92,7 @@ end
 
 -- What a session holds is kept by the class that it says, so that another configuration loses nothing. In a lane
 -- that was made for a key it is kept under `class@lane`, because a key may come to share a lane, and leave it.
-local function record(name, stored)
+function our.record(name, stored)
   local known = records[name]
   if known == nil then
     stored = stored or call('HGET', STATE, 'o:' .. name)
@@ -112,26 +114,26 @@ local function record(name, stored)
   return known
 end
 
-local function save_record(name, known)
+function our.save_record(name, known)
   local total, rest = 0, {}
   for class, units in pairs(known.held) do
     total = total + units
     if class ~= '-/-' and units > 0 then
-      rest[#rest + 1] = ' ' .. class .. ' ' .. text(units)
+      rest[#rest + 1] = ' ' .. class .. ' ' .. our.text(units)
     end
   end
-  put('o:' .. name, format('%.0f %.0f %.0f %.0f %.0f %s %.0f', known.epoch, known.operation, known.pushed,
+  our.put('o:' .. name, format('%.0f %.0f %.0f %.0f %.0f %s %.0f', known.epoch, known.operation, known.pushed,
     known.acked, known.beat, known.digest, total) .. table.concat(rest))
 end
 
 -- Arguments in portions that `unpack` can take.
-local function call_many(command, key, list)
+function our.call_many(command, key, list)
   for from = 1, #list, 1000 do
     call(command, key, unpack(list, from, math.min(from + 999, #list)))
   end
 end
 
-local function save_changes()
+function our.save_changes()
   local written, erased = {}, {}
   for field, value in pairs(changes) do
     if value then
@@ -141,7 +143,7 @@ local function save_changes()
       erased[#erased + 1] = field
     end
   end
-  call_many('HDEL', STATE, erased)
-  call_many('HSET', STATE, written)
+  our.call_many('HDEL', STATE, erased)
+  our.call_many('HSET', STATE, written)
   changes = {}
 end

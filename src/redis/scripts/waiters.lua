@@ -3,7 +3,7 @@
 local removed, late, forgotten = {}, {}, {}
 local heads_of = {}
 
-local function band_of(priority)
+function our.band_of(priority)
   for band, least in ipairs(C.thresholds) do
     if priority >= least then
       return band - 1
@@ -12,15 +12,15 @@ local function band_of(priority)
   return #C.thresholds
 end
 
-local function key_of(w)
+function our.key_of(w)
   return w.session .. ' ' .. w.id
 end
 
-local function by_age(w)
-  return format(LANE .. BAND .. PLACE, w.lane, band_of(w.priority), w.seq) .. ' ' .. key_of(w)
+function our.by_age(w)
+  return format(LANE .. BAND .. PLACE, w.lane, our.band_of(w.priority), w.seq) .. ' ' .. our.key_of(w)
 end
 
-local function waiter(member)
+function our.waiter(member)
   local index, below, seq, session, id, class, units, load, deadline, arrived = string.match(
     member, '^(%d%d%d%d%d%d%d)(%d%d%d)(%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
   local w = { member = member, lane = tonumber(index), priority = 255 - below, seq = tonumber(seq), session = session,
@@ -31,81 +31,81 @@ local function waiter(member)
   return w
 end
 
-local function find_waiter(key)
+function our.find_waiter(key)
   local member = not removed[key] and call('HGET', WAITERS, key)
-  return member and waiter(member) or nil
+  return member and our.waiter(member) or nil
 end
 
-local function enlist(w)
+function our.enlist(w)
   w.member = format(LANE .. BAND .. PLACE .. ' %s %s %s %.0f %.0f %.0f %.0f', w.lane, 255 - w.priority, w.seq,
     w.session, w.id, w.class, w.units, w.load, w.deadline, w.arrived)
-  local key = key_of(w)
+  local key = our.key_of(w)
   removed[key] = nil
   call('ZADD', QUEUE, 0, w.member)
-  call('ZADD', AGES, 0, by_age(w))
-  call('ZADD', DEADLINES, text(w.deadline), key)
+  call('ZADD', AGES, 0, our.by_age(w))
+  call('ZADD', DEADLINES, our.text(w.deadline), key)
   call('HSET', WAITERS, key, w.member)
   S.waiting = S.waiting + 1
   S.soonest = S.waiting == 1 and w.deadline or math.min(S.soonest, w.deadline)
   S.uncommon = S.uncommon + (w.priority ~= 10 and 1 or 0)
   heads_of[w.lane] = nil
-  count_waiter(w.lane, 1)
+  our.count_waiter(w.lane, 1)
 end
 
-local function remove(w)
-  local key = key_of(w)
+function our.remove(w)
+  local key = our.key_of(w)
   removed[key] = true
   late[#late + 1] = key
   forgotten[#forgotten + 1] = key
   call('ZREM', QUEUE, w.member)
-  call('ZREM', AGES, by_age(w))
+  call('ZREM', AGES, our.by_age(w))
   S.waiting = S.waiting - 1
   S.uncommon = S.uncommon - (w.priority ~= 10 and 1 or 0)
   heads_of[w.lane] = nil
-  count_waiter(w.lane, -1)
+  our.count_waiter(w.lane, -1)
 end
 
-local function flush_removed()
-  call_many('ZREM', DEADLINES, late)
-  call_many('HDEL', WAITERS, forgotten)
+function our.flush_removed()
+  our.call_many('ZREM', DEADLINES, late)
+  our.call_many('HDEL', WAITERS, forgotten)
   late, forgotten = {}, {}
 end
 
-local function goes_before(a, b)
+function our.goes_before(a, b)
   return a.level < b.level or a.level == b.level and a.seq < b.seq
 end
 
-local function head(index, band)
+function our.head(index, band)
   local top = band == 0 and 255 or C.thresholds[band] - 1
   local bottom = C.thresholds[band + 1] or 0
   local first = call('ZRANGEBYLEX', QUEUE, format('[' .. LANE .. BAND, index, 255 - top),
     format('(' .. LANE .. BAND, index, 256 - bottom), 'LIMIT', 0, 1)[1]
-  first = first and waiter(first)
+  first = first and our.waiter(first)
   if not first or S.uncommon == 0 then
     return first
   end
   local oldest = call('ZRANGEBYLEX', AGES, format('[' .. LANE .. BAND, index, band),
     format('(' .. LANE .. BAND, index, band + 1), 'LIMIT', 0, 1)[1]
-  oldest = oldest and find_waiter(string.match(oldest, '^%d+ (.*)$'))
-  return oldest and goes_before(oldest, first) and oldest or first
+  oldest = oldest and our.find_waiter(string.match(oldest, '^%d+ (.*)$'))
+  return oldest and our.goes_before(oldest, first) and oldest or first
 end
 
 -- Those who contend in a lane: of each that can use the same reserves the first, in order.
-local function heads(index)
+function our.heads(index)
   local all = heads_of[index]
   if not all then
     all = {}
     for band = 0, #C.thresholds do
-      all[#all + 1] = head(index, band)
+      all[#all + 1] = our.head(index, band)
     end
-    table.sort(all, goes_before)
+    table.sort(all, our.goes_before)
     heads_of[index] = all
   end
   return all
 end
 
 -- Of all who wait in a lane, the youngest of the lowest priority.
-local function lowest(index)
+function our.lowest(index)
   local last = call('ZREVRANGEBYLEX', QUEUE, format('(' .. LANE, index + 1), format('[' .. LANE, index), 'LIMIT', 0, 1)[1]
-  return last and waiter(last)
+  return last and our.waiter(last)
 end

@@ -122,7 +122,12 @@ impl Rules {
         if random.chance(35) {
             rules.random_reserves(random);
         }
-        if random.chance(35) {
+        if random.chance(30) {
+            // Nothing but rates keeps anybody.
+            rules.limit = 1_000;
+            rules.max_waiting = 1_000;
+        }
+        if rules.limit == 1_000 || random.chance(35) {
             let number = 1 + random.below(2);
             rules.rates = (0..number).map(|by| random_rate(random, by == 1)).collect();
         }
@@ -692,7 +697,14 @@ impl World<'_, '_> {
 
     fn operate(&mut self) -> Result<(), String> {
         let step = self.random.pick(&[0, 0, 1, 1, 3, 8, 20, 60, 400]);
-        self.now += step;
+        // Often exactly when something is due, or just before.
+        let due = self
+            .model
+            .queue
+            .next_event()
+            .filter(|_| self.random.chance(35));
+        let due = due.map(|due| due - self.random.below(2));
+        self.now = due.map_or(self.now + step, |due| due.max(self.now));
         let now = self.now;
         let caller = self.random.below(3) as usize;
         self.model.caller = caller;
@@ -711,7 +723,8 @@ impl World<'_, '_> {
             let Some(id) = self.held_by(caller) else {
                 break;
             };
-            if self.random.chance(40) && !self.model.requests[&id].is_settled {
+            let again = self.random.chance(50);
+            if self.random.chance(40) && (again || !self.model.requests[&id].is_settled) {
                 let load = self.model.requests[&id].load;
                 let actual = match self.random.below(4) {
                     0 => None,
@@ -733,6 +746,14 @@ impl World<'_, '_> {
             settled.push(self.model.settle(now, id, actual));
             if was.is_none() {
                 self.model.requests.remove(&id);
+            }
+        }
+        if self.random.chance(10) {
+            // What it does not hold stays where it is.
+            let class = self.random_class(10);
+            let held = self.model.held(Some(caller));
+            if held.iter().all(|id| self.model.requests[id].class != class) {
+                returned.push((class, 2));
             }
         }
         self.model.expire(now);

@@ -3,11 +3,11 @@
 use super::{clocked::Clocked, differential::compare, server::Server};
 
 /// What is looked for in a script, and what is put in its place.
-const MUTATIONS: [(&str, &str, &str); 14] = [
+const MUTATIONS: [(&str, &str, &str); 13] = [
     (
         "anybody returns anything",
-        "math.min(units, owner.held[some] or 0)",
-        "math.min(units, S.used)",
+        "math.min(tonumber(ARGV[at + 1]), held)",
+        "tonumber(ARGV[at + 1])",
     ),
     (
         "nobody ages",
@@ -20,11 +20,6 @@ const MUTATIONS: [(&str, &str, &str); 14] = [
         "return true",
     ),
     (
-        "a refund is not bounded",
-        "amount = math.min(e.amount, amount)",
-        "amount = amount",
-    ),
-    (
         "last in, first out",
         "a.level == b.level and a.seq < b.seq",
         "a.level == b.level and a.seq > b.seq",
@@ -32,13 +27,13 @@ const MUTATIONS: [(&str, &str, &str); 14] = [
     ("nobody gives way", "victim.priority >= w.priority", "true"),
     (
         "a reserve is lent",
-        "local fits = S.used + left(w.lane, w.priority) +",
-        "local fits = S.used +",
+        "S.used + our.left(w.lane, w.priority) +",
+        "S.used +",
     ),
     (
-        "a window is too long",
-        "now - e.last < r.period then\n        break",
-        "now - e.last <= r.period then\n        break",
+        "a window lets one more in",
+        "math.min(amount, r.count) - r.count, 0",
+        "math.min(amount, r.count) - r.count - 1, 0",
     ),
     (
         "a window leaks",
@@ -46,9 +41,9 @@ const MUTATIONS: [(&str, &str, &str); 14] = [
         "r.sum, r.is_changed = r.sum, true",
     ),
     (
-        "a cell rate drifts",
-        "whole, part = whole + 1, part - r.count",
-        "whole, part = whole + 1, 0",
+        "a cell rate does not carry",
+        "if part >= r.count then",
+        "if false then",
     ),
     (
         "virtual time stands still",
@@ -61,27 +56,28 @@ const MUTATIONS: [(&str, &str, &str); 14] = [
         "if false then",
     ),
     (
-        "the late are served",
-        "return w.deadline < now or",
-        "return",
+        "the late stay",
+        "if S.waiting == 0 or now <= S.soonest then",
+        "if true then",
     ),
     (
         "anybody cancels",
-        "find_waiter(me .. ' ' .. ARGV[at])",
-        "find_waiter('one-1 ' .. ARGV[at])",
+        "our.find_waiter(me .. ' ' .. ARGV[at])",
+        "our.find_waiter('one-1 ' .. ARGV[at])",
     ),
 ];
 
-const SEQUENCES: u64 = 100;
+const SEQUENCES: u64 = 60;
 
 #[test]
 fn broken_scripts_are_found_out() {
-    let server = Server::start();
     let mut survivors = Vec::new();
     for (name, from, to) in MUTATIONS {
+        let server = Server::start(); // a broken script may never end
         let mutation = |text: &str| text.replace(from, to);
         let mut broken = Clocked::broken(&server, &mutation);
         let found = (0..SEQUENCES).find_map(|seed| compare(&mut broken, seed).err());
+        println!("{name}: {}", found.as_deref().unwrap_or("SURVIVES"));
         if found.is_none() {
             survivors.push(name);
         }

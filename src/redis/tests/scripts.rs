@@ -6,7 +6,7 @@ use super::{clocked::Clocked, server::Server};
 use crate::redis::{
     protocol::{
         Ask, Attach, Class, Config, Done, LaneConfig, LaneToken, Operation, RateConfig, Refusal,
-        Reply, Timing, WaitsStill,
+        Reply, Settled, Timing, WaitsStill,
     },
     script::{self, Keys, Letter, Push},
 };
@@ -756,6 +756,40 @@ fn large_numbers_stay_exact() {
         Some((START + 1, true)),
         "2^28 come back in a microsecond"
     );
+}
+
+#[test]
+fn a_refund_is_bounded_by_what_was_spent() {
+    let mut db = Shared::new(Config {
+        rates: vec![RateConfig {
+            by_load: true,
+            count: 4,
+            period: SECOND,
+            burst: None,
+        }],
+        ..plain(9)
+    });
+    db.attach("a-1", 1);
+    let load = |id, load| Ask {
+        load,
+        ..at_once(id, 1)
+    };
+    assert_eq!(granted(&db.ask("a-1", 2, &[load(1, 4)])), [1]);
+    let settled = Settled {
+        at: START,
+        load: 4,
+        actual: Some(1),
+    };
+    let twice = Operation {
+        session: "a-1",
+        operation: 3,
+        settled: &[settled, settled],
+        ..EMPTY
+    };
+    db.operate(&twice);
+    let next = db.ask("a-1", 4, &[load(2, 4), load(3, 1)]);
+    assert_eq!(granted(&next), [2]);
+    assert_eq!(next.refused, [(3, Refusal::Timeout { by_rate: true })]);
 }
 
 /// What a call costs the server, in microseconds: `cargo test --release --features redis cost -- --ignored --nocapture`.

@@ -3,6 +3,8 @@
 #[path = "../../../tests/shared/mod.rs"]
 mod shared;
 
+use std::time::Duration;
+
 use redis::{Client, Connection};
 
 /// Ends with the test.
@@ -16,6 +18,9 @@ impl Server {
 
     pub(super) fn connect(&self) -> Connection {
         let client = Client::open(self.0.url()).expect("an address");
-        client.get_connection().expect("a server")
+        let connection = client.get_connection().expect("a server");
+        let patience = Some(Duration::from_secs(5)); // a broken script may never end
+        connection.set_read_timeout(patience).expect("a patience");
+        connection
     }
 }
