@@ -28,6 +28,9 @@ pub(crate) struct Worker {
     pub(crate) plan: Plan,
 }
 
+/// For the first permit.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl Worker {
     /// Serves until the process ends. The first line of the output is where.
     pub(crate) async fn serve(self) -> Result<()> {
@@ -40,8 +43,12 @@ impl Worker {
             .concurrency(self.plan.limit as usize)
             .shared(&backend)
             .build();
+        let limiter = Limiter::new(self.plan.wait, [&db]);
+        // The first processes of all wait until it is certain that there are no others who hold something.
+        let first = limiter.request([&db]).timeout(PATIENCE).acquire().await;
+        drop(first.context("no first permit")?);
         let log = Log::open(&self.log, self.number)?;
-        let app = app(&db, self.plan.wait, self.plan.work, log);
+        let app = app(&limiter, &db, self.plan.work, log);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("listening on http://{}", listener.local_addr()?);
         axum::serve(listener, app)
@@ -50,8 +57,7 @@ impl Worker {
     }
 }
 
-fn app(db: &Resource, wait: Duration, work: Duration, log: Log) -> Router {
-    let limiter = Limiter::new(wait, [db]);
+fn app(limiter: &Limiter, db: &Resource, work: Duration, log: Log) -> Router {
     let log = Arc::new(log);
     Router::new()
         .route(
@@ -129,7 +135,8 @@ mod tests {
         let db = Resource::new("db", 2);
         let log = Log::open(&path, 1).unwrap();
         let wait = Duration::from_millis(10);
-        let app = app(&db, wait, 20 * wait, log);
+        let limiter = Limiter::new(wait, [&db]);
+        let app = app(&limiter, &db, 20 * wait, log);
         let requests = (0..3).map(|_| {
             let request = Request::get("/work").body(Body::empty()).unwrap();
             app.clone().oneshot(request)
