@@ -62,6 +62,10 @@ impl Child {
         self.child.wait().await
     }
 
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills it, and waits until it is gone.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         self.child.kill().await.context("cannot stop the server")

@@ -46,27 +46,41 @@ pub(crate) fn heading<'a>(
         (18, 12),
         ("sans-serif", 22).into_font().color(&INK),
     ))?;
+    legend(area, (20, 50), signs)?;
+    let right = area.dim_in_pixel().0 as i32 - 20;
+    let faint = ("sans-serif", 15).into_font().color(&FAINT);
+    let faint = faint.pos(Pos::new(HPos::Right, VPos::Center));
+    area.draw(&Text::new(note.to_owned(), (right, 50), faint))?;
+    Ok(())
+}
+
+/// What the signs mean, in a row.
+pub(crate) fn legend<'a>(
+    area: &Area<'a>,
+    (mut left, middle): (i32, i32),
+    signs: &[(Sign, &str)],
+) -> Drawn<'a> {
     let small = ("sans-serif", 15)
         .into_font()
         .color(&INK)
         .pos(Pos::new(HPos::Left, VPos::Center));
-    let mut left = 20;
     for &(sign, name) in signs {
         match sign {
             Sign::Line(color) => area.draw(&PathElement::new(
-                [(left, 50), (left + 22, 50)],
+                [(left, middle), (left + 22, middle)],
                 color.stroke_width(3),
             ))?,
             Sign::Area(color) => area.draw(&Rectangle::new(
-                [(left, 43), (left + 22, 57)],
+                [(left, middle - 7), (left + 22, middle + 7)],
                 color.filled(),
             ))?,
         }
-        area.draw(&Text::new(name.to_owned(), (left + 28, 50), small.clone()))?;
+        area.draw(&Text::new(
+            name.to_owned(),
+            (left + 28, middle),
+            small.clone(),
+        ))?;
         left += 60 + 8 * name.chars().count() as i32;
     }
-    let right = area.dim_in_pixel().0 as i32 - 20;
-    let faint = small.color(&FAINT).pos(Pos::new(HPos::Right, VPos::Center));
-    area.draw(&Text::new(note.to_owned(), (right, 50), faint))?;
     Ok(())
 }

@@ -19,6 +19,7 @@ pub(crate) struct Holders {
     pub(super) kills: BTreeMap<u32, Nanos>,
     waits: BTreeMap<Key, Nanos>,
     tallies: BTreeMap<u32, Tally>,
+    begin: Option<Nanos>,
 }
 
 /// A permit: its process, and its number there.
@@ -60,7 +61,10 @@ impl Holders {
         let events: Result<Vec<Event>> = log.lines().map(str::parse).collect();
         let mut events = events?;
         events.sort_by_key(|event| event.at);
-        let mut holders = Self::default();
+        let mut holders = Self {
+            begin: events.first().map(|event| event.at),
+            ..Self::default()
+        };
         for event in events {
             holders
                 .take(event)
@@ -137,6 +141,11 @@ impl Holders {
     fn held_by(&mut self, process: u32) -> impl Iterator<Item = &mut Hold> {
         let all = self.holds.range_mut((process, 0)..=(process, u64::MAX));
         all.map(|(_, hold)| hold).filter(|hold| hold.end.is_none())
+    }
+
+    /// When the first thing happened.
+    pub(crate) fn begin(&self) -> Option<Nanos> {
+        self.begin
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Hold> {

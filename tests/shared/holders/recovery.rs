@@ -41,7 +41,7 @@ impl Holders {
     }
 
     /// When so many units were held, first after this time.
-    fn reached(&self, units: u64, after: Nanos) -> Option<Nanos> {
+    pub(crate) fn reached(&self, units: u64, after: Nanos) -> Option<Nanos> {
         let mut held = 0;
         self.changes(Until::Lost)
             .into_iter()
