@@ -632,7 +632,7 @@ pub mod middleware;
 pub mod observe;
 pub mod permit;
 #[cfg(feature = "redis")]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 pub mod redis;
 pub mod rejection;
 pub mod resource;

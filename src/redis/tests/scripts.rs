@@ -792,6 +792,90 @@ fn a_refund_is_bounded_by_what_was_spent() {
     assert_eq!(next.refused, [(3, Refusal::Timeout { by_rate: true })]);
 }
 
+#[test]
+fn what_the_scripts_cannot_count_is_refused_with_a_cure() {
+    let lane = |token| LaneConfig {
+        token: LaneToken(token),
+        weight: 1,
+        cap: 1,
+    };
+    let rate = |count, period, burst| RateConfig {
+        by_load: false,
+        count,
+        period,
+        burst,
+    };
+    assert_eq!(plain(0).check(), Ok(()));
+    let fine = rate(1 << 32, 1 << 20, Some(1 << 32));
+    assert_eq!(
+        Config {
+            rates: vec![fine; 4],
+            ..plain(1)
+        }
+        .check(),
+        Ok(())
+    );
+    let faults = [
+        (
+            Config {
+                max_waiting: 1 << 21,
+                ..plain(1)
+            },
+            "let at most",
+        ),
+        (
+            Config {
+                lanes: vec![LaneConfig {
+                    weight: 0,
+                    ..lane(1)
+                }],
+                ..plain(1)
+            },
+            "choose weights",
+        ),
+        (
+            Config {
+                lanes: vec![lane(1), lane(1)],
+                ..plain(1)
+            },
+            "once",
+        ),
+        (
+            Config {
+                keyed: Some((lane(0), 5)),
+                lanes: vec![lane(1)],
+                ..plain(1)
+            },
+            "without a key",
+        ),
+        (
+            Config {
+                rates: vec![fine; 5],
+                ..plain(1)
+            },
+            "at most 4 rates",
+        ),
+        (
+            Config {
+                rates: vec![rate(0, 5, None)],
+                ..plain(1)
+            },
+            "choose a rate",
+        ),
+        (
+            Config {
+                rates: vec![rate(1 << 33, 1 << 20, Some(1))],
+                ..plain(1)
+            },
+            "a shorter period",
+        ),
+    ];
+    for (config, cure) in faults {
+        let fault = config.check().expect_err(cure).to_string();
+        assert!(fault.contains(cure), "{fault}");
+    }
+}
+
 /// What a call costs the server, in microseconds: `cargo test --release --features redis cost -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]

@@ -1,10 +1,9 @@
 //! A server of its own for each test.
 
 use std::{
+    io::{BufRead, BufReader},
     net::TcpListener,
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use redis::{Client, Connection};
@@ -21,28 +20,26 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         drop(listener);
-        let names = ["redis-server", "valkey-server"];
-        let process = names.into_iter().find_map(|name| {
-            let port = port.to_string();
-            let arguments = ["--port", &port, "--save", "", "--appendonly", "no"];
-            let command = &mut Command::new(name);
-            command.args(arguments).stdout(Stdio::null()).spawn().ok()
-        });
-        Self {
-            process: process.expect("redis-server or valkey-server in the PATH"),
-            port,
-        }
+        let process = ["redis-server", "valkey-server"]
+            .into_iter()
+            .find_map(|name| {
+                let command = &mut Command::new(name);
+                command.args(["--save", "", "--appendonly", "no", "--port"]);
+                command.arg(port.to_string()).stdout(Stdio::piped());
+                command.spawn().ok()
+            });
+        let mut process = process.expect("redis-server or valkey-server in the PATH");
+        let log = process.stdout.take().expect("piped");
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let ready = lines.find(|line| line.contains("Ready to accept connections"));
+        assert!(ready.is_some(), "the server ended at once");
+        Self { process, port }
     }
 
     pub(super) fn connect(&self) -> Connection {
-        let client = Client::open(format!("redis://127.0.0.1:{}/", self.port)).expect("an address");
-        for _ in 0..500 {
-            if let Ok(connection) = client.get_connection() {
-                return connection;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the server at port {} does not answer", self.port);
+        let address = format!("redis://127.0.0.1:{}/", self.port);
+        let client = Client::open(address).expect("an address");
+        client.get_connection().expect("a server")
     }
 }
 
