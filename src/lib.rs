@@ -599,6 +599,8 @@
 //! `observe`, `shared` and `sync` are beside the stairs.
 //!
 //! ```text
+//! redis/        limits that are shared between processes, on Redis or Valkey: the client, and the scripts that decide
+//!   |
 //! middleware/   the Tower skin: layer, service, future, body; the only place that knows http::Request
 //!   |
 //! limiter/      the registry: sets checked, acquire, run, the ways in
@@ -621,7 +623,8 @@
 //! A request comes in at the top. If its resources have nothing but limits and it fits, the gate takes its
 //! units in the resources' atomics and nothing else happens. If not, the gate asks the queue of `admission`
 //! under its lock, and wakes whom the queue names once the lock is released. The queue sees no clock and no
-//! lock, so that tests can drive it against a sequential model; loom explores the gate through `sync`.
+//! lock, so that tests can drive it against a sequential model; loom explores the gate through `sync`. What is shared
+//! between processes is decided by scripts at the server, which tests drive against that same queue.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

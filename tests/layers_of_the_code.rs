@@ -7,7 +7,8 @@ use std::{
 };
 
 /// From the top to the bottom: a module may use those after it.
-const LAYERS: [&str; 6] = [
+const LAYERS: [&str; 7] = [
+    "redis",
     "middleware",
     "limiter",
     "permit",
@@ -17,10 +18,9 @@ const LAYERS: [&str; 6] = [
 ];
 
 /// Modules that anybody above them may use, and what they may use themselves.
-const LEAVES: [(&str, &[&str]); 6] = [
+const LEAVES: [(&str, &[&str]); 5] = [
     ("adaptive", &[]),
     ("observe", &["rejection"]),
-    ("redis", &["admission", "resource", "shared"]),
     ("rejection", &[]),
     ("shared", &[]),
     ("sync", &[]),

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn each_promise_can_be_broken() {
-        let changes: [(fn(&mut Summary), &str); 8] = [
+        type Change = (fn(&mut Summary), &'static str);
+        let changes: [Change; 8] = [
             (|summary| summary.most_held = 11, "11 permits were held"),
             (
                 |summary| summary.killed.all_back_s = None,

@@ -204,10 +204,10 @@ pub(super) struct Granted {
 pub(super) enum Refusal {
     /// No time, or no more of it.
     Timeout {
-        by_rate: bool,
+        next: Option<Micros>,
     },
     Full {
-        by_rate: bool,
+        next: Option<Micros>,
     },
     /// It gave way.
     Shed,

@@ -511,15 +511,17 @@ impl State {
     }
 
     fn why(&self, refusal: Refusal) -> NotLeased {
-        let (why, by_rate) = match refusal {
-            Refusal::Timeout { by_rate } => (Absence::Timeout, by_rate),
-            Refusal::Full { by_rate } => (Absence::Full, by_rate),
-            Refusal::Shed => (Absence::Shed, false),
+        let (why, next) = match refusal {
+            Refusal::Timeout { next } => (Absence::Timeout, next),
+            Refusal::Full { next } => (Absence::Full, next),
+            Refusal::Shed => (Absence::Shed, None),
         };
+        let now = self.last.map_or(0, |last| last.now);
+        let after = next.map(|next| Duration::from_micros(next.saturating_sub(now)));
         NotLeased {
             why,
-            by_rate,
-            retry_after: self.retry_after().filter(|_| by_rate),
+            by_rate: next.is_some(),
+            retry_after: after,
         }
     }
 

@@ -140,12 +140,12 @@ impl<'a> Words<'a> {
     }
 
     fn refusal(&mut self) -> Option<Refusal> {
-        Some(match self.word()? {
-            "t" => Refusal::Timeout { by_rate: false },
-            "T" => Refusal::Timeout { by_rate: true },
-            "f" => Refusal::Full { by_rate: false },
-            "F" => Refusal::Full { by_rate: true },
-            "s" => Refusal::Shed,
+        let word = self.word()?;
+        let next = word.get(1..).and_then(|at| at.parse().ok());
+        Some(match word.chars().next()? {
+            't' | 'T' => Refusal::Timeout { next },
+            'f' | 'F' => Refusal::Full { next },
+            's' => Refusal::Shed,
             _ => return None,
         })
     }

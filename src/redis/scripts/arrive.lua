@@ -43,9 +43,9 @@ function our.arrive(at, owner)
       our.grant_all() -- its lane has moved back, and others may have moved up
     end
   elseif patience == 0 then
-    our.say(' r ' .. w.id .. (our.is_kept_by_rate(w) and ' T' or ' t'))
+    our.say(' r ' .. w.id .. ' ' .. our.letter(w, 't'))
   elseif not our.make_place(w, tonumber(ARGV[at + 6])) then
-    our.say(' r ' .. w.id .. (our.is_kept_by_rate(w) and ' F' or ' f'))
+    our.say(' r ' .. w.id .. ' ' .. our.letter(w, 'f'))
   else
     S.seq = S.seq + 1
     our.enlist(w)
@@ -74,6 +74,7 @@ function our.spare(class, units, owner)
     our.take({ lane = index, class = class, priority = priority, units = units, load = 0 }, owner)
     S.granted = S.granted - 1
     our.say(' s ' .. class .. ' ' .. our.text(units))
+    S.keepers[me] = true
   end
   our.leave(index)
 end

@@ -124,12 +124,14 @@ function our.drop(w)
   end
 end
 
-function our.is_kept_by_rate(w)
-  return S.next_at > now or not our.rates_allow({ load = w.load })
+-- The letter of a refusal: a capital, and the time at which a rate lets it go, if it was kept by one.
+function our.letter(w, letter)
+  local ready = math.max(#C.rates > 0 and our.ready_at(w.load) or 0, S.next_at)
+  return ready > now and string.upper(letter) .. our.text(ready) or letter
 end
 
 function our.time_out(w)
-  local letter = w.session == me and (our.is_kept_by_rate(w) and 'T' or 't')
+  local letter = w.session == me and our.letter(w, 't')
   our.drop(w)
   if letter then
     our.say(' r ' .. w.id .. ' ' .. letter)

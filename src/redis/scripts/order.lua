@@ -97,7 +97,8 @@ function our.each_contender(visit)
 end
 
 function our.is_lost(w)
-  return w.deadline < now or not our.record(w.session)
+  local owner = our.record(w.session)
+  return w.deadline < now or not owner or owner.epoch ~= S.epoch
 end
 
 -- The first that can go, or that is lost.

@@ -26,7 +26,7 @@ local returns, settles, cancels, asks, spares =
   tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 
 local kind, revision, limit, digest = string.match(known[1], '^(%S+) (%S+) (%S+) (%S+)$')
-if in_time and kind == 'p' and waiting == '0' and learn == '0' and pushed == acked and classes == ''
+if in_time and kind == 'p' and spares == 0 and waiting == '0' and learn == '0' and pushed == acked and classes == ''
   and now < tonumber(reap_at) then
   now = math.max(now, last)
   local stamp = format('%.0f', now)
@@ -52,13 +52,6 @@ if in_time and kind == 'p' and waiting == '0' and learn == '0' and pushed == ack
       more = false
     end
     at = at + 7
-  end
-  for _ = 1, spares do
-    local units = math.max(math.min(tonumber(ARGV[at + 1]), limit - used), 0)
-    more = more and ARGV[at] == '-/-'
-    used, held = used + units, held + units
-    items[#items + 1] = ' s -/- ' .. format('%.0f', units)
-    at = at + 2
   end
   if more then
     if math.abs(now - beat) > lease / 20 then

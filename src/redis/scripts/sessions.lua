@@ -64,6 +64,31 @@ function our.end_session(name, known)
   records[name] = false
 end
 
+function our.names(set)
+  local names = {}
+  for name in pairs(set) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return table.concat(names, ' ')
+end
+
+-- Those that have missed two heartbeats keep what they hold, and their waiters their places, but for those to whom it
+-- would be granted now: nobody might read it. They have to attach again.
+function our.suspend()
+  if S.waiting == 0 then
+    return
+  end
+  local silent = now - 2 * heartbeat - lease / 20
+  for _, name in ipairs(call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. our.text(silent), 'LIMIT', 0, AT_ONCE)) do
+    local known = our.record(name)
+    if known and known.epoch == S.epoch and name ~= me then
+      known.epoch, known.is_changed = 0, true
+      S.pending = S.pending + 1
+    end
+  end
+end
+
 -- The sessions that are dead: silent for a lease, or for a little while and nobody listens for them.
 function our.reap()
   if S.learn > 0 or now < S.reap_at then
@@ -87,6 +112,7 @@ function our.reap()
   if #dead == 8 then
     S.reap_at = 0 -- perhaps more
   end
+  our.suspend()
   for _, name in ipairs(dead) do
     local known = our.record(name)
     if known then
@@ -104,6 +130,19 @@ function our.save()
   if S.next_at > 0 and S.next_owner ~= me and our.record(S.next_owner)
     and (S.next_at ~= S.was_next_at or S.next_owner ~= S.was_next_owner) then
     mails[S.next_owner] = (mails[S.next_owner] or '') .. ' n ' .. our.text(S.next_at)
+  end
+  if S.waiting > 0 then
+    -- Who was given units to spare is to give back what it does not use.
+    for name in pairs(S.keepers) do
+      if name ~= me and our.record(name) then
+        mails[name] = (mails[name] or '') .. ' r 0'
+      end
+    end
+    S.keepers = {}
+  end
+  local keepers = our.names(S.keepers)
+  if keepers ~= S.were_keepers then
+    our.put('z', keepers)
   end
   for name, payload in pairs(mails) do
     call('PUBLISH', our.channel(name), tag .. ' ' .. name .. payload)

@@ -67,7 +67,7 @@ end
 
 -- `hot`: what the quick way has read already.
 function our.load_state(hot)
-  local rest = call('HMGET', STATE, 'y', 'c', 'e', 'r:1', 'r:2', 'r:3', 'r:4')
+  local rest = call('HMGET', STATE, 'y', 'c', 'e', 'r:1', 'r:2', 'r:3', 'r:4', 'z')
   local n = tonumber
   S.kind, S.revision, S.digest = string.match(hot[1], '^(%S+) (%S+) %S+ (%S+)$')
   local epoch, learn, last, used, waiting, granted, sessions, reap_at = string.match(
@@ -86,6 +86,10 @@ function our.load_state(hot)
   end
   for index = 1, 4 do
     rates[index] = rest[3 + index]
+  end
+  S.keepers, S.were_keepers = {}, rest[8] or ''
+  for name in string.gmatch(S.were_keepers, '%S+') do
+    S.keepers[name] = true
   end
   S.was_next_at, S.was_next_owner = S.next_at, S.next_owner
 end

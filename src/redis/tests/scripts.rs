@@ -193,7 +193,7 @@ fn two_sessions_share_one_limit() {
     assert_eq!(granted(&db.ask("a-1", 2, &[ask(1, 2)])), [1]);
     let b = db.ask("b-1", 2, &[ask(1, 1), ask(2, 1), at_once(3, 1)]);
     assert_eq!((granted(&b), queued(&b)), (vec![1], vec![2]));
-    assert_eq!(b.refused, [(3, Refusal::Timeout { by_rate: false })]);
+    assert_eq!(b.refused, [(3, Refusal::Timeout { next: None })]);
     assert_eq!((b.in_use, b.waiting, b.sessions, b.limit), (3, 1, 2, 3));
     let a = db.give_back("a-1", 3, 1);
     assert_eq!(
@@ -789,7 +789,92 @@ fn a_refund_is_bounded_by_what_was_spent() {
     db.operate(&twice);
     let next = db.ask("a-1", 4, &[load(2, 4), load(3, 1)]);
     assert_eq!(granted(&next), [2]);
-    assert_eq!(next.refused, [(3, Refusal::Timeout { by_rate: true })]);
+    let at = Some(START + SECOND);
+    assert_eq!(next.refused, [(3, Refusal::Timeout { next: at })]);
+}
+
+#[test]
+fn what_the_scripts_cannot_count_is_refused_with_a_cure() {
+    let lane = |token| LaneConfig {
+        token: LaneToken(token),
+        weight: 1,
+        cap: 1,
+    };
+    let rate = |count, period, burst| RateConfig {
+        by_load: false,
+        count,
+        period,
+        burst,
+    };
+    assert_eq!(plain(0).check(), Ok(()));
+    let fine = rate(1 << 32, 1 << 20, Some(1 << 32));
+    assert_eq!(
+        Config {
+            rates: vec![fine; 4],
+            ..plain(1)
+        }
+        .check(),
+        Ok(())
+    );
+    let faults = [
+        (
+            Config {
+                max_waiting: 1 << 21,
+                ..plain(1)
+            },
+            "let at most",
+        ),
+        (
+            Config {
+                lanes: vec![LaneConfig {
+                    weight: 0,
+                    ..lane(1)
+                }],
+                ..plain(1)
+            },
+            "choose weights",
+        ),
+        (
+            Config {
+                lanes: vec![lane(1), lane(1)],
+                ..plain(1)
+            },
+            "once",
+        ),
+        (
+            Config {
+                keyed: Some((lane(0), 5)),
+                lanes: vec![lane(1)],
+                ..plain(1)
+            },
+            "without a key",
+        ),
+        (
+            Config {
+                rates: vec![fine; 5],
+                ..plain(1)
+            },
+            "at most 4 rates",
+        ),
+        (
+            Config {
+                rates: vec![rate(0, 5, None)],
+                ..plain(1)
+            },
+            "choose a rate",
+        ),
+        (
+            Config {
+                rates: vec![rate(1 << 33, 1 << 20, Some(1))],
+                ..plain(1)
+            },
+            "a shorter period",
+        ),
+    ];
+    for (config, cure) in faults {
+        let fault = config.check().expect_err(cure).to_string();
+        assert!(fault.contains(cure), "{fault}");
+    }
 }
 
 /// What a call costs the server, in microseconds: `cargo test --release --features redis cost -- --ignored --nocapture`.
