@@ -52,6 +52,7 @@
 //! | priority | how urgent a request is within its lane, 0 to 255, higher first; 10 unless it says so |
 //! | credit | for how long a waiter can be overtaken by priority |
 //! | reserve | units that some requests can always get |
+//! | shared limit | one limit for all processes that name the resource, kept by a server |
 //! | rejection | why a request was turned away, at which resource, after how long |
 //!
 //! # Rules to rely on
@@ -134,6 +135,7 @@
 //! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
 //! | [`set_limit`](Resource::set_limit) and its kind | an operator, a timetable or a pool decides while the server runs | take a permit from anybody |
 //! | [`adaptive`](resource::ResourceBuilder::adaptive) | all traffic to the resource is yours, and its capacity moves or is not known | know why the resource is slow |
+//! | [sharing](#shared-limits) | several processes use the resource | outlive a pause or a failover without a surplus |
 //! | [`dry_run`](resource::ResourceBuilder::dry_run) | before a limit is enforced | protect the resource |
 //!
 //! ## What they cost
@@ -176,8 +178,8 @@
 //!   [extensions](middleware::RequestHead::extensions).
 //! * **Wide claims and lanes.** A claim wider than the `max` or the strict portion of its lane is never
 //!   granted. Only the limit is checked at start-up, as the lane is not known before the request comes.
-//! * **Several processes.** Limits, rates and lanes are those of one process. With four of them, each gets a
-//!   quarter.
+//! * **Several processes.** Limits, rates and lanes are those of one process: with four of them, each gets a
+//!   quarter. Or [share](#shared-limits) them.
 //!
 //! ## Rates
 //!
@@ -380,6 +382,30 @@
 //! and for all resources of the limiter; requests that a layer lets
 //! [past](ConcurrencyLimitLayer::bypass) the limit, such as health checks, are still answered.
 //! [`drained`](Limiter::drained) alone closes nothing: it waits for a moment in which nothing is held.
+//!
+//! ## Shared limits
+//!
+//! With the feature `redis`, one limit holds across all processes that name it, on Redis or Valkey:
+//!
+//! ```no_run
+//! # #[cfg(feature = "redis")] mod example {
+//! use std::time::Duration;
+//! use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
+//!
+//! # fn start() -> Result<Limiter, Box<dyn std::error::Error>> {
+//! let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+//! let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
+//! let fs = Resource::new("fs", 10); // each process has its own disk
+//! let limiter = Limiter::new(Duration::from_secs(5), [&postgres, &fs]);
+//! # Ok(limiter)
+//! # }
+//! # }
+//! ```
+//!
+//! The layer, the queue, rates, lanes and priorities are the same. What differs: it costs a round trip, it holds by
+//! lease, a set is acquired in a documented order instead of at one instant, and the server may be away. The
+//! module [`redis`](https://docs.rs/tower-concurrency-limiter/latest/tower_concurrency_limiter/redis/) says what is
+//! promised, and what is not.
 //!
 //! ## Adaptive limits
 //!
@@ -640,7 +666,10 @@ pub mod permit;
 pub mod redis;
 pub mod rejection;
 pub mod resource;
-#[allow(dead_code, reason = "implemented by the feature `redis`")]
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "implemented by the feature `redis`")
+)]
 mod shared;
 mod sync;
 

@@ -1,4 +1,129 @@
 //! One limit for all processes, on Redis or Valkey.
+//!
+//! A limit of 10 in each of 20 processes is a limit of 200. [`shared`](crate::resource::ResourceBuilder::shared) makes it one
+//! limit of 10 for every process that names the same resource, with the layer, the queue, the deadlines, rates,
+//! lanes and priorities of a local one. It needs Redis 7.0, Valkey 7.2 or later, alone or as a cluster, and no
+//! service beside that.
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")] mod example {
+//! use std::time::Duration;
+//! use axum::{Router, routing::get};
+//! use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
+//!
+//! # async fn messages() {}
+//! async fn app() -> Result<Router, Box<dyn std::error::Error>> {
+//!     let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+//!     backend.ready().await?; // or leave it out, and start without the server
+//!
+//!     let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
+//!     let limiter = Limiter::new(Duration::from_secs(5), [&postgres]);
+//!     Ok(Router::new().route("/messages", get(messages).route_layer(limiter.resources([&postgres]))))
+//! }
+//! # }
+//! ```
+//!
+//! [What is promised](#the-promise), [the modes](#strict-and-cached), [sets](#sets), [what goes wrong, and what then](#failures),
+//! [what it costs](#what-it-costs), [running it](#running-it), and [how others do it](#beside-other-ways).
+//!
+//! # The promise
+//!
+//! **All processes together never hold more than the limit, by lease.** A process holds its permits as a session at the
+//! server, with a heartbeat every [500 ms](DEFAULT_HEARTBEAT); there is nothing to tune for each request. The server counts what
+//! each session holds, and decides on limit, rates, lanes, priorities and the queue in one script: by the rules
+//! of the [guide](crate#who-goes-next), with the arithmetic of local limits, by its own clock alone. A killed process gives its permits back
+//! in about a second, a clean shutdown at once ([`close`](RedisBackend::close)).
+//!
+//! What that is not: **consensus**. In three cases more work than the limit can be under way:
+//!
+//! * **A process that is paused for longer than its lease** ([5 s](DEFAULT_LEASE)), or cut off from the server for so long, goes on with what it
+//!   was executing, when others have been granted the same units. It knows: its own clock ends the lease first,
+//!   [`Permit::is_valid`](crate::Permit::is_valid) is `false`, [`Permit::lost`](crate::Permit::lost) ends, and nothing new begins
+//!   under it. Stop what can be stopped; where it matters, let the downstream check the
+//!   [fencing token](crate::permit::FencingToken).
+//! * **A failover to a replica** loses the grants that had not been replicated: milliseconds' worth. Nothing new is granted until the
+//!   processes have said what they hold. The same goes for a restart that loses the last second of the append-only file.
+//! * **A server that lost everything** grants nothing for [one second](DEFAULT_COLD_START), in which processes come back and say what they hold.
+//!   Whoever needs longer is not counted yet. Set [`cold_start`](RedisBackendBuilder::cold_start) to the lease, and that cannot happen.
+//!
+//! In each of them the surplus is a debt: nobody is granted anything until it has been paid. While the server is away, what
+//! happens is your choice: [`WhenUnavailable`].
+//!
+//! # Strict and cached
+//!
+//! | | [`strict`](RedisBackend::strict), the default | [`cached`](RedisBackend::cached) |
+//! |---|---|---|
+//! | the limit | holds by lease | holds by lease |
+//! | a request | one round trip; those that come meanwhile share the next | no round trip while nobody waits anywhere |
+//! | order | one for all processes: lane, priority, arrival | the same as soon as somebody waits; before that, whoever comes |
+//! | idle permits | none | up to `limit / (2 * processes)` in each process, for 20 ms; called back at once when somebody waits |
+//!
+//! Cached mode keeps nothing where the limit is below four times the number of processes, and is strict for resources
+//! with rates, which are charged when the server says so. The tokens of cached permits are those of the last grant of the process.
+//!
+//! [`try_acquire`](crate::Limiter::try_acquire) takes what the process holds idle, so in strict mode it never succeeds: ask
+//! with a timeout of zero instead, which is one round trip and no waiting.
+//!
+//! # Sets
+//!
+//! Local and shared resources mix in one set, with one deadline. The shared ones are acquired one after the other, in the
+//! order of their names, which is the same in all processes; then the local ones, all together. So no two requests
+//! wait for each other. Nothing local is held while it waits for a shared one. What it has got of shared ones is held while
+//! it waits for the rest: until its deadline at most. Keep such sets small, or the timeout short.
+//!
+//! # Failures
+//!
+//! | failure | limit exceeded? | capacity is lost for | those who wait |
+//! |---|---|---|---|
+//! | a process is killed | no | 1.5 heartbeats and one more (about 1 s); on a cluster, or with its machine, the lease | its own are forgotten; the next is granted in the same step |
+//! | a clean shutdown | no | not at all | its own get [`Closed`](crate::Reason::Closed) |
+//! | a request is dropped | no | not at all: a grant on its way goes to the next | |
+//! | a process is paused, for less than nine tenths of the lease | no | its permits stay its own | the others wait |
+//! | a process is paused for longer | **by what it is executing** | - | its permits go to others; when it is back it says what still runs, and that is a debt |
+//! | the runtime of the service is busy | no: heartbeats have a thread of their own | its permits stay its own | |
+//! | the server restarts with its data | by what was granted after it was last written down | the time of the restart | keep their places |
+//! | the server restarts without | no, with a cold start as long as the lease; else by processes that need longer to come back | the cold start | keep their places in each process |
+//! | a replica takes over | by what had not been replicated | a second, until all processes were back, up to the lease | keep their places |
+//! | two masters at once | **up to twice** while that lasts; set `min-replicas-to-write` | - | - |
+//! | one process is cut off | no: its own clock ends its leases first | the lease | [`WhenUnavailable`] |
+//! | all are cut off | as [`WhenUnavailable`] says | - | [`WhenUnavailable`] |
+//! | a wake-up is lost | no | one heartbeat at most | are that much late |
+//! | an answer is lost | no: the same operation counts once | a round trip | |
+//! | the connection is lost | no | the reconnection | keep their places |
+//! | the scripts are flushed | no | a round trip | |
+//! | everything is flushed or evicted | as a restart without data | | |
+//! | the server is out of memory | no: giving back works | not at all | new ones get [`Unavailable`](crate::Reason::Unavailable) |
+//! | the server stands still | no; for longer than half the lease: new epoch, all leases count anew | that long | their deadline counts |
+//! | the server's clock jumps | no: new epoch | the lease at most | wait |
+//! | processes with another limit | the higher [revision](Sharing::revision) counts for all, and both log it | - | - |
+//!
+//! Each row is a test: `tests/redis_failures.rs`. [`Resource::health`](crate::Resource::health) says how it is, and
+//! [events](crate::observe) tell of every change.
+//!
+//! # What it costs
+//!
+//! COSTS
+//!
+//! # Running it
+//!
+//! * The server must not evict the state: `maxmemory-policy noeviction`, or one of `volatile-*`. [`ready`](RedisBackend::ready)
+//!   finds it out.
+//! * All keys of a resource start with `cq1:{namespace/resource}:` and are in one slot. They are few, they do not grow with the number of requests,
+//!   and they have no time to live, except that the state of a resource that nobody uses any more goes away after a day.
+//! * Permissions: `+evalsha +eval +hello +client|setinfo +info +subscribe +publish +pubsub|numsub +time +@hash +@sortedset +@list +del +exists +expire +persist +cluster|slots ~cq1:* &cq1:*`.
+//! * Raise the [revision](Sharing::revision) with every change of a limit or a rule, or an old process reverts it.
+//! * One resource is one core of one server. Cached mode takes most of that away.
+//!
+//! # Beside other ways
+//!
+//! | | a crash of the holder | who is next | a release wakes | what can go wrong |
+//! |---|---|---|---|---|
+//! | this | about 1 s; a pause: the lease | lane, priority, arrival, across processes | the one who is next | see [failures](#failures) |
+//! | Redisson's `RPermitExpirableSemaphore` | the lease that was guessed for each permit: too short, and work overruns; too long, and it is lost for that time | whoever polls first | everybody who is subscribed | a lost notification is noticed at the end of the wait; clocks of clients |
+//! | a sorted set of holders with times | the time that was guessed | whoever retries first | nobody: they poll | no queue, so no order; clients' clocks in the scores |
+//! | a list of tokens and `BLPOP` | the token is lost for good, unless something counts | first come first served by connection | one | one connection for each that waits; no deadline, weights or priorities |
+//! | advisory locks in Postgres | at once, when the connection ends | arrival | one | one connection for each holder, which a pool in between breaks; a limit above 1 takes a lock for each unit |
+//! | a hosted queue or workflow engine | its visibility timeout | its own | a worker | another system between the request and its work; made for jobs, not for requests |
 
 mod audit;
 mod backend;
