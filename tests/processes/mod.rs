@@ -8,7 +8,9 @@
 
 pub(crate) mod child;
 pub(crate) mod contract;
+pub(crate) mod holder;
 mod venue;
 
 pub(crate) use child::OtherProcess;
+pub(crate) use holder::{Holder, Orders};
 pub(crate) use venue::{Process, Venue, until};
