@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::{
-    clock::now,
+    clock::{cpu, now},
     figures::{Figure, medians, percentile},
     load::Stats,
     one_thread,
@@ -15,76 +15,62 @@ use crate::{
 };
 
 const ROUNDS: usize = 15;
-const CALLS: usize = 500;
-const PACED: usize = 50;
-const PAUSE: Duration = Duration::from_millis(2);
+/// So many, one after the other.
+const CLOSELY: (u32, Duration) = (500, Duration::ZERO);
+/// So many, with pauses in which everything falls asleep.
+const AT_LEISURE: (u32, Duration) = (50, Duration::from_millis(2));
 
 pub(crate) fn measure(server: &Server, venue: &Venue) -> Vec<Figure> {
     let runtime = one_thread();
     let (process, mut ping) =
         runtime.block_on(async { (venue.db(16).await, Ping::to(venue.url()).await) });
-    let before = Stats::of(server);
-    let [
-        pings,
-        acquires,
-        paced_pings,
-        paced_acquires,
-        ratio,
-        paced_ratio,
-    ] = medians(ROUNDS, || {
-        runtime.block_on(async {
-            let pings = pings(&mut ping, CALLS, None).await;
-            let acquires = acquires(&process, CALLS, None).await;
-            let paced_pings = self::pings(&mut ping, PACED, Some(PAUSE)).await;
-            let paced_acquires = self::acquires(&process, PACED, Some(PAUSE)).await;
-            [
-                pings,
-                acquires,
-                paced_pings,
-                paced_acquires,
-                acquires / pings,
-                paced_acquires / paced_pings,
-            ]
-        })
-    });
-    let asked = Stats::of(server).since(&before);
-    vec![
-        Figure::new("a PING after the other, p50 µs", pings),
-        Figure::new("a strict acquire after the other, p50 µs", acquires),
-        Figure::new("the acquire beside the PING", ratio).at_most(1.5),
-        Figure::new(
-            "of that in the script, µs",
-            asked.in_scripts / asked.scripts,
-        ),
-        Figure::new("a PING every 2 ms, p50 µs", paced_pings),
-        Figure::new("a strict acquire every 2 ms, p50 µs", paced_acquires),
-        Figure::new("the acquire beside the PING", paced_ratio),
-    ]
+    let mut figures = Vec::new();
+    for (how, pace) in [("after the other", CLOSELY), ("every 2 ms", AT_LEISURE)] {
+        let [pings, ping_cpu, acquires, acquire_cpu, script, ratio] = medians(ROUNDS, || {
+            runtime.block_on(async {
+                let (pings, ping_cpu) = cost(pace, async || ping.micros().await).await;
+                let before = Stats::of(server);
+                let (acquires, acquire_cpu) = cost(pace, async || micros(&process).await).await;
+                let asked = Stats::of(server).since(&before);
+                let script = asked.in_scripts / asked.scripts;
+                let ratio = acquires / pings;
+                [pings, ping_cpu, acquires, acquire_cpu, script, ratio]
+            })
+        });
+        let ratio = Figure::new("the acquire beside the PING", ratio);
+        figures.extend([
+            Figure::new(format!("a PING {how}, p50 µs"), pings),
+            Figure::new(format!("a strict acquire {how}, p50 µs"), acquires),
+            match pace {
+                CLOSELY => ratio.at_most(1.5),
+                _ => ratio,
+            },
+            Figure::new("of it in the script, µs", script),
+            Figure::new("CPU µs of this process for such a PING", ping_cpu),
+            Figure::new("the same for such an acquire and release", acquire_cpu),
+        ]);
+    }
+    figures
 }
 
-async fn pings(ping: &mut Ping, calls: usize, pause: Option<Duration>) -> f64 {
-    let mut samples = Vec::with_capacity(calls);
+/// Their median time, and the CPU time of this process for each, in microseconds.
+async fn cost((calls, pause): (u32, Duration), mut call: impl AsyncFnMut() -> f64) -> (f64, f64) {
+    let mut samples = Vec::with_capacity(calls as usize);
+    let before = cpu();
     for _ in 0..calls {
-        rest(pause).await;
-        samples.push(ping.micros().await);
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        samples.push(call().await);
     }
-    percentile(samples, 50)
+    let used = (cpu() - before).as_secs_f64() * 1e6;
+    (percentile(samples, 50), used / f64::from(calls))
 }
 
-async fn acquires(process: &Process, calls: usize, pause: Option<Duration>) -> f64 {
-    let mut samples = Vec::with_capacity(calls);
-    for _ in 0..calls {
-        rest(pause).await;
-        let start = now();
-        let permit = process.acquire().await;
-        samples.push(start.elapsed().as_secs_f64() * 1e6);
-        drop(permit);
-    }
-    percentile(samples, 50)
-}
-
-async fn rest(pause: Option<Duration>) {
-    if let Some(pause) = pause {
-        sleep(pause).await;
-    }
+async fn micros(process: &Process) -> f64 {
+    let start = now();
+    let permit = process.acquire().await;
+    let took = start.elapsed();
+    drop(permit);
+    took.as_secs_f64() * 1e6
 }
