@@ -59,23 +59,22 @@ impl Member {
     async fn talk(self: &Arc<Self>) {
         let mut spoken = Spoken {
             operation: 0,
-            broken: 0,
             last_answer: Instant::now(),
         };
         loop {
             let Some((wire, line)) = self.connected(&spoken).await else {
                 return;
             };
-            match self.converse(&line, &mut spoken).await {
+            match self.converse(&wire, &line, &mut spoken).await {
                 End::Left => return,
                 End::Again => {}
-                End::Broken => {
-                    wire.report_broken(line.number);
-                    spoken.broken = line.number;
-                }
+                End::Broken => wire.report_broken(line.number),
                 End::Moved(node) => self.core.wires().moved(self.keys.slot(), &node),
                 End::Pause(error) => {
                     observe::shared_limit_fails(&self.name, &error);
+                    if *self.is_leaving.borrow() {
+                        return; // it has tried
+                    }
                     if line.greeting.is_cluster {
                         self.core.wires().survey().await;
                     }
@@ -83,6 +82,10 @@ impl Member {
                 }
             }
             self.interrupt();
+            // Errors are answers, but of no use to those who wait.
+            if self.worry(&spoken).is_some_and(|at| at <= Instant::now()) {
+                self.give_up();
+            }
         }
     }
 
@@ -93,7 +96,7 @@ impl Member {
             let wire = self.core.wires().of(&self.core, self.keys.slot());
             let mut state = wire.state();
             let line = state.borrow_and_update().clone();
-            if let Some(line) = line.filter(|line| line.number > spoken.broken) {
+            if let Some(line) = line.filter(|line| !wire.is_broken(line.number)) {
                 if !line.greeting.is_cluster || self.is_on_cluster() {
                     return Some((wire, line));
                 }
@@ -118,11 +121,10 @@ impl Member {
     }
 
     /// Introduces the session, and says what there is to say, for as long as the connection lasts.
-    async fn converse(self: &Arc<Self>, line: &Line, spoken: &mut Spoken) -> End {
+    async fn converse(self: &Arc<Self>, wire: &Wire, line: &Line, spoken: &mut Spoken) -> End {
         if let Err(end) = self.attach(line, spoken).await {
             return end;
         }
-        let wire = self.core.wires().of(&self.core, self.keys.slot());
         let mut state = wire.state();
         let mut is_leaving = self.is_leaving.subscribe();
         let mut heartbeat = Instant::now() + self.core.settings().heartbeat;
@@ -410,8 +412,6 @@ impl Member {
 /// How far the conversation has come.
 struct Spoken {
     operation: u64,
-    /// The last connection that was found broken.
-    broken: u64,
     last_answer: Instant,
 }
 
