@@ -10,13 +10,14 @@
 mod processes;
 mod shared;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use processes::{Process, Venue};
-use shared::{Cluster, Server};
+use futures_util::poll;
+use processes::{Process, Venue, until};
+use shared::{Cluster, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
-    Permit, Reason,
+    Permit, Rate, Reason,
     redis::{Mode, RedisBackendBuilder, WhenUnavailable},
 };
 
@@ -39,6 +40,19 @@ async fn within(process: &Process, time: Duration) -> Result<Permit, Reason> {
         .acquire()
         .await
         .map_err(|rejection| rejection.reason())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_time_is_not_kept_by_an_outage() {
+    let server = Server::start();
+    let process = with(Venue::new(server.url()).builder(), 1, WhenUnavailable::Wait).await;
+    server.pause();
+    let answer = timeout(3_000 * MS, within(&process, Duration::ZERO)).await;
+    server.resume();
+    assert_eq!(
+        answer.expect("it does not wait").unwrap_err(),
+        Reason::Unavailable
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,6 +96,93 @@ async fn a_replica_is_not_stormed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_let_in_while_a_session_comes_back_is_reported() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port()).await;
+    let venue = Venue::new(server.url_at(proxy.port()));
+    let process = with(venue.builder(), 2, WhenUnavailable::Open).await;
+    let watcher = with(
+        Venue::new(server.url()).builder(),
+        2,
+        WhenUnavailable::Closed,
+    )
+    .await;
+    let mut held = vec![process.acquire().await];
+    proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (true, true));
+    until("it is noticed", || {
+        process.health().mode == Mode::Unavailable
+    })
+    .await;
+    proxy.set(|faults| faults.delay = 60 * MS);
+    proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (false, false));
+    // Somebody is let in at every moment of the return.
+    while process.health().mode == Mode::Unavailable {
+        if let Ok(permit) = within(&process, Duration::ZERO).await {
+            held.push(permit);
+        }
+        sleep(2 * MS).await;
+    }
+    proxy.heal();
+    let count = held.len();
+    sleep(400 * MS).await;
+    assert_eq!(watcher.health().in_use, count, "all that is held counts");
+    let first = held.remove(0);
+    drop(held);
+    sleep(400 * MS).await;
+    assert_eq!(watcher.health().in_use, 1, "the first one is still held");
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_nobody_collects_spends_nothing() {
+    let server = Server::start();
+    let process = Venue::new(server.url())
+        .of(|builder| builder.concurrency(10).rate(Rate::per_minute(1)))
+        .await;
+    let mut acquiring = Box::pin(process.limiter.acquire([&process.db]));
+    assert!(poll!(&mut acquiring).is_pending());
+    sleep(200 * MS).await; // it is granted, and nobody looks
+    assert_eq!(process.health().in_use, 1);
+    drop(acquiring);
+    until("it is given back", || process.health().in_use == 0).await;
+    sleep(50 * MS).await;
+    assert!(within(&process, Duration::ZERO).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_is_bounded_while_the_server_is_away() {
+    let server = Server::start();
+    let backend = Venue::new(server.url())
+        .builder()
+        .heartbeat(100 * MS)
+        .lease(1_000 * MS)
+        .down_after(200 * MS)
+        .connect()
+        .unwrap();
+    let sharing = backend.strict().when_unavailable(WhenUnavailable::Wait);
+    let process = Process::with(backend, sharing, |b| b.concurrency(1).max_waiting(5)).await;
+    server.kill();
+    until("it is noticed", || {
+        process.health().mode == Mode::Unavailable
+    })
+    .await;
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let (limiter, db) = (process.limiter.clone(), process.db.clone());
+            tokio::spawn(async move {
+                let request = limiter.request([&db]).timeout(300 * MS);
+                request.acquire().await.unwrap_err().reason()
+            })
+        })
+        .collect();
+    let mut full = 0;
+    for asked in asking {
+        full += usize::from(asked.await.unwrap() == Reason::QueueFull);
+    }
+    assert_eq!(full, 45);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_moves_to_a_node_that_is_known_for_long() {
     let cluster = Cluster::start(2);
     let slot_of = |name: &str| cluster.slot_of(&format!("cq1:{{test/{name}}}:s"));
@@ -108,4 +209,85 @@ async fn a_slot_moves_to_a_node_that_is_known_for_long() {
     let permit = within(&process, 8_000 * MS).await;
     drop(permit.expect("it follows"));
     assert_eq!(process.health().mode, Mode::Connected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_is_called_back_at_once() {
+    let server = Server::start();
+    let venue = Venue::new(server.url());
+    let (a, b) = (venue.cached(16).await, venue.cached(16).await);
+    let busy = tokio::spawn({
+        let (limiter, db) = (a.limiter.clone(), a.db.clone());
+        async move {
+            let mut all = Vec::new();
+            for _ in 0..14 {
+                all.push(limiter.acquire([&db]).await);
+            }
+            drop(all);
+            loop {
+                drop(limiter.acquire([&db]).await);
+                sleep(2 * MS).await;
+            }
+        }
+    });
+    sleep(150 * MS).await;
+    let mut waited = Vec::new();
+    for _ in 0..8 {
+        let start = Instant::now();
+        let request = b.limiter.request([b.db.units(8)]);
+        let permit = timeout(5_000 * MS, request.acquire()).await;
+        waited.push(start.elapsed());
+        drop(permit.expect("they are called back").expect("in time"));
+        sleep(150 * MS).await;
+    }
+    busy.abort();
+    waited.sort();
+    assert!(waited[7] < 250 * MS, "{waited:?}");
+}
+
+#[test]
+fn it_works_outside_a_runtime() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let process = runtime.block_on(Venue::new(server.url()).db(1));
+    let permit = block_on(process.limiter.acquire([&process.db]));
+    drop(permit.expect("room"));
+}
+
+/// Without tokio.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_may_wait_for_ever() {
+    let server = Server::start();
+    let process = Venue::new(server.url()).db(1).await;
+    let held = process.acquire().await;
+    let waiter = process
+        .queue(
+            process
+                .limiter
+                .request([&process.db])
+                .timeout(Duration::MAX),
+        )
+        .await;
+    sleep(700 * MS).await;
+    assert!(!waiter.is_finished());
+    drop(held);
+    drop(timeout(2_000 * MS, waiter).await.expect("at once").unwrap());
 }

@@ -38,6 +38,8 @@ pub(super) struct State {
     /// For how long what is granted now may be believed in.
     pub(super) term: Arc<Term>,
     pushes: Pushes,
+    /// How much of that the server knows to be seen.
+    told: u64,
     /// The server's last word.
     pub(super) last: Option<Last>,
     numbers: u64,
@@ -111,16 +113,18 @@ pub(super) enum Outcome {
 pub(super) struct News(Vec<(oneshot::Sender<Outcome>, Outcome)>);
 
 impl News {
-    /// Whoever is gone meanwhile gives back what it got by dropping it.
+    /// What was granted to somebody who is gone meanwhile goes back.
     pub(super) fn tell(self) {
         for (reply, outcome) in self.0 {
-            let _ = reply.send(outcome);
+            if let Err(Outcome::Leased(lease)) = reply.send(outcome) {
+                lease.decline();
+            }
         }
     }
 }
 
-/// An answer repeats at most so many pushed grants.
-const PAGE: usize = 64;
+/// An answer repeats at most so much of what was pushed.
+const PAGE: u64 = 64;
 
 /// So many of each kind go into one operation.
 const MOST: usize = 128;
@@ -184,6 +188,7 @@ impl State {
             settled: Vec::new(),
             term,
             pushes: Pushes::default(),
+            told: 0,
             last: None,
             numbers: 0,
             is_closed: false,
@@ -251,6 +256,20 @@ impl State {
         news
     }
 
+    /// The same for those who have no time to wait.
+    pub(super) fn dismiss_hasty(&mut self, outcome: impl Fn() -> Outcome) -> News {
+        let hasty = self.waiting.iter().filter(|(_, w)| w.deadline.is_none());
+        let hasty: Vec<u64> = hasty.map(|(&id, _)| id).collect();
+        let mut news = News::default();
+        for id in hasty {
+            if let Some(waiting) = self.waiting.remove(&id) {
+                self.gone.insert(id, (waiting.ask, Told::Not));
+                news.0.push((waiting.reply, outcome()));
+            }
+        }
+        news
+    }
+
     /// Dismisses some, whom the server was never told of.
     pub(super) fn dismiss_asks(&mut self, asks: &[Ask], outcome: impl Fn() -> Outcome) -> News {
         let mut news = News::default();
@@ -262,8 +281,8 @@ impl State {
         news
     }
 
-    pub(super) fn is_waited_for(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Units are held that the server need not have granted.
@@ -316,6 +335,11 @@ impl State {
         self.settled.push(settled);
     }
 
+    /// The server has not heard of it.
+    pub(super) fn settle_again(&mut self, batch: Batch) {
+        self.settled.extend(batch.settled);
+    }
+
     pub(super) fn take_settled(&mut self) -> Vec<Settled> {
         std::mem::take(&mut self.settled)
     }
@@ -334,7 +358,7 @@ impl State {
         let next = self
             .last
             .and_then(|last| Some(last.next?.max(last.at + BREATH)));
-        let next = next.filter(|_| self.is_waited_for());
+        let next = next.filter(|_| !self.waiting.is_empty());
         let learned = self.last.and_then(|last| last.learning_until);
         idle.into_iter().chain(next).chain(learned).min()
     }
@@ -374,8 +398,9 @@ impl State {
             cancelled.push(id);
         }
         let settled = self.settled.len().min(MOST);
+        self.told = self.pushes.acknowledged();
         Batch {
-            acknowledged: self.pushes.acknowledged(),
+            acknowledged: self.told,
             returned: std::mem::take(&mut self.returned).into_iter().collect(),
             settled: self.settled.drain(..settled).collect(),
             cancelled,
@@ -392,9 +417,7 @@ impl State {
         for (class, units) in std::mem::take(&mut self.idle.units) {
             subtract(&mut self.held, class, units);
         }
-        for (_, told) in self.gone.values_mut() {
-            *told = Told::InThisBatch;
-        }
+        self.gone.clear(); // what may still be on its way to them is not heard
         let with_time = |waiting: &&Waiting| waiting.deadline.is_some();
         let waiters = self.waiting.values().filter(with_time);
         let waiters = waiters.map(|waiting| WaitsStill {
@@ -467,8 +490,7 @@ impl State {
         }
         self.pushes.know(done.pushed, false);
         // No grant can come any more for those whom the server has been told of, unless it has more to tell.
-        let pushed = done.granted.iter().filter(|granted| granted.push.is_some());
-        if pushed.count() < PAGE {
+        if done.pushed < self.told + PAGE {
             self.gone.retain(|_, (_, told)| *told != Told::InThisBatch);
         }
         news

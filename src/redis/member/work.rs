@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     Duration, Member, Standing, refusal,
-    state::{Batch, News, Outcome, State},
+    state::{Batch, Outcome, State},
 };
 use crate::{
     observe,
@@ -177,6 +177,13 @@ impl Member {
         let config = self.config().clone();
         let ((held, waiters), epoch) = {
             let mut state = self.lock();
+            self.standing.send_if_modified(|standing| {
+                let was_away = *standing == Standing::Unavailable;
+                if was_away {
+                    *standing = Standing::Returning;
+                }
+                was_away
+            });
             (state.report(), state.epoch())
         };
         spoken.operation += 1;
@@ -214,12 +221,16 @@ impl Member {
         spoken.operation += 1;
         let sent = BootTime::now();
         let mut reply = self.say(line, &batch, spoken, epoch).await;
-        if reply.as_ref().is_err_and(RedisError::is_timeout) {
+        let may_be_heard = reply.as_ref().is_err_and(RedisError::is_timeout);
+        if may_be_heard {
             // Nobody knows whether it was heard. Said again, it counts once.
             self.give_up();
             reply = self.say(line, &batch, spoken, epoch).await;
         }
         if reply.as_ref().is_err_and(is_out_of_memory) {
+            if may_be_heard {
+                return Err(End::Again); // without what it asked for it would be another operation
+            }
             // What is given back is heard all the same; those who want something cannot be written down.
             let asks = batch.without_asks();
             let unavailable = || Outcome::Refused(refusal(Absence::Unavailable));
@@ -229,7 +240,12 @@ impl Member {
             spoken.operation += 1;
             reply = self.say(line, &batch, spoken, epoch).await;
         }
-        match self.understand(reply)? {
+        let reply = self.understand(reply);
+        let is_heard = may_be_heard || matches!(reply, Ok(Reply::Done(_)) | Err(End::Broken));
+        if !is_heard {
+            self.lock().settle_again(batch);
+        }
+        match reply? {
             Reply::Done(done) => {
                 spoken.last_answer = Instant::now();
                 if *self.standing.borrow() == Standing::Unavailable {
@@ -267,7 +283,7 @@ impl Member {
 
     fn be_attached(&self, line: &Line, done: &Done) {
         let before = self.standing.send_replace(Standing::Attached(line.number));
-        if matches!(before, Standing::Connecting | Standing::Unavailable) {
+        if before == Standing::Connecting || before.is_away() {
             observe::shared_limit_enforced(&self.name, done.sessions, done.epoch);
         }
     }
@@ -337,8 +353,10 @@ impl Member {
                 done.limit,
             );
         }
-        if done.revision > self.config().revision {
-            self.config().limit = done.limit;
+        let mut config = self.config();
+        if done.revision > config.revision && done.limit != config.limit {
+            config.limit = done.limit;
+            self.shape.divide(&mut config);
         }
     }
 
@@ -370,7 +388,8 @@ impl Member {
 
     /// The silence was too long.
     fn give_up(&self) {
-        if *self.standing.borrow() == Standing::Unavailable {
+        let before = *self.standing.borrow();
+        if before == Standing::Unavailable {
             return;
         }
         let mut state = self.lock();
@@ -381,12 +400,14 @@ impl Member {
         }
         self.standing.send_replace(Standing::Unavailable);
         let news = match self.when_unavailable {
-            WhenUnavailable::Wait => News::default(),
+            WhenUnavailable::Wait => state.dismiss_hasty(|| Outcome::AskAgain),
             _ => state.dismiss(|| Outcome::AskAgain),
         };
         drop(state);
         news.tell();
-        observe::shared_limit_unavailable(&self.name, &self.when_unavailable.to_string());
+        if before != Standing::Returning {
+            observe::shared_limit_unavailable(&self.name, &self.when_unavailable.to_string());
+        }
     }
 
     /// Notices when what is held may not be believed in any more.
