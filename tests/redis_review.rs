@@ -12,7 +12,7 @@ mod shared;
 
 use std::time::{Duration, Instant};
 
-use futures_util::poll;
+use futures_util::{future::join_all, poll};
 use processes::{Process, Venue, until};
 use shared::{Cluster, Proxy, Server};
 use tokio::time::{sleep, timeout};
@@ -219,11 +219,8 @@ async fn a_cache_is_called_back_at_once() {
     let busy = tokio::spawn({
         let (limiter, db) = (a.limiter.clone(), a.db.clone());
         async move {
-            let mut all = Vec::new();
-            for _ in 0..14 {
-                all.push(limiter.acquire([&db]).await);
-            }
-            drop(all);
+            // All at once, so that nothing is left to be given to spare.
+            drop(join_all((0..16).map(|_| limiter.acquire([&db]))).await);
             loop {
                 drop(limiter.acquire([&db]).await);
                 sleep(2 * MS).await;
@@ -290,4 +287,55 @@ async fn a_request_may_wait_for_ever() {
     assert!(!waiter.is_finished());
     drop(held);
     drop(timeout(2_000 * MS, waiter).await.expect("at once").unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_after_a_rush_is_called_back_at_once() {
+    let server = Server::start();
+    let venue = Venue::new(server.url());
+    let (a, b) = (venue.cached(16).await, venue.cached(16).await);
+    let mut waited = Vec::new();
+    for _ in 0..6 {
+        let rush = join_all((0..16).map(|_| a.acquire())).await;
+        assert!(within(&b, 100 * MS).await.is_err());
+        sleep(150 * MS).await; // nobody waits any more
+        drop(rush);
+        let start = Instant::now();
+        let busy = tokio::spawn({
+            let (limiter, db) = (a.limiter.clone(), a.db.clone());
+            async move {
+                loop {
+                    drop(limiter.acquire([&db]).await);
+                    sleep(2 * MS).await;
+                }
+            }
+        });
+        let request = b.limiter.request([b.db.units(14)]).acquire();
+        drop(request.await.expect("in time"));
+        waited.push(start.elapsed());
+        busy.abort();
+        until("all is back", || a.health().in_use == 0).await;
+    }
+    waited.sort();
+    assert!(waited[5] < 150 * MS, "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_does_not_grow_with_sessions_that_were() {
+    let server = Server::start();
+    let venue = Venue::new(server.url());
+    let stay = venue.cached(64).await;
+    let size = || {
+        let state: Vec<String> = server.ask(&["HGETALL", "cq1:{test/db}:s"]).unwrap();
+        state.iter().map(String::len).sum::<usize>()
+    };
+    let mut sizes = Vec::new();
+    for _ in 0..8 {
+        let passing = venue.cached(64).await;
+        drop(passing.acquire().await);
+        passing.backend.close().await;
+        drop(stay.acquire().await);
+        sizes.push(size());
+    }
+    assert!(sizes[7] < sizes[0] + 40, "{sizes:?}");
 }

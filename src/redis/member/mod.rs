@@ -253,7 +253,7 @@ impl Member {
         let keep = self.is_cached
             && matches!(*self.standing.borrow(), Standing::Attached(_))
             && Arc::ptr_eq(term, &state.term)
-            && !state.is_contended()
+            && state.may_keep(units, self.most_idle(&state))
             && !state.is_closed;
         state.give_back(class, units, keep);
         let foreign = state.in_hand();

@@ -75,6 +75,10 @@ pub(super) struct Idle {
     touched: Instant,
     /// Until when others are thought to wait.
     contended_until: Instant,
+    /// Whether it is being asked for.
+    is_asked_for: bool,
+    /// Whether the server knows whom to call it back from.
+    is_known: bool,
 }
 
 /// What is idle for so long goes back.
@@ -183,6 +187,8 @@ impl State {
                 sequence: 0,
                 touched: now,
                 contended_until: now,
+                is_asked_for: false,
+                is_known: false,
             },
             returned: BTreeMap::new(),
             settled: Vec::new(),
@@ -202,13 +208,17 @@ impl State {
     /// Units in the hands of permits.
     pub(super) fn in_hand(&self) -> u64 {
         let held: u64 = self.held.values().map(|&units| u64::from(units)).sum();
-        let idle: u64 = self
-            .idle
-            .units
-            .values()
-            .map(|&units| u64::from(units))
-            .sum();
-        held - idle
+        held - self.idle()
+    }
+
+    pub(super) fn idle(&self) -> u64 {
+        let idle = self.idle.units.values();
+        idle.map(|&units| u64::from(units)).sum()
+    }
+
+    /// Whether so many more may be kept, of at most so many in all.
+    pub(super) fn may_keep(&self, units: u32, most: u64) -> bool {
+        self.idle.is_known && !self.is_contended() && self.idle() + u64::from(units) <= most
     }
 
     /// Somebody wants something.
@@ -272,6 +282,7 @@ impl State {
 
     /// Dismisses some, whom the server was never told of.
     pub(super) fn dismiss_asks(&mut self, asks: &[Ask], outcome: impl Fn() -> Outcome) -> News {
+        self.idle.is_asked_for = false;
         let mut news = News::default();
         for ask in asks {
             if let Some(waiting) = self.waiting.remove(&ask.id) {
@@ -322,6 +333,11 @@ impl State {
     /// Others wait: nothing is kept.
     pub(super) fn recall(&mut self) {
         self.idle.contended_until = Instant::now() + CONTENDED;
+        self.idle.is_known = false;
+        self.return_idle();
+    }
+
+    fn return_idle(&mut self) {
         for (class, units) in std::mem::take(&mut self.idle.units) {
             self.give_back(class, units, false);
         }
@@ -367,9 +383,7 @@ impl State {
     pub(super) fn next_batch(&mut self, spare: impl Fn(&Self, Class) -> u32) -> Batch {
         let now = Instant::now();
         if now >= self.idle.touched + IDLE {
-            for (class, units) in std::mem::take(&mut self.idle.units) {
-                self.give_back(class, units, false);
-            }
+            self.return_idle();
         }
         let number = self.fresh.len().min(MOST);
         let fresh: Vec<u64> = self.fresh.drain(..number).collect();
@@ -388,6 +402,8 @@ impl State {
                     .or_insert_with(|| spare(self, ask.class));
             }
         }
+        wanted.retain(|_, units| *units > 0);
+        self.idle.is_asked_for = !wanted.is_empty();
         let mut cancelled = Vec::new();
         let untold = self
             .gone
@@ -405,7 +421,7 @@ impl State {
             settled: self.settled.drain(..settled).collect(),
             cancelled,
             asks,
-            spare: wanted.into_iter().filter(|&(_, units)| units > 0).collect(),
+            spare: wanted.into_iter().collect(),
         }
     }
 
@@ -414,6 +430,7 @@ impl State {
     pub(super) fn report(&mut self) -> (Vec<(Class, u32)>, Vec<WaitsStill>) {
         let now = Instant::now();
         self.returned.clear();
+        (self.idle.is_asked_for, self.idle.is_known) = (false, false);
         for (class, units) in std::mem::take(&mut self.idle.units) {
             subtract(&mut self.held, class, units);
         }
@@ -487,6 +504,10 @@ impl State {
         }
         if done.waiting > 0 {
             self.recall();
+        } else if self.is_contended() {
+            self.return_idle(); // the call came before what it was for
+        } else if self.idle.is_asked_for {
+            self.idle.is_known = true;
         }
         self.pushes.know(done.pushed, false);
         // No grant can come any more for those whom the server has been told of, unless it has more to tell.

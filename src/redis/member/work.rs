@@ -362,17 +362,22 @@ impl Member {
 
     /// How many units more than it needs a cache wants of a class.
     fn spare(&self, state: &State, _class: Class) -> u32 {
+        let room = self.most_idle(state).saturating_sub(state.idle());
+        let wanted = (2 * state.in_hand()).max(4);
+        wanted.min(room) as u32
+    }
+
+    /// How many units a cache keeps at most.
+    pub(super) fn most_idle(&self, state: &State) -> u64 {
         let Some(last) = state.last.filter(|_| self.is_cached) else {
             return 0;
         };
-        let processes = last.sessions.max(1);
+        let (limit, processes) = (u64::from(last.limit), last.sessions.max(1));
         // With fewer units, keeping some would keep them from the others.
-        if u64::from(last.limit) < 4 * processes {
-            return 0;
+        match limit < 4 * processes {
+            true => 0,
+            false => limit / (2 * processes),
         }
-        let share = u64::from(last.limit) / (2 * processes);
-        let wanted = (2 * state.in_hand()).max(4);
-        wanted.min(share) as u32
     }
 
     /// The connection is gone; what is asked waits for the next one.
