@@ -339,3 +339,26 @@ async fn the_state_does_not_grow_with_sessions_that_were() {
     }
     assert!(sizes[7] < sizes[0] + 40, "{sizes:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_thought_dead_knows_it_when_it_is_back() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port()).await;
+    let a = Venue::new(server.url_at(proxy.port())).db(1).await;
+    let b = Venue::new(server.url()).db(1).await;
+    let held = a.acquire().await;
+    // Its connection is closed, as that of a dead process would be, and new ones lead nowhere.
+    proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (true, true));
+    proxy.reset();
+    let permit = within(&b, 4_000 * MS).await.expect("long before the lease");
+    proxy.heal();
+    timeout(2_000 * MS, held.lost())
+        .await
+        .expect("somebody else has it");
+    assert!(!held.is_valid() && permit.is_valid());
+    until("it is a debt", || b.health().in_use == 2).await;
+    drop(held);
+    until("it is paid", || b.health().in_use == 1).await;
+    drop(permit);
+    assert!(a.acquire().await.is_valid());
+}

@@ -458,6 +458,9 @@ impl State {
         is_attached_anew: bool,
     ) -> News {
         let now = Instant::now();
+        if done.was_lost {
+            self.term.end();
+        }
         let until = sent.after(member.trusted());
         if !self.term.extend(until) {
             self.term = Term::until(until);

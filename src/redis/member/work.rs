@@ -338,9 +338,13 @@ impl Member {
     fn apply(self: &Arc<Self>, done: &Done, sent: BootTime, is_attached_anew: bool) {
         let mut state = self.lock();
         let before = state.last;
+        let in_hand = state.in_hand();
         let news = state.apply(self, done, sent, is_attached_anew);
         drop(state);
         news.tell();
+        if done.was_lost && in_hand > 0 {
+            observe::shared_limit_lease_lost(&self.name, in_hand);
+        }
         if before.is_some_and(|last| last.epoch != done.epoch) {
             observe::shared_limit_state_lost(&self.name, done.epoch);
         }
