@@ -127,7 +127,7 @@ fn what_each_process_would_have_for_itself() {
 }
 
 fn refused(describe: impl FnOnce(ResourceBuilder) -> ResourceBuilder) -> String {
-    let builder = Resource::builder("db").concurrency(5).shared(&nobody());
+    let builder = Resource::builder("db").concurrency(5).shared(nobody());
     let db = describe(builder).build();
     let limiter = Limiter::builder().resources([&db]).try_build();
     limiter
@@ -157,7 +157,7 @@ fn rules_are_those_of_the_builder() {
     let db = Resource::builder("db")
         .concurrency(5)
         .rate(Rate::per_second(5))
-        .shared(&nobody())
+        .shared(nobody())
         .build();
     let _limiter = Limiter::new(Duration::from_secs(1), [&db]);
     let error = db.set_rate(Rate::per_second(6)).unwrap_err();

@@ -1,6 +1,11 @@
 //! What the tests of shared limits have in common.
 
 #![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests against real servers, in real time"
+)]
+#![allow(
     dead_code,
     unused_imports,
     reason = "whoever includes it is a crate of its own, and none uses all of it"
