@@ -8,7 +8,11 @@
 
 pub(crate) mod child;
 pub(crate) mod contract;
+pub(crate) mod holder;
+mod load;
 mod venue;
 
 pub(crate) use child::OtherProcess;
+pub(crate) use holder::{Holder, Orders};
+pub(crate) use load::{Load, Request, Requests};
 pub(crate) use venue::{Process, Venue, until};

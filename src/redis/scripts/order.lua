@@ -98,7 +98,7 @@ end
 
 function our.is_lost(w)
   local owner = our.record(w.session)
-  return w.deadline < now or not owner or owner.epoch ~= S.epoch
+  return w.deadline < now or not owner or owner.epoch ~= S.epoch or not our.is_listening(w.session, owner)
 end
 
 -- The first that can go, or that is lost.

@@ -74,6 +74,23 @@ function our.names(set)
   return table.concat(names, ' ')
 end
 
+-- It has to attach again before it is granted anything. What it holds stays its own.
+function our.exclude(known)
+  known.epoch, known.is_changed = 0, true
+  S.pending = S.pending + 1
+end
+
+-- Whether it would hear of a grant. On a cluster that cannot be known.
+function our.is_listening(name, known)
+  if fast_death and name ~= me and not known.is_listening then
+    known.is_listening = call('PUBSUB', 'NUMSUB', our.channel(name))[2] > 0
+    if not known.is_listening then
+      our.exclude(known)
+    end
+  end
+  return known.epoch == S.epoch
+end
+
 -- Those that have missed two heartbeats keep what they hold, and their waiters their places, but for those to whom it
 -- would be granted now: nobody might read it. They have to attach again.
 function our.suspend()
@@ -84,8 +101,7 @@ function our.suspend()
   for _, name in ipairs(call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. our.text(silent), 'LIMIT', 0, AT_ONCE)) do
     local known = our.record(name)
     if known and known.epoch == S.epoch and name ~= me then
-      known.epoch, known.is_changed = 0, true
-      S.pending = S.pending + 1
+      our.exclude(known)
     end
   end
 end

@@ -421,6 +421,114 @@ fn a_session_to_which_nobody_listens_is_dead_soon() {
     assert_eq!(granted(&beat), [1]);
 }
 
+/// Waits, its session attached once more, at the old place.
+fn waits_still(db: &mut Shared<'_>, session: &str, operation: u64, sequence: u64) -> Done {
+    let config = db.config.clone();
+    let waiters = [WaitsStill {
+        ask: ask(1, 1),
+        sequence: Some(sequence),
+        waited: SECOND,
+    }];
+    let attach = Attach {
+        waiters: &waiters,
+        ..first_words(session, operation, &config, db.timing)
+    };
+    done(db.attach_as(&attach))
+}
+
+#[test]
+fn who_does_not_listen_is_granted_nothing_until_it_attaches() {
+    let mut db = Shared::new(plain(1));
+    db.timing.fast_death = true;
+    for session in ["a-1", "b-1", "c-1"] {
+        db.attach(session, 1);
+    }
+    db.ask("a-1", 2, &[ask(1, 1)]);
+    let place = db.ask("b-1", 2, &[ask(1, 1)]).queued[0].1;
+    db.ask("c-1", 2, &[ask(1, 1)]);
+    let mut listener = db._server.connect();
+    let mut listener = listener.as_pubsub();
+    listener
+        .subscribe(script::channel("c-1"))
+        .expect("subscribed");
+    db.give_back("a-1", 3, 1);
+    let beat = |session, operation| Operation {
+        session,
+        operation,
+        ..EMPTY
+    };
+    let told = done(db.operate(&beat("c-1", 3)));
+    assert_eq!(granted(&told), [1], "nobody hears for b, which is before c");
+    assert_eq!(db.operate(&beat("b-1", 3)), Reply::AttachFirst);
+    waits_still(&mut db, "b-1", 4, place);
+    db.give_back("c-1", 4, 1);
+    assert_eq!(granted(&done(db.operate(&beat("a-1", 4)))), [0; 0]);
+    waits_still(&mut db, "b-1", 5, place);
+    let told = done(db.operate(&beat("b-1", 6)));
+    assert_eq!(told.in_use, 1, "it has kept its place");
+}
+
+#[test]
+fn a_silent_session_is_granted_nothing_until_it_attaches() {
+    let mut db = Shared::new(plain(1));
+    for session in ["a-1", "b-1", "c-1"] {
+        db.attach(session, 1);
+    }
+    db.ask("a-1", 2, &[ask(1, 1)]);
+    let place = db.ask("b-1", 2, &[ask(1, 1)]).queued[0].1;
+    db.ask("c-1", 2, &[ask(1, 1)]);
+    let beat = |session, operation| Operation {
+        session,
+        operation,
+        ..EMPTY
+    };
+    for operation in 3..5 {
+        db.now += SECOND;
+        done(db.operate(&beat("a-1", operation)));
+        done(db.operate(&beat("c-1", operation)));
+    }
+    db.give_back("a-1", 5, 1); // of the three, b has said nothing for two seconds
+    assert_eq!(granted(&done(db.operate(&beat("c-1", 5)))), [1]);
+    db.ask("a-1", 6, &[ask(2, 1)]);
+    assert_eq!(db.operate(&beat("b-1", 3)), Reply::AttachFirst);
+    waits_still(&mut db, "b-1", 4, place);
+    db.give_back("c-1", 6, 1);
+    let told = done(db.operate(&beat("b-1", 5)));
+    assert_eq!(granted(&told), [1], "it has kept its place");
+}
+
+#[test]
+fn who_keeps_units_to_spare_is_told_when_somebody_waits() {
+    let mut db = Shared::new(plain(4));
+    db.attach("a-1", 1);
+    db.attach("b-1", 1);
+    let spare = done(db.operate(&Operation {
+        session: "a-1",
+        operation: 2,
+        asks: &[ask(1, 1)],
+        spare: &[(ANY, 3)],
+        ..EMPTY
+    }));
+    assert_eq!(spare.spare, [(ANY, 3)]);
+    let mut listener = db._server.connect();
+    let mut listener = listener.as_pubsub();
+    listener
+        .subscribe(script::channel("a-1"))
+        .expect("subscribed");
+    assert_eq!(queued(&db.ask("b-1", 2, &[ask(1, 1)])), [1]);
+    let message = listener.get_message().expect("a push");
+    let push = Push::parse(message.get_payload_bytes()).expect("a push of a script");
+    assert_eq!(push.letters, [Letter::Recall]);
+    assert_eq!(
+        queued(&db.ask("b-1", 3, &[ask(2, 1)])),
+        [2],
+        "and told once"
+    );
+    db.give_back("a-1", 3, 3);
+    let message = listener.get_message();
+    assert!(message.is_err(), "{message:?}");
+}
+
 #[test]
 fn the_waiters_of_the_dead_do_not_hold_the_line_up() {
     let mut db = Shared::new(plain(1));

@@ -43,8 +43,11 @@ impl Log {
         permit
     }
 
-    pub(crate) fn granted(&self, permit: u64, units: u32) {
-        self.write(now(), What::Granted { permit, units });
+    /// When that was.
+    pub(crate) fn granted(&self, permit: u64, units: u32) -> Nanos {
+        let at = now();
+        self.write(at, What::Granted { permit, units });
+        at
     }
 
     /// To be called before the permit is dropped.

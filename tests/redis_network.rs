@@ -1,0 +1,102 @@
+//! A network that loses wake-ups and answers, and resets connections: nobody is late for more than a heartbeat, nothing
+//! is lost, and nothing is granted twice.
+//!
+//! `TORTURE_SECONDS=60` goes on for longer.
+
+#![cfg(feature = "redis")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests against real servers, in real time"
+)]
+
+mod processes;
+mod shared;
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use processes::{Load, Process, Venue, until};
+use shared::{Cut, Proxy, Server};
+use tokio::time::sleep;
+use tower_concurrency_limiter::redis::{DEFAULT_HEARTBEAT, WhenUnavailable};
+
+const MS: Duration = Duration::from_millis(1);
+const LIMIT: usize = 4;
+
+fn time() -> Duration {
+    let seconds = env::var("TORTURE_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(8, |seconds| seconds.parse().expect("seconds")))
+}
+
+async fn process(url: String) -> Process {
+    let backend = Venue::new(url).process().await;
+    let sharing = backend.strict().when_unavailable(WhenUnavailable::Wait);
+    Process::with(backend, sharing, |builder| builder.concurrency(LIMIT)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_later_than_a_heartbeat_and_nothing_is_lost() {
+    let server = Server::start();
+    let proxies = [
+        Proxy::to(server.port()).await,
+        Proxy::to(server.port()).await,
+        Proxy::to(server.port()).await,
+    ];
+    let mut processes = vec![process(server.url()).await];
+    for proxy in [&proxies[0], &proxies[0], &proxies[1], &proxies[2]] {
+        processes.push(process(server.url_at(proxy.port())).await);
+    }
+    // Who says little hears of a lost wake-up late.
+    let load: Vec<_> = processes.iter().zip([4, 4, 1, 2, 1]).collect();
+    let load = Load::start(&load, Duration::from_secs(15), (5, 25));
+    for proxy in &proxies {
+        proxy.set(|faults| {
+            faults.dropped_pushes = 0.05;
+            faults.cut = Some(Cut {
+                command: "EVAL",
+                chance: 0.005,
+                at_most: usize::MAX,
+            });
+        });
+    }
+    let (start, mut resets) = (Instant::now(), 0);
+    while start.elapsed() < time() {
+        sleep(400 * MS).await;
+        proxies[resets % proxies.len()].reset();
+        resets += 1;
+    }
+    let requests = load.stop().await;
+    // At rest nothing is held, in the middle of whatever still goes wrong.
+    until("all is back", || {
+        processes[0].health().in_use == 0 && processes[0].health().waiting == 0
+    })
+    .await;
+    let audit = processes[0].backend.audit("db").await.unwrap();
+    assert_eq!(audit, []);
+
+    let pushes: usize = proxies.iter().map(Proxy::dropped_pushes).sum();
+    let cuts: usize = proxies.iter().map(Proxy::cut_replies).sum();
+    let mut late = requests.lateness(LIMIT);
+    late.sort_unstable();
+    println!(
+        "{} permits, {pushes} wake-ups and {cuts} answers lost, {resets} resets; late p50 {:?}, p99 {:?}, most {:?}",
+        requests.granted(),
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+        late[late.len() - 1]
+    );
+    requests.holders.assert_at_most(LIMIT as u64);
+    assert_eq!(requests.holders.unreturned().count(), 0);
+    assert_eq!(requests.granted(), requests.all.len(), "nobody was refused");
+    assert!(pushes > 5 && cuts > 5, "the network did its part");
+    let beat = DEFAULT_HEARTBEAT + 100 * MS; // and the time of two busy cores
+    assert!(
+        late[late.len() - 1] <= beat,
+        "{:?}",
+        &late[late.len() - 9..]
+    );
+    assert_eq!(requests.overtaken(beat), []);
+}
