@@ -280,6 +280,11 @@ async fn a_replica_takes_over() {
     let waiter = with_patience(&b);
     until("it waits", || b.db.waiting() == 1).await;
     sleep(100 * MS).await;
+    // It says that it is up before anything comes.
+    until("the replica has it all", || {
+        server.info("master_repl_offset") == replica.info("slave_repl_offset")
+    })
+    .await;
     server.kill();
     replica.promote();
     proxy.point_to(replica.port());

@@ -90,6 +90,7 @@
 //! | a wake-up is lost | no | one heartbeat at most | are that much late |
 //! | an answer is lost | no: the same operation counts once | a round trip | |
 //! | the connection is lost | no | the reconnection | keep their places |
+//! | the connection is closed, and the process cannot come back for 1.5 heartbeats | **by what it is executing**: it looks dead, and its permits go to others | - | it learns that when it is back, or when its lease ends |
 //! | the scripts are flushed | no | a round trip | |
 //! | everything is flushed or evicted | as a restart without data | | |
 //! | the server is out of memory | no: giving back works | not at all | new ones get [`Unavailable`](crate::Reason::Unavailable) |

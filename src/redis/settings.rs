@@ -23,7 +23,8 @@ pub const DEFAULT_DOWN_AFTER: Duration = Duration::from_millis(500);
 
 /// Builds a [`RedisBackend`].
 ///
-/// All processes that share a limit should say the same.
+/// All processes that share a limit have to say the same: the server judges each by the times of whoever calls.
+/// While one says a shorter lease than another, the other can lose permits before it knows.
 ///
 /// ```no_run
 /// # use std::time::Duration;
