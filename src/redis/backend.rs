@@ -215,6 +215,10 @@ impl Core {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
     }

@@ -184,6 +184,8 @@ pub(super) struct Done {
     /// Those who wait from now on, with their places in the order of arrival.
     pub(super) queued: Vec<(u64, u64)>,
     pub(super) refused: Vec<(u64, Refusal)>,
+    /// The session was thought dead: what it holds may have been granted to others.
+    pub(super) was_lost: bool,
     /// What was added to what the session holds idle.
     pub(super) spare: Vec<(Class, u32)>,
 }

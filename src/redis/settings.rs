@@ -103,7 +103,10 @@ impl RedisBackendBuilder {
     /// If the URL is not one, or needs a feature that is not enabled; if the namespace or a time is out of range; if no
     /// thread can be started.
     pub fn connect(self) -> Result<RedisBackend, InvalidBackend> {
-        RedisBackend::start(self.settings()?)
+        let settings = self.settings()?;
+        #[cfg(feature = "redis-tls")]
+        choose_cryptography();
+        RedisBackend::start(settings)
     }
 
     fn settings(self) -> Result<Settings, InvalidBackend> {
@@ -177,6 +180,16 @@ impl RedisBackendBuilder {
             cold_start,
             down_after,
         })
+    }
+}
+
+/// For TLS the process has to say once whose cryptography it uses. If it has not, it is that of `ring`.
+#[cfg(feature = "redis-tls")]
+fn choose_cryptography() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // Whoever was faster in between has chosen.
+        let _ = ring::default_provider().install_default();
     }
 }
 

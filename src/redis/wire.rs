@@ -10,7 +10,10 @@ use redis::{
     AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
     aio::{MultiplexedConnection, SendError},
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::{
     backend::Core,
@@ -84,6 +87,11 @@ impl Wire {
         self.attempt.subscribe()
     }
 
+    /// Whether this connection was found broken, though it may still be shown.
+    pub(super) fn is_broken(&self, number: u64) -> bool {
+        number <= *self.broken.borrow()
+    }
+
     /// The connection of this number does not answer any more.
     pub(super) fn report_broken(&self, number: u64) {
         self.broken.send_if_modified(|last| {
@@ -99,7 +107,7 @@ impl Wire {
         while let Some(core) = core.upgrade() {
             match self.connect(&core).await {
                 Ok(line) => {
-                    pause = FIRST_PAUSE;
+                    let made = Instant::now();
                     let number = line.number;
                     let greeting = Arc::clone(&line.greeting);
                     self.state.send_replace(Some(line));
@@ -108,6 +116,13 @@ impl Wire {
                     let mut broken = self.broken.subscribe();
                     let _ = broken.wait_for(|&last| last >= number).await;
                     self.state.send_replace(None);
+                    if made.elapsed() > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    } else {
+                        // A server that turns every session away is not to be stormed.
+                        sleep(jittered(pause)).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
                 }
                 Err(error) => {
                     self.attempt

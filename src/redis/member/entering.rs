@@ -22,36 +22,32 @@ impl Member {
         // Who has no time is not queued, but asks.
         let deadline = Some(ask.deadline).filter(|&deadline| deadline > Instant::now());
         loop {
+            if self.lock().is_closed {
+                return Err(refusal(Absence::Closed));
+            }
             let standing = *self.standing.borrow();
             let answer = match (standing, self.when_unavailable) {
                 (Standing::Unavailable, WhenUnavailable::Closed) => {
-                    Err(refusal(Absence::Unavailable))
+                    Some(Err(refusal(Absence::Unavailable)))
                 }
                 (Standing::Unavailable, WhenUnavailable::Wait) if deadline.is_none() => {
-                    Err(refusal(Absence::Unavailable))
+                    Some(Err(refusal(Absence::Unavailable)))
                 }
-                (Standing::Unavailable, WhenUnavailable::Open) => self.enter_open(&ask),
+                (Standing::Unavailable, WhenUnavailable::Open) => {
+                    self.without_server(&ask, None).map(Ok)
+                }
                 (Standing::Unavailable, WhenUnavailable::LocalShare) => {
-                    match self.enter_share(&ask, deadline).await {
-                        Some(answer) => answer,
-                        None => continue,
-                    }
+                    self.enter_share(&ask, deadline).await
                 }
-                _ => match self.enter_queue(&ask, deadline).await {
-                    Some(answer) => answer,
-                    None => continue,
-                },
+                _ => self.enter_queue(&ask, deadline).await,
             };
-            return answer;
+            if let Some(answer) = answer {
+                return answer;
+            }
         }
     }
 
-    fn enter_open(self: &Arc<Self>, ask: &Ask) -> Result<RedisLease, NotLeased> {
-        self.without_server(ask, None)
-            .ok_or_else(|| refusal(Absence::Closed))
-    }
-
-    /// Waits for a part of this process's own share, until the server is back.
+    /// Waits for a part of this process's own share, until the server is back; `None`: ask again.
     async fn enter_share(
         self: &Arc<Self>,
         ask: &Ask,
@@ -61,12 +57,10 @@ impl Member {
         let is_back = standing.wait_for(|standing| *standing != Standing::Unavailable);
         tokio::select! {
             biased;
-            acquired = self.local.acquire(ask, deadline) => Some(match acquired {
-                Ok(permit) => self
-                    .without_server(ask, Some(permit))
-                    .ok_or_else(|| refusal(Absence::Closed)),
-                Err(not_leased) => Err(not_leased),
-            }),
+            acquired = self.local.acquire(ask, deadline) => match acquired {
+                Ok(permit) => self.without_server(ask, Some(permit)).map(Ok),
+                Err(not_leased) => Some(Err(not_leased)),
+            },
             _ = is_back => None,
         }
     }
@@ -78,7 +72,7 @@ impl Member {
         deadline: Option<Instant>,
     ) -> Option<Result<RedisLease, NotLeased>> {
         let (id, answer) = match self.ask(self.translate(ask), deadline) {
-            Ok(asked) => asked,
+            Ok(asked) => asked?,
             Err(not_leased) => return Some(Err(not_leased)),
         };
         let mut place = Place {
@@ -86,9 +80,13 @@ impl Member {
             id: Some(id),
             answer,
         };
+        let sleep = deadline.map(|deadline| {
+            let _here = self.core.runtime().enter(); // whoever asks may have no runtime
+            sleep_until(deadline)
+        });
         let timeout = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
+            match sleep {
+                Some(sleep) => sleep.await,
                 None => std::future::pending().await,
             }
         };
@@ -100,8 +98,11 @@ impl Member {
         place.id = None;
         match outcome {
             Ok(Outcome::Leased(lease)) if lease.is_believable() => Some(Ok(lease)),
-            // It came too late: what was granted is somebody else's by now.
-            Ok(Outcome::Leased(_) | Outcome::AskAgain) => None,
+            Ok(Outcome::Leased(lease)) => {
+                lease.decline(); // it came too late: what was granted is somebody else's by now
+                None
+            }
+            Ok(Outcome::AskAgain) => None,
             Ok(Outcome::Refused(not_leased)) => Some(Err(not_leased)),
             Err(_) => Some(Err(refusal(Absence::Closed))),
         }
@@ -119,7 +120,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn time_out(&self) -> NotLeased {
         let retry_after = self.member.lock().retry_after();
-        let is_away = *self.member.standing.borrow() == Standing::Unavailable;
+        let is_away = self.member.standing.borrow().is_away();
         NotLeased {
             why: match is_away {
                 true => Absence::Unavailable,
@@ -135,6 +136,10 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
             self.member.cancel(id);
+        }
+        self.answer.close();
+        if let Ok(Outcome::Leased(lease)) = self.answer.try_recv() {
+            lease.decline();
         }
     }
 }

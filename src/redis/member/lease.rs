@@ -89,6 +89,14 @@ impl RedisLease {
         self.term.is_valid()
     }
 
+    /// Gives it back unused.
+    pub(super) fn decline(mut self) {
+        match &mut self.local {
+            Some(local) => local.settle_load(0),
+            None => self.settle(None),
+        }
+    }
+
     fn settle(&mut self, actual: Option<u64>) {
         if let (Some((at, load)), true) = (self.charge, self.member.has_rates()) {
             self.member.settle(Settled { at, load, actual });
@@ -118,11 +126,8 @@ impl Lease for RedisLease {
         }
     }
 
-    fn refund(mut self: Box<Self>) {
-        match &mut self.local {
-            Some(local) => local.settle_load(0),
-            None => self.settle(None),
-        }
+    fn refund(self: Box<Self>) {
+        self.decline();
     }
 }
 

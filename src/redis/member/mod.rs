@@ -67,6 +67,14 @@ enum Standing {
     /// Not heard of for too short a time to matter.
     Interrupted,
     Unavailable,
+    /// It was, and the session introduces itself: nobody is let in of whom that does not tell.
+    Returning,
+}
+
+impl Standing {
+    fn is_away(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Returning)
+    }
 }
 
 /// What a [`Member`] is made of.
@@ -158,20 +166,32 @@ impl Member {
         }
     }
 
-    /// Leaves what a request asks for with the session.
+    /// Leaves what a request asks for with the session; `None` if that is of no use any more.
     fn ask(
         &self,
         ask: Ask,
         deadline: Option<Instant>,
-    ) -> Result<(u64, oneshot::Receiver<Outcome>), NotLeased> {
+    ) -> Result<Option<(u64, oneshot::Receiver<Outcome>)>, NotLeased> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(refusal(Absence::Closed));
         }
+        let standing = *self.standing.borrow();
+        let may_wait = self.when_unavailable == WhenUnavailable::Wait && deadline.is_some();
+        if standing == Standing::Unavailable && !may_wait {
+            return Ok(None);
+        }
+        if !matches!(standing, Standing::Attached(_)) {
+            // There is nobody else to see to it that the queue is bounded.
+            let most = ask.max_waiting.unwrap_or(self.config().max_waiting);
+            if state.waiting() as u64 >= most.max(1) {
+                return Err(refusal(Absence::Full));
+            }
+        }
         let asked = state.ask(ask, deadline);
         drop(state);
         self.bell.notify_one();
-        Ok(asked)
+        Ok(Some(asked))
     }
 
     /// It does not wait any more.
@@ -210,7 +230,7 @@ impl Member {
         }
     }
 
-    /// A lease that the server is told of when it is back.
+    /// A lease that the server is told of when it is back; `None` if it is, or if nobody is let in any more.
     fn without_server(
         self: &Arc<Self>,
         ask: &shared::Ask,
@@ -218,7 +238,7 @@ impl Member {
     ) -> Option<RedisLease> {
         let class = self.shape.class(ask.lane, ask.priority);
         let mut state = self.lock();
-        if state.is_closed {
+        if state.is_closed || *self.standing.borrow() != Standing::Unavailable {
             drop(state);
             return None;
         }
@@ -233,12 +253,12 @@ impl Member {
         let keep = self.is_cached
             && matches!(*self.standing.borrow(), Standing::Attached(_))
             && Arc::ptr_eq(term, &state.term)
-            && !state.is_contended()
+            && state.may_keep(units, self.most_idle(&state))
             && !state.is_closed;
         state.give_back(class, units, keep);
         let foreign = state.in_hand();
         drop(state);
-        if *self.standing.borrow() == Standing::Unavailable {
+        if self.standing.borrow().is_away() {
             self.local.held(foreign);
         }
         if !keep {
@@ -316,7 +336,7 @@ impl Member {
         Health {
             mode: match standing {
                 Standing::Connecting => Mode::Connecting,
-                Standing::Unavailable => Mode::Unavailable,
+                Standing::Unavailable | Standing::Returning => Mode::Unavailable,
                 Standing::Attached(_) | Standing::Interrupted if is_learning => Mode::Learning,
                 Standing::Attached(_) | Standing::Interrupted => Mode::Connected,
             },

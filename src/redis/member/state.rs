@@ -38,6 +38,8 @@ pub(super) struct State {
     /// For how long what is granted now may be believed in.
     pub(super) term: Arc<Term>,
     pushes: Pushes,
+    /// How much of that the server knows to be seen.
+    told: u64,
     /// The server's last word.
     pub(super) last: Option<Last>,
     numbers: u64,
@@ -73,6 +75,10 @@ pub(super) struct Idle {
     touched: Instant,
     /// Until when others are thought to wait.
     contended_until: Instant,
+    /// Whether it is being asked for.
+    is_asked_for: bool,
+    /// Whether the server knows whom to call it back from.
+    is_known: bool,
 }
 
 /// What is idle for so long goes back.
@@ -111,16 +117,18 @@ pub(super) enum Outcome {
 pub(super) struct News(Vec<(oneshot::Sender<Outcome>, Outcome)>);
 
 impl News {
-    /// Whoever is gone meanwhile gives back what it got by dropping it.
+    /// What was granted to somebody who is gone meanwhile goes back.
     pub(super) fn tell(self) {
         for (reply, outcome) in self.0 {
-            let _ = reply.send(outcome);
+            if let Err(Outcome::Leased(lease)) = reply.send(outcome) {
+                lease.decline();
+            }
         }
     }
 }
 
-/// An answer repeats at most so many pushed grants.
-const PAGE: usize = 64;
+/// An answer repeats at most so much of what was pushed.
+const PAGE: u64 = 64;
 
 /// So many of each kind go into one operation.
 const MOST: usize = 128;
@@ -179,11 +187,14 @@ impl State {
                 sequence: 0,
                 touched: now,
                 contended_until: now,
+                is_asked_for: false,
+                is_known: false,
             },
             returned: BTreeMap::new(),
             settled: Vec::new(),
             term,
             pushes: Pushes::default(),
+            told: 0,
             last: None,
             numbers: 0,
             is_closed: false,
@@ -197,13 +208,17 @@ impl State {
     /// Units in the hands of permits.
     pub(super) fn in_hand(&self) -> u64 {
         let held: u64 = self.held.values().map(|&units| u64::from(units)).sum();
-        let idle: u64 = self
-            .idle
-            .units
-            .values()
-            .map(|&units| u64::from(units))
-            .sum();
-        held - idle
+        held - self.idle()
+    }
+
+    pub(super) fn idle(&self) -> u64 {
+        let idle = self.idle.units.values();
+        idle.map(|&units| u64::from(units)).sum()
+    }
+
+    /// Whether so many more may be kept, of at most so many in all.
+    pub(super) fn may_keep(&self, units: u32, most: u64) -> bool {
+        self.idle.is_known && !self.is_contended() && self.idle() + u64::from(units) <= most
     }
 
     /// Somebody wants something.
@@ -251,8 +266,23 @@ impl State {
         news
     }
 
+    /// The same for those who have no time to wait.
+    pub(super) fn dismiss_hasty(&mut self, outcome: impl Fn() -> Outcome) -> News {
+        let hasty = self.waiting.iter().filter(|(_, w)| w.deadline.is_none());
+        let hasty: Vec<u64> = hasty.map(|(&id, _)| id).collect();
+        let mut news = News::default();
+        for id in hasty {
+            if let Some(waiting) = self.waiting.remove(&id) {
+                self.gone.insert(id, (waiting.ask, Told::Not));
+                news.0.push((waiting.reply, outcome()));
+            }
+        }
+        news
+    }
+
     /// Dismisses some, whom the server was never told of.
     pub(super) fn dismiss_asks(&mut self, asks: &[Ask], outcome: impl Fn() -> Outcome) -> News {
+        self.idle.is_asked_for = false;
         let mut news = News::default();
         for ask in asks {
             if let Some(waiting) = self.waiting.remove(&ask.id) {
@@ -262,8 +292,8 @@ impl State {
         news
     }
 
-    pub(super) fn is_waited_for(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Units are held that the server need not have granted.
@@ -303,6 +333,11 @@ impl State {
     /// Others wait: nothing is kept.
     pub(super) fn recall(&mut self) {
         self.idle.contended_until = Instant::now() + CONTENDED;
+        self.idle.is_known = false;
+        self.return_idle();
+    }
+
+    fn return_idle(&mut self) {
         for (class, units) in std::mem::take(&mut self.idle.units) {
             self.give_back(class, units, false);
         }
@@ -314,6 +349,11 @@ impl State {
 
     pub(super) fn settle(&mut self, settled: Settled) {
         self.settled.push(settled);
+    }
+
+    /// The server has not heard of it.
+    pub(super) fn settle_again(&mut self, batch: Batch) {
+        self.settled.extend(batch.settled);
     }
 
     pub(super) fn take_settled(&mut self) -> Vec<Settled> {
@@ -334,7 +374,7 @@ impl State {
         let next = self
             .last
             .and_then(|last| Some(last.next?.max(last.at + BREATH)));
-        let next = next.filter(|_| self.is_waited_for());
+        let next = next.filter(|_| !self.waiting.is_empty());
         let learned = self.last.and_then(|last| last.learning_until);
         idle.into_iter().chain(next).chain(learned).min()
     }
@@ -343,9 +383,7 @@ impl State {
     pub(super) fn next_batch(&mut self, spare: impl Fn(&Self, Class) -> u32) -> Batch {
         let now = Instant::now();
         if now >= self.idle.touched + IDLE {
-            for (class, units) in std::mem::take(&mut self.idle.units) {
-                self.give_back(class, units, false);
-            }
+            self.return_idle();
         }
         let number = self.fresh.len().min(MOST);
         let fresh: Vec<u64> = self.fresh.drain(..number).collect();
@@ -364,6 +402,8 @@ impl State {
                     .or_insert_with(|| spare(self, ask.class));
             }
         }
+        wanted.retain(|_, units| *units > 0);
+        self.idle.is_asked_for = !wanted.is_empty();
         let mut cancelled = Vec::new();
         let untold = self
             .gone
@@ -374,13 +414,14 @@ impl State {
             cancelled.push(id);
         }
         let settled = self.settled.len().min(MOST);
+        self.told = self.pushes.acknowledged();
         Batch {
-            acknowledged: self.pushes.acknowledged(),
+            acknowledged: self.told,
             returned: std::mem::take(&mut self.returned).into_iter().collect(),
             settled: self.settled.drain(..settled).collect(),
             cancelled,
             asks,
-            spare: wanted.into_iter().filter(|&(_, units)| units > 0).collect(),
+            spare: wanted.into_iter().collect(),
         }
     }
 
@@ -389,12 +430,11 @@ impl State {
     pub(super) fn report(&mut self) -> (Vec<(Class, u32)>, Vec<WaitsStill>) {
         let now = Instant::now();
         self.returned.clear();
+        (self.idle.is_asked_for, self.idle.is_known) = (false, false);
         for (class, units) in std::mem::take(&mut self.idle.units) {
             subtract(&mut self.held, class, units);
         }
-        for (_, told) in self.gone.values_mut() {
-            *told = Told::InThisBatch;
-        }
+        self.gone.clear(); // what may still be on its way to them is not heard
         let with_time = |waiting: &&Waiting| waiting.deadline.is_some();
         let waiters = self.waiting.values().filter(with_time);
         let waiters = waiters.map(|waiting| WaitsStill {
@@ -418,6 +458,9 @@ impl State {
         is_attached_anew: bool,
     ) -> News {
         let now = Instant::now();
+        if done.was_lost {
+            self.term.end();
+        }
         let until = sent.after(member.trusted());
         if !self.term.extend(until) {
             self.term = Term::until(until);
@@ -464,11 +507,14 @@ impl State {
         }
         if done.waiting > 0 {
             self.recall();
+        } else if self.is_contended() {
+            self.return_idle(); // the call came before what it was for
+        } else if self.idle.is_asked_for {
+            self.idle.is_known = true;
         }
         self.pushes.know(done.pushed, false);
         // No grant can come any more for those whom the server has been told of, unless it has more to tell.
-        let pushed = done.granted.iter().filter(|granted| granted.push.is_some());
-        if pushed.count() < PAGE {
+        if done.pushed < self.told + PAGE {
             self.gone.retain(|_, (_, told)| *told != Told::InThisBatch);
         }
         news

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     Duration, Member, Standing, refusal,
-    state::{Batch, News, Outcome, State},
+    state::{Batch, Outcome, State},
 };
 use crate::{
     observe,
@@ -59,23 +59,22 @@ impl Member {
     async fn talk(self: &Arc<Self>) {
         let mut spoken = Spoken {
             operation: 0,
-            broken: 0,
             last_answer: Instant::now(),
         };
         loop {
             let Some((wire, line)) = self.connected(&spoken).await else {
                 return;
             };
-            match self.converse(&line, &mut spoken).await {
+            match self.converse(&wire, &line, &mut spoken).await {
                 End::Left => return,
                 End::Again => {}
-                End::Broken => {
-                    wire.report_broken(line.number);
-                    spoken.broken = line.number;
-                }
+                End::Broken => wire.report_broken(line.number),
                 End::Moved(node) => self.core.wires().moved(self.keys.slot(), &node),
                 End::Pause(error) => {
                     observe::shared_limit_fails(&self.name, &error);
+                    if *self.is_leaving.borrow() {
+                        return; // it has tried
+                    }
                     if line.greeting.is_cluster {
                         self.core.wires().survey().await;
                     }
@@ -83,6 +82,10 @@ impl Member {
                 }
             }
             self.interrupt();
+            // Errors are answers, but of no use to those who wait.
+            if self.worry(&spoken).is_some_and(|at| at <= Instant::now()) {
+                self.give_up();
+            }
         }
     }
 
@@ -93,7 +96,7 @@ impl Member {
             let wire = self.core.wires().of(&self.core, self.keys.slot());
             let mut state = wire.state();
             let line = state.borrow_and_update().clone();
-            if let Some(line) = line.filter(|line| line.number > spoken.broken) {
+            if let Some(line) = line.filter(|line| !wire.is_broken(line.number)) {
                 if !line.greeting.is_cluster || self.is_on_cluster() {
                     return Some((wire, line));
                 }
@@ -118,11 +121,10 @@ impl Member {
     }
 
     /// Introduces the session, and says what there is to say, for as long as the connection lasts.
-    async fn converse(self: &Arc<Self>, line: &Line, spoken: &mut Spoken) -> End {
+    async fn converse(self: &Arc<Self>, wire: &Wire, line: &Line, spoken: &mut Spoken) -> End {
         if let Err(end) = self.attach(line, spoken).await {
             return end;
         }
-        let wire = self.core.wires().of(&self.core, self.keys.slot());
         let mut state = wire.state();
         let mut is_leaving = self.is_leaving.subscribe();
         let mut heartbeat = Instant::now() + self.core.settings().heartbeat;
@@ -175,6 +177,13 @@ impl Member {
         let config = self.config().clone();
         let ((held, waiters), epoch) = {
             let mut state = self.lock();
+            self.standing.send_if_modified(|standing| {
+                let was_away = *standing == Standing::Unavailable;
+                if was_away {
+                    *standing = Standing::Returning;
+                }
+                was_away
+            });
             (state.report(), state.epoch())
         };
         spoken.operation += 1;
@@ -212,12 +221,16 @@ impl Member {
         spoken.operation += 1;
         let sent = BootTime::now();
         let mut reply = self.say(line, &batch, spoken, epoch).await;
-        if reply.as_ref().is_err_and(RedisError::is_timeout) {
+        let may_be_heard = reply.as_ref().is_err_and(RedisError::is_timeout);
+        if may_be_heard {
             // Nobody knows whether it was heard. Said again, it counts once.
             self.give_up();
             reply = self.say(line, &batch, spoken, epoch).await;
         }
         if reply.as_ref().is_err_and(is_out_of_memory) {
+            if may_be_heard {
+                return Err(End::Again); // without what it asked for it would be another operation
+            }
             // What is given back is heard all the same; those who want something cannot be written down.
             let asks = batch.without_asks();
             let unavailable = || Outcome::Refused(refusal(Absence::Unavailable));
@@ -227,7 +240,12 @@ impl Member {
             spoken.operation += 1;
             reply = self.say(line, &batch, spoken, epoch).await;
         }
-        match self.understand(reply)? {
+        let reply = self.understand(reply);
+        let is_heard = may_be_heard || matches!(reply, Ok(Reply::Done(_)) | Err(End::Broken));
+        if !is_heard {
+            self.lock().settle_again(batch);
+        }
+        match reply? {
             Reply::Done(done) => {
                 spoken.last_answer = Instant::now();
                 if *self.standing.borrow() == Standing::Unavailable {
@@ -265,7 +283,7 @@ impl Member {
 
     fn be_attached(&self, line: &Line, done: &Done) {
         let before = self.standing.send_replace(Standing::Attached(line.number));
-        if matches!(before, Standing::Connecting | Standing::Unavailable) {
+        if before == Standing::Connecting || before.is_away() {
             observe::shared_limit_enforced(&self.name, done.sessions, done.epoch);
         }
     }
@@ -320,9 +338,13 @@ impl Member {
     fn apply(self: &Arc<Self>, done: &Done, sent: BootTime, is_attached_anew: bool) {
         let mut state = self.lock();
         let before = state.last;
+        let in_hand = state.in_hand();
         let news = state.apply(self, done, sent, is_attached_anew);
         drop(state);
         news.tell();
+        if done.was_lost && in_hand > 0 {
+            observe::shared_limit_lease_lost(&self.name, in_hand);
+        }
         if before.is_some_and(|last| last.epoch != done.epoch) {
             observe::shared_limit_state_lost(&self.name, done.epoch);
         }
@@ -335,24 +357,31 @@ impl Member {
                 done.limit,
             );
         }
-        if done.revision > self.config().revision {
-            self.config().limit = done.limit;
+        let mut config = self.config();
+        if done.revision > config.revision && done.limit != config.limit {
+            config.limit = done.limit;
+            self.shape.divide(&mut config);
         }
     }
 
     /// How many units more than it needs a cache wants of a class.
     fn spare(&self, state: &State, _class: Class) -> u32 {
+        let room = self.most_idle(state).saturating_sub(state.idle());
+        let wanted = (2 * state.in_hand()).max(4);
+        wanted.min(room) as u32
+    }
+
+    /// How many units a cache keeps at most.
+    pub(super) fn most_idle(&self, state: &State) -> u64 {
         let Some(last) = state.last.filter(|_| self.is_cached) else {
             return 0;
         };
-        let processes = last.sessions.max(1);
+        let (limit, processes) = (u64::from(last.limit), last.sessions.max(1));
         // With fewer units, keeping some would keep them from the others.
-        if u64::from(last.limit) < 4 * processes {
-            return 0;
+        match limit < 4 * processes {
+            true => 0,
+            false => limit / (2 * processes),
         }
-        let share = u64::from(last.limit) / (2 * processes);
-        let wanted = (2 * state.in_hand()).max(4);
-        wanted.min(share) as u32
     }
 
     /// The connection is gone; what is asked waits for the next one.
@@ -368,7 +397,8 @@ impl Member {
 
     /// The silence was too long.
     fn give_up(&self) {
-        if *self.standing.borrow() == Standing::Unavailable {
+        let before = *self.standing.borrow();
+        if before == Standing::Unavailable {
             return;
         }
         let mut state = self.lock();
@@ -379,12 +409,14 @@ impl Member {
         }
         self.standing.send_replace(Standing::Unavailable);
         let news = match self.when_unavailable {
-            WhenUnavailable::Wait => News::default(),
+            WhenUnavailable::Wait => state.dismiss_hasty(|| Outcome::AskAgain),
             _ => state.dismiss(|| Outcome::AskAgain),
         };
         drop(state);
         news.tell();
-        observe::shared_limit_unavailable(&self.name, &self.when_unavailable.to_string());
+        if before != Standing::Returning {
+            observe::shared_limit_unavailable(&self.name, &self.when_unavailable.to_string());
+        }
     }
 
     /// Notices when what is held may not be believed in any more.
@@ -410,8 +442,6 @@ impl Member {
 /// How far the conversation has come.
 struct Spoken {
     operation: u64,
-    /// The last connection that was found broken.
-    broken: u64,
     last_answer: Instant,
 }
 

@@ -1,5 +1,10 @@
 //! What is sent.
 
+use std::{
+    fmt::{Display, Write as _},
+    sync::Arc,
+};
+
 use redis::Cmd;
 
 use crate::redis::protocol::{Ask, Attach, Class, Config, Operation, Settled, Timing, WaitsStill};
@@ -13,16 +18,24 @@ use super::{
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     script: &'static Script,
-    keys: Vec<String>,
-    arguments: Vec<String>,
+    keys: Arc<[String]>,
+    /// The arguments, one after the other.
+    text: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
 }
+
+/// Most calls have no more to say.
+const ARGUMENTS: usize = 32;
+const LENGTH: usize = 256;
 
 impl Call {
     fn new(script: &'static Script, keys: &Keys) -> Self {
         Self {
             script,
-            keys: keys.all().to_vec(),
-            arguments: Vec::new(),
+            keys: Arc::clone(keys.all()),
+            text: String::with_capacity(LENGTH),
+            ends: Vec::with_capacity(ARGUMENTS),
         }
     }
 
@@ -50,18 +63,29 @@ impl Call {
     }
 
     pub(crate) fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys);
-        command.arg(&self.arguments);
+        let keys = &self.keys;
+        let length: usize = keys.iter().map(String::len).sum();
+        let length = name.len() + script.len() + length + self.text.len();
+        let mut command = Cmd::with_capacity(3 + keys.len() + self.ends.len(), length + 8);
+        command.arg(name).arg(script).arg(keys.len()).arg(&**keys);
+        let mut start = 0;
+        for &end in &self.ends {
+            command.arg(&self.text[start..end]);
+            start = end;
+        }
         command
     }
 
-    fn say(&mut self, argument: impl ToString) {
-        self.arguments.push(argument.to_string());
+    fn say(&mut self, argument: impl Display) {
+        let _ = write!(self.text, "{argument}"); // to a string: cannot fail
+        self.ends.push(self.text.len());
     }
 
-    fn say_or_none(&mut self, argument: Option<impl ToString>) {
-        self.say(argument.map_or_else(|| "-".to_owned(), |argument| argument.to_string()));
+    fn say_or_none(&mut self, argument: Option<impl Display>) {
+        match argument {
+            Some(argument) => self.say(argument),
+            None => self.say("-"),
+        }
     }
 
     fn head(&mut self, session: &str, operation: u64, epoch: u64, timing: Timing) {
@@ -79,13 +103,12 @@ impl Call {
     }
 
     fn class(&mut self, class: Class) {
-        let lane = class
-            .lane
-            .map_or_else(|| "-".to_owned(), |lane| lane.to_string());
-        let priority = class
-            .priority
-            .map_or_else(|| "-".to_owned(), |p| p.to_string());
-        self.say(format!("{lane}/{priority}"));
+        match (class.lane, class.priority) {
+            (None, None) => self.say("-/-"),
+            (Some(lane), None) => self.say(format_args!("{lane}/-")),
+            (None, Some(priority)) => self.say(format_args!("-/{priority}")),
+            (Some(lane), Some(priority)) => self.say(format_args!("{lane}/{priority}")),
+        }
     }
 
     fn ask(&mut self, ask: &Ask) {

@@ -1,12 +1,12 @@
 //! The keys of a resource.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 /// All keys of one resource: always the same, and in one slot of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     tag: String,
-    keys: Vec<String>,
+    keys: Arc<[String]>,
 }
 
 /// Hot state, queue, ages, waiters, deadlines, ready lanes, crowds, heartbeats, mail, idle lanes, logs of rates.
@@ -35,7 +35,7 @@ impl Keys {
         crc16(self.tag.as_bytes()) % 16_384
     }
 
-    pub(super) fn all(&self) -> &[String] {
+    pub(super) fn all(&self) -> &Arc<[String]> {
         &self.keys
     }
 }

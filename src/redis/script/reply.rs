@@ -119,6 +119,7 @@ impl<'a> Words<'a> {
                 "g" => done.granted.push(self.granted()?),
                 "q" => done.queued.push((self.number()?, self.number()?)),
                 "r" => done.refused.push((self.number()?, self.refusal()?)),
+                "l" => done.was_lost = true,
                 "s" => done.spare.push((self.class()?, self.number()?)),
                 _ => return None,
             }

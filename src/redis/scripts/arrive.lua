@@ -61,7 +61,11 @@ end
 
 -- Units to hold idle, if nobody wants them: what fits beside the reserves.
 function our.spare(class, units, owner)
-  if S.waiting > 0 or S.learn > 0 or #C.rates > 0 then
+  if S.waiting > 0 then
+    return
+  end
+  S.keepers[me] = true -- of what is given back, even if there is nothing to spare
+  if S.learn > 0 or #C.rates > 0 then
     return
   end
   local token, priority = our.class_of(class)
@@ -74,7 +78,6 @@ function our.spare(class, units, owner)
     our.take({ lane = index, class = class, priority = priority, units = units, load = 0 }, owner)
     S.granted = S.granted - 1
     our.say(' s ' .. class .. ' ' .. our.text(units))
-    S.keepers[me] = true
   end
   our.leave(index)
 end

@@ -45,6 +45,9 @@ else
   own = { pushed = 0, acked = 0, held = {} }
   records[me] = own
   S.sessions = S.sessions + 1
+  if tonumber(ARGV[3]) == S.epoch then
+    our.say(' l') -- it was thought dead, and what it held may be others' by now
+  end
 end
 own.epoch, own.operation, own.is_changed, own.beat = S.epoch, operation, true, now
 own.digest = string.sub(redis.sha1hex(config), 1, 16)

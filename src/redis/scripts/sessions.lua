@@ -58,6 +58,7 @@ function our.end_session(name, known)
   our.erase('o:' .. name)
   our.erase('p:' .. name)
   S.sessions = S.sessions - 1
+  S.keepers[name] = nil
   if known.epoch ~= S.epoch then
     S.pending = S.pending - 1
   end
