@@ -95,9 +95,12 @@ const MUTATIONS: [(&str, &str, &str); 18] = [
     ),
 ];
 
+/// A name, what is looked for, what is put in its place, and a test that fails for it.
+type Failure = (&'static str, &'static str, &'static str, fn());
+
 /// What the differential test cannot see, as it has one clock, no failures and nobody who is silent: and a test that
 /// does.
-const FAILURES: [(&str, &str, &str, fn()); 12] = [
+const FAILURES: [Failure; 12] = [
     (
         "the clock of the client, which is an hour ahead",
         "tonumber(ARGV[#ARGV])",
@@ -208,7 +211,7 @@ fn each_mutation_changes_the_script() {
     for (name, from, _) in MUTATIONS {
         assert!(shipped.contains(from), "nothing to break: {name}");
     }
-    let clocked = at_said_times(&shipped);
+    let clocked = at_said_times(shipped);
     for (name, from, ..) in FAILURES {
         let attached = crate::redis::script::attach_text();
         let is_there = clocked.contains(from) || attached.contains(from);
