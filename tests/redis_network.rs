@@ -18,8 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use processes::holder::hold_valid;
 use processes::{Load, Process, Venue, until};
-use shared::{Cut, Proxy, Server};
+use shared::{Cut, Proxy, Server, holders::now};
 use tokio::time::sleep;
 use tower_concurrency_limiter::redis::{DEFAULT_HEARTBEAT, WhenUnavailable};
 
@@ -57,7 +58,7 @@ async fn nobody_is_later_than_a_heartbeat_and_nothing_is_lost() {
             faults.dropped_pushes = 0.05;
             faults.cut = Some(Cut {
                 command: "EVAL",
-                chance: 0.005,
+                chance: 0.02,
                 at_most: usize::MAX,
             });
         });
@@ -92,11 +93,36 @@ async fn nobody_is_later_than_a_heartbeat_and_nothing_is_lost() {
     assert_eq!(requests.holders.unreturned().count(), 0);
     assert_eq!(requests.granted(), requests.all.len(), "nobody was refused");
     assert!(pushes > 5 && cuts > 5, "the network did its part");
-    let beat = DEFAULT_HEARTBEAT + 100 * MS; // and the time of two busy cores
+    let beat = DEFAULT_HEARTBEAT + 200 * MS; // and the time of two busy cores
     assert!(
         late[late.len() - 1] <= beat,
         "{:?}",
         &late[late.len() - 9..]
     );
     assert_eq!(requests.overtaken(beat), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "known: to the server, a connection that somebody on the way closes is that of a killed process"]
+async fn who_is_cut_off_with_a_reset_has_lost_what_it_held_before_it_is_anothers() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port()).await;
+    let (holder, other) = (
+        process(server.url_at(proxy.port())).await,
+        process(server.url()).await,
+    );
+    let all = holder.limiter.acquire([holder.db.units(LIMIT)]);
+    let permit = all.await.expect("all there is");
+    let last_valid =
+        tokio::spawn(async move { hold_valid(&permit, now(), Duration::from_secs(8)).await });
+    let nobody_listens = 1;
+    proxy.point_to(nobody_listens);
+    drop(other.acquire().await);
+    let granted = now();
+    let last_valid = last_valid.await.unwrap();
+    assert!(
+        last_valid <= granted,
+        "it was another's for {:?} before it was lost",
+        Duration::from_nanos(last_valid - granted)
+    );
 }

@@ -159,9 +159,13 @@ impl Outage {
             .holders
             .reached(LIMIT as u64, first)
             .expect("in full");
+        let patience = match policy {
+            WhenUnavailable::Wait => PATIENCE,
+            _ => Duration::ZERO,
+        };
         println!(
             "{policy}: {:?} meanwhile; all are back after {:?}, the first grant comes after {:?}, all is in use after {:?}",
-            self.outcomes(Duration::ZERO),
+            self.outcomes(patience),
             after(self.back),
             after(first),
             after(full),

@@ -103,6 +103,9 @@ impl Crowd {
 
     /// Another comes in its place.
     fn kill(&mut self, index: usize) {
+        if !self.holders[index].is_awake() {
+            return;
+        }
         self.kills += 1;
         self.holders.swap_remove(index).kill();
         let last = self.holders.len();
@@ -112,7 +115,7 @@ impl Crowd {
 
     fn pause(&mut self, index: usize, time: Duration) {
         if self.pauses[index].is_none() {
-            self.holders[index].stop(time > self.orders.lease);
+            self.holders[index].stop();
             self.pauses[index] = Some(Instant::now() + time);
         }
     }

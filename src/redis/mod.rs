@@ -34,13 +34,16 @@
 //! of the [guide](crate#who-goes-next), with the arithmetic of local limits, by its own clock alone. A killed process gives its permits back
 //! in about a second, a clean shutdown at once ([`close`](RedisBackend::close)).
 //!
-//! What that is not: **consensus**. In three cases more work than the limit can be under way:
+//! What that is not: **consensus**. In four cases more work than the limit can be under way:
 //!
 //! * **A process that is paused for longer than its lease** ([5 s](DEFAULT_LEASE)), or cut off from the server for so long, goes on with what it
 //!   was executing, when others have been granted the same units. It knows: its own clock ends the lease first,
 //!   [`Permit::is_valid`](crate::Permit::is_valid) is `false`, [`Permit::lost`](crate::Permit::lost) ends, and nothing new begins
 //!   under it. Stop what can be stopped; where it matters, let the downstream check the
 //!   [fencing token](crate::permit::FencingToken).
+//! * **A process whose connection is closed by something on the way** (a proxy, a firewall) and that cannot come back within a heartbeat
+//!   looks to the server like one that was killed. It goes on in the same way, and does not know before it is back,
+//!   or its lease is over. Not on a cluster, where a closed connection says nothing.
 //! * **A failover to a replica** loses the grants that had not been replicated: milliseconds' worth. Nothing new is granted until the
 //!   processes have said what they hold. The same goes for a restart that loses the last second of the append-only file.
 //! * **A server that lost everything** grants nothing for [one second](DEFAULT_COLD_START), in which processes come back and say what they hold.
@@ -86,6 +89,7 @@
 //! | a replica takes over | by what had not been replicated | a second, until all processes were back, up to the lease | keep their places |
 //! | two masters at once | **up to twice** while that lasts; set `min-replicas-to-write` | - | - |
 //! | one process is cut off | no: its own clock ends its leases first | the lease | [`WhenUnavailable`] |
+//! | one process is cut off, and its connection is closed by something on the way | **by what it is executing**: to the server it is dead; it learns of that when it is back, or at the end of its lease | 1.5 heartbeats and one more | [`WhenUnavailable`] |
 //! | all are cut off | as [`WhenUnavailable`] says | - | [`WhenUnavailable`] |
 //! | a wake-up is lost | no | one heartbeat at most | are that much late |
 //! | an answer is lost | no: the same operation counts once | a round trip | |

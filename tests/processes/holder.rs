@@ -26,6 +26,8 @@ const ORDERS: &str = "CONCURRENCY_LIMITER_TEST_ORDERS";
 const RESTING: &str = "> resting";
 /// So often a holder makes sure that what it holds is its own.
 const LOOK: Duration = Duration::from_millis(5);
+/// After a pause it has done so within this time.
+const AWAKE: Duration = Duration::from_millis(300);
 
 /// What such a process is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ pub(crate) struct Holder {
     rests: Receiver<()>,
     /// Since when it stands still.
     stopped: Option<Nanos>,
+    /// When it last went on.
+    resumed: Nanos,
 }
 
 impl Holder {
@@ -83,11 +87,13 @@ impl Holder {
             log: Log::open(&orders.log, orders.number).expect("a log"),
             rests,
             stopped: None,
+            resumed: 0,
         }
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.is_some()
+    /// Whether it has had the time to see what it has lost while it stood still.
+    pub(crate) fn is_awake(&self) -> bool {
+        now() - self.resumed > AWAKE.as_nanos() as Nanos
     }
 
     /// SIGKILL, whatever it is doing.
@@ -100,23 +106,20 @@ impl Holder {
         self.log.killed();
     }
 
-    /// SIGSTOP. For a pause that outlasts its lease, all that it holds counts as its own no longer than now.
-    pub(crate) fn stop(&mut self, outlasts_lease: bool) {
+    /// SIGSTOP. What it still believes in when it goes on, it says itself.
+    pub(crate) fn stop(&mut self) {
         self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
         let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
         while !is_stopped() {
             thread::yield_now();
         }
-        let at = now();
-        self.stopped = Some(at);
-        if outlasts_lease {
-            self.log.paused(at);
-        }
+        self.stopped = Some(now());
     }
 
     pub(crate) fn resume(&mut self) {
         self.stopped = None;
+        self.resumed = now();
         self.signal(Signal::CONT);
     }
 

@@ -26,3 +26,9 @@ pub(super) use text::Script;
 pub(super) fn operation_text() -> &'static str {
     text::OPERATION.text()
 }
+
+/// The script of [`attach`].
+#[cfg(all(test, not(tcl_loom)))]
+pub(super) fn attach_text() -> &'static str {
+    text::ATTACH.text()
+}

@@ -1,6 +1,6 @@
 //! The scripts at times that a test says.
 
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use redis::{Connection, ErrorKind, RedisError, ServerErrorKind, Value};
 
@@ -21,9 +21,28 @@ pub(super) struct Clocked<'a> {
 
 const CLOCK: &str = "local now = clock[1] * 1000000 + clock[2] -- the clock";
 
+thread_local! {
+    static BROKEN: Cell<(&'static str, &'static str)> = const { Cell::new(("", "")) };
+}
+
+/// Does something in a world in which one thing is put in the place of another in all scripts.
+pub(super) fn in_broken_world<T>(
+    from: &'static str,
+    to: &'static str,
+    something: impl FnOnce() -> T,
+) -> T {
+    BROKEN.set((from, to));
+    let done = something();
+    BROKEN.set(("", ""));
+    done
+}
+
 impl<'a> Clocked<'a> {
     pub(super) fn new(server: &Server) -> Self {
-        Self::broken(server, &|text| text.to_owned())
+        Self::broken(server, &|text| match BROKEN.get() {
+            ("", _) => text.to_owned(),
+            (from, to) => text.replace(from, to),
+        })
     }
 
     pub(super) fn broken(server: &Server, mutation: Mutation<'a>) -> Self {
@@ -50,14 +69,18 @@ impl<'a> Clocked<'a> {
     }
 }
 
-fn clocked(script: &Script, mutation: Mutation<'_>) -> (String, String) {
-    let shipped = script.text();
+/// A script whose clock is its last argument.
+pub(super) fn at_said_times(shipped: &str) -> String {
     assert_eq!(
         shipped.matches(CLOCK).count(),
         1,
         "one line reads the clock"
     );
-    let text = mutation(&shipped.replace(CLOCK, "local now = tonumber(ARGV[#ARGV])"));
+    shipped.replace(CLOCK, "local now = tonumber(ARGV[#ARGV])")
+}
+
+fn clocked(script: &Script, mutation: Mutation<'_>) -> (String, String) {
+    let text = mutation(&at_said_times(script.text()));
     let sha1 = sha1_smol::Sha1::from(&text).digest().to_string();
     (text, sha1)
 }

@@ -186,7 +186,7 @@ fn queued(done: &Done) -> Vec<u64> {
 }
 
 #[test]
-fn two_sessions_share_one_limit() {
+pub(super) fn two_sessions_share_one_limit() {
     let mut db = Shared::new(plain(3));
     db.attach("a-1", 1);
     db.attach("b-1", 1);
@@ -245,7 +245,7 @@ fn an_operation_again_is_answered_with_the_same_bytes_and_does_nothing() {
 }
 
 #[test]
-fn strangers_and_those_of_another_epoch_have_to_attach() {
+pub(super) fn strangers_and_those_of_another_epoch_have_to_attach() {
     let mut db = Shared::new(plain(1));
     let operation = Operation {
         session: "a-1",
@@ -285,7 +285,7 @@ fn returning_more_than_is_held_returns_what_is_held() {
 }
 
 #[test]
-fn what_is_granted_elsewhere_is_pushed_and_told_until_it_is_acknowledged() {
+pub(super) fn what_is_granted_elsewhere_is_pushed_and_told_until_it_is_acknowledged() {
     let mut db = Shared::new(plain(1));
     db.attach("one-1", 1);
     db.attach("two-7", 1);
@@ -345,7 +345,7 @@ fn who_gives_way_is_told() {
 }
 
 #[test]
-fn a_silent_session_loses_what_it_holds_and_the_next_gets_it_in_the_same_call() {
+pub(super) fn a_silent_session_loses_what_it_holds_and_the_next_gets_it_in_the_same_call() {
     let mut db = Shared::new(plain(1));
     db.attach("a-1", 1);
     db.attach("b-1", 1);
@@ -390,7 +390,7 @@ fn a_silent_session_loses_what_it_holds_and_the_next_gets_it_in_the_same_call() 
 }
 
 #[test]
-fn a_session_to_which_nobody_listens_is_dead_soon() {
+pub(super) fn a_session_to_which_nobody_listens_is_dead_soon() {
     let mut db = Shared::new(plain(1));
     db.timing.fast_death = true;
     db.attach("a-1", 1);
@@ -551,7 +551,7 @@ fn the_waiters_of_the_dead_do_not_hold_the_line_up() {
 }
 
 #[test]
-fn a_new_state_learns_before_it_grants() {
+pub(super) fn a_new_state_learns_before_it_grants() {
     let mut db = Shared::new(plain(2));
     db.timing.cold_start = SECOND;
     let first = db.attach("a-1", 1);
@@ -575,7 +575,7 @@ fn a_new_state_learns_before_it_grants() {
 }
 
 #[test]
-fn after_a_silence_or_a_step_back_all_have_to_say_what_they_hold() {
+pub(super) fn after_a_silence_or_a_step_back_all_have_to_say_what_they_hold() {
     for step in [3 * SECOND as i64, -(SECOND as i64)] {
         let mut db = Shared::new(plain(2));
         db.attach("a-1", 1);
@@ -617,7 +617,7 @@ fn after_a_silence_or_a_step_back_all_have_to_say_what_they_hold() {
 }
 
 #[test]
-fn another_run_of_the_server_is_a_discontinuity_and_has_a_floor() {
+pub(super) fn another_run_of_the_server_is_a_discontinuity_and_has_a_floor() {
     let mut db = Shared::new(plain(1));
     db.attach("a-1", 1);
     db.timing.cold_start = SECOND;
