@@ -117,7 +117,7 @@
 //!   and they have no time to live, except that the state of a resource that nobody uses any more goes away after a day.
 //! * TLS: `rediss://..` with the feature `redis-tls`, and the certificates of the system. If the process has not chosen
 //!   a cryptography provider for `rustls`, that of `ring` is installed.
-//! * Permissions: `+evalsha +eval +hello +client|setinfo +info +subscribe +publish +pubsub|numsub +time +@hash +@sortedset +@list +del +exists +expire +persist +cluster|slots ~cq1:* &cq1:*`.
+//! * Permissions: `+evalsha +eval +hello +info +subscribe +publish +pubsub|numsub +time +@hash +@sortedset +@list +del +exists +expire +persist +cluster|slots ~cq1:* &cq1:*`.
 //! * Raise the [revision](Sharing::revision) with every change of a limit or a rule, or an old process reverts it.
 //! * One resource is one core of one server. Cached mode takes most of that away.
 //!
