@@ -43,7 +43,8 @@
 //!   [fencing token](crate::permit::FencingToken).
 //! * **A process whose connection is closed by something on the way** (a proxy, a firewall) and that cannot come back within a heartbeat
 //!   looks to the server like one that was killed. It goes on in the same way, and does not know before it is back,
-//!   or its lease is over. Not on a cluster, where a closed connection says nothing.
+//!   or its lease is over. Not on a cluster, nor with
+//!   [`reclaim_at_disconnect(false)`](RedisBackendBuilder::reclaim_at_disconnect): there only the lease counts, after a crash too.
 //! * **A failover to a replica** loses the grants that had not been replicated: milliseconds' worth. Nothing new is granted until the
 //!   processes have said what they hold. The same goes for a restart that loses the last second of the append-only file.
 //! * **A server that lost everything** grants nothing for [one second](DEFAULT_COLD_START), in which processes come back and say what they hold.

@@ -46,6 +46,7 @@ pub struct RedisBackendBuilder {
     lease: Duration,
     cold_start: Duration,
     down_after: Duration,
+    reclaims_early: bool,
 }
 
 impl RedisBackendBuilder {
@@ -57,6 +58,7 @@ impl RedisBackendBuilder {
             lease: DEFAULT_LEASE,
             cold_start: DEFAULT_COLD_START,
             down_after: DEFAULT_DOWN_AFTER,
+            reclaims_early: true,
         }
     }
 
@@ -68,7 +70,7 @@ impl RedisBackendBuilder {
     }
 
     /// How often a process says that it is alive, 10 ms to 10 s; one call for each resource. A lost wake-up costs one heartbeat at
-    /// most, and what a killed process held is free after two. Default: 500 ms.
+    /// most, and what a killed process held is free after [two](Self::reclaim_at_disconnect). Default: 500 ms.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
         self
@@ -96,6 +98,15 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Whether a closed connection and one and a half heartbeats of silence are the end of a process, so that what a killed one held is
+    /// free in about a second; or only the end of its lease is. Default: `true`. Choose `false` where connections are closed by
+    /// what is between the processes and the server, and a surplus for the length of a lease is worse than
+    /// units that are lost for that long after a crash. On a cluster it is always the lease.
+    pub fn reclaim_at_disconnect(mut self, early: bool) -> Self {
+        self.reclaims_early = early;
+        self
+    }
+
     /// Starts the backend: a thread of its own, which connects, and connects again whenever the connection is lost. It does not
     /// wait for the server; [`RedisBackend::ready`] does.
     ///
@@ -119,6 +130,7 @@ impl RedisBackendBuilder {
             lease,
             cold_start,
             down_after,
+            reclaims_early,
         } = self;
         let info = match url.as_str().into_connection_info() {
             Ok(info) => info,
@@ -180,6 +192,7 @@ impl RedisBackendBuilder {
             lease,
             cold_start,
             down_after,
+            reclaims_early,
         })
     }
 }
@@ -203,6 +216,7 @@ pub(super) struct Settings {
     pub(super) lease: Duration,
     pub(super) cold_start: Duration,
     pub(super) down_after: Duration,
+    pub(super) reclaims_early: bool,
 }
 
 impl Settings {
@@ -211,7 +225,7 @@ impl Settings {
             heartbeat: micros(self.heartbeat),
             lease: micros(self.lease),
             cold_start: micros(self.cold_start),
-            fast_death: !is_cluster,
+            fast_death: self.reclaims_early && !is_cluster,
         }
     }
 
