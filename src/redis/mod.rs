@@ -103,12 +103,25 @@
 //! | the server's clock jumps | no: new epoch | the lease at most | wait |
 //! | processes with another limit | the higher [revision](Sharing::revision) counts for all, and both log it | - | - |
 //!
-//! Each row is a test: `tests/redis_failures.rs`. [`Resource::health`](crate::Resource::health) says how it is, and
+//! Nearly each row is a test, most of them in `tests/redis_failures.rs`; `tests/redis_torture.rs` kills, pauses and restarts at random. [`Resource::health`](crate::Resource::health) says how it is, and
 //! [events](crate::observe) tell of every change.
 //!
 //! # What it costs
 //!
-//! COSTS
+//! One run of `cargo bench --all-features --bench shared` on two cores, with Redis 7.0.15 on the same machine; medians:
+//!
+//! | | |
+//! |---|---|
+//! | a strict acquire that fits, one task asking after the other | 102 us; a bare `PING` 12 us |
+//! | strict acquires of 64 tasks | 169,000 per second; one after the other 8,000 |
+//! | a cached acquire and its return | 0.7 us, 4 allocations |
+//! | return in one process to grant in another | 0.45 ms, p99 0.93 ms |
+//! | the server's CPU for a hand-off, 10 waiters in 50 processes | 249 us |
+//! | the same, 1,000 waiters | 237 us: one process is woken for each grant |
+//!
+//! Of a strict acquire, 19 us are the script; most of the rest is that two threads wake each other, since signs of life are sent
+//! by a thread of their own. Across a network that disappears behind the round trip. A session costs one small call for
+//! each heartbeat.
 //!
 //! # Running it
 //!
