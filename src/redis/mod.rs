@@ -82,7 +82,7 @@
 //! | a process is killed | no | 1.5 heartbeats and one more (about 1 s); on a cluster, or with its machine, the lease | its own are forgotten; the next is granted in the same step |
 //! | a clean shutdown | no | not at all | its own get [`Closed`](crate::Reason::Closed) |
 //! | a request is dropped | no | not at all: a grant on its way goes to the next | |
-//! | a process is paused, for less than nine tenths of the lease | no | its permits stay its own | the others wait |
+//! | a process is paused, for less than nine tenths of the lease | no | its permits stay its own, and so does what it is granted in its first two heartbeats of silence | the others wait |
 //! | a process is paused for longer | **by what it is executing** | - | its permits go to others; when it is back it says what still runs, and that is a debt |
 //! | the runtime of the service is busy | no: heartbeats have a thread of their own | its permits stay its own | |
 //! | the server restarts with its data | by what was granted after it was last written down | the time of the restart | keep their places |
@@ -95,7 +95,6 @@
 //! | a wake-up is lost | no | one heartbeat at most | are that much late |
 //! | an answer is lost | no: the same operation counts once | a round trip | |
 //! | the connection is lost | no | the reconnection | keep their places |
-//! | the connection is closed, and the process cannot come back for 1.5 heartbeats | **by what it is executing**: it looks dead, and its permits go to others | - | it learns that when it is back, or when its lease ends |
 //! | the scripts are flushed | no | a round trip | |
 //! | everything is flushed or evicted | as a restart without data | | |
 //! | the server is out of memory | no: giving back works | not at all | new ones get [`Unavailable`](crate::Reason::Unavailable) |
