@@ -680,6 +680,6 @@ pub use rejection::{Reason, Rejection};
 pub use resource::{Claim, Lane, LaneKey, Lanes, Overload, Rate, Resource};
 
 /// Compiles the code of the README.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "redis"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
