@@ -63,7 +63,8 @@ impl AcquireRequest {
     ///
     /// Those before it are the requests for the same resources in the same lanes, of its priority and above.
     /// Rates are not foreseen. While the pace is unknown, until a queue has been seen to drain for a second,
-    /// and in overload mode while the queue stands, it waits as others do.
+    /// and in overload mode while the queue stands, it waits as others do; so it does at a resource that is shared
+    /// between processes.
     pub fn deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.or_never = true;
