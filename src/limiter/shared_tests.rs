@@ -212,6 +212,18 @@ async fn nobody_goes_on_to_the_next_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_the_deadline_it_is_not_too_late() {
+    let scene = Scene::new();
+    scene.api_behind.set_free(0);
+    let mut acquire = spawn(scene.limiter.acquire(scene.all()));
+    assert_pending!(acquire.poll());
+    advance(5 * SECOND).await;
+    scene.api_behind.set_free(1);
+    assert!(assert_ready!(acquire.poll()).is_ok());
+    scene.expect_idle();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_future_returns_what_it_has() {
     let scene = Scene::new();
     // Waiting for the first, for the second, for the rest, and granted all.
@@ -575,6 +587,10 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
         })
         .build();
     assert!(seen.lock().expect("no panics").is_empty(), "not before");
+    assert!(
+        api.rules().is_plain(),
+        "nothing for the queue of this process"
+    );
     let limiter = Limiter::new(SECOND, [&api]);
     drop(
         limiter

@@ -57,6 +57,20 @@ async fn or_with_the_head() {
 }
 
 #[tokio::test]
+async fn what_can_be_had_without_asking_runs_at_once() {
+    let (_, behind, layer) = limited();
+    let called = std::cell::Cell::new(false);
+    let mut service = layer.layer(service_fn(|request| {
+        called.set(true);
+        answer(request)
+    }));
+    let response = service.call(Request::new(()));
+    assert!(called.get(), "before anybody has polled");
+    drop(response);
+    assert_eq!(behind.free(), 1);
+}
+
+#[tokio::test]
 async fn what_is_not_free_is_waited_for() {
     let (api, behind, layer) = limited();
     behind.set_free(0);
