@@ -12,7 +12,7 @@ mod shared;
 
 use std::{sync::Arc, time::Duration};
 
-use processes::{Load, Process, Requests, Venue, until};
+use processes::{Load, Process, Requests, Venue, at_rest, until};
 use shared::{Cluster, holders::now};
 use tokio::{task::spawn_blocking, time::sleep};
 use tower_concurrency_limiter::redis::{DEFAULT_COLD_START, WhenUnavailable};
@@ -51,13 +51,7 @@ async fn load(processes: &[Process]) -> Load {
 /// All is given back, and was never more than the limit.
 async fn check(processes: &[Process], load: Load) -> Requests {
     let requests = load.stop().await;
-    until("all is back", || {
-        processes
-            .iter()
-            .all(|p| p.health().in_use == 0 && p.health().waiting == 0)
-    })
-    .await;
-    assert_eq!(processes[0].backend.audit("db").await.unwrap(), []);
+    at_rest(processes).await;
     requests.holders.assert_at_most(LIMIT as u64);
     assert_eq!(requests.holders.unreturned().count(), 0);
     assert_eq!(requests.granted(), requests.all.len(), "nobody was refused");

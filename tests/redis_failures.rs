@@ -24,7 +24,7 @@ use shared::{Cut, Options, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
     Permit, Reason,
-    redis::{Mode, RedisBackendBuilder, WhenUnavailable},
+    redis::{Mode, WhenUnavailable},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -41,18 +41,7 @@ fn other_process(venue: &Venue, lease: Duration) -> OtherProcess {
 
 /// A process with short times and a limit of `db`.
 async fn quick(venue: &Venue, limit: usize) -> Process {
-    with(venue.builder(), limit, WhenUnavailable::default()).await
-}
-
-async fn with(builder: RedisBackendBuilder, limit: usize, policy: WhenUnavailable) -> Process {
-    let backend = builder
-        .heartbeat(100 * MS)
-        .lease(1_000 * MS)
-        .down_after(200 * MS);
-    let backend = backend.connect().expect("a good URL");
-    backend.ready().await.expect("a server");
-    let sharing = backend.strict().when_unavailable(policy);
-    Process::with(backend, sharing, |builder| builder.concurrency(limit)).await
+    Process::quick(venue.builder(), limit, WhenUnavailable::default()).await
 }
 
 fn venue(server: &Server) -> Venue {
@@ -61,25 +50,6 @@ fn venue(server: &Server) -> Venue {
 
 fn behind(server: &Server, proxy: &Proxy) -> Venue {
     Venue::new(server.url_at(proxy.port()))
-}
-
-async fn at_once(process: &Process) -> Result<Permit, Reason> {
-    let request = process
-        .limiter
-        .request([&process.db])
-        .timeout(Duration::ZERO);
-    request
-        .acquire()
-        .await
-        .map_err(|rejection| rejection.reason())
-}
-
-async fn within(process: &Process, time: Duration) -> Result<Permit, Reason> {
-    let request = process.limiter.request([&process.db]).timeout(time);
-    request
-        .acquire()
-        .await
-        .map_err(|rejection| rejection.reason())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,15 +81,12 @@ async fn a_process_is_paused_for_less_than_its_lease() {
     assert_eq!(other.tell("acquire"), "held");
     other.pause();
     assert_eq!(
-        within(&process, 2_500 * MS).await.unwrap_err(),
+        process.within(2_500 * MS).await.unwrap_err(),
         Reason::Timeout
     );
     other.resume();
     assert_eq!(other.tell("is it valid"), "valid");
-    assert_eq!(
-        within(&process, 200 * MS).await.unwrap_err(),
-        Reason::Timeout
-    );
+    assert_eq!(process.within(200 * MS).await.unwrap_err(), Reason::Timeout);
     assert_eq!(other.tell("return"), "returned");
     drop(process.acquire().await);
 }
@@ -138,7 +105,8 @@ async fn a_process_is_paused_for_longer_than_its_lease() {
     let process = Process::with(backend, sharing, |builder| builder.concurrency(1)).await;
     assert_eq!(other.tell("acquire"), "held");
     other.pause();
-    let permit = within(&process, 6_000 * MS)
+    let permit = process
+        .within(6_000 * MS)
         .await
         .expect("when the lease is over");
     other.resume();
@@ -148,10 +116,7 @@ async fn a_process_is_paused_for_longer_than_its_lease() {
     until("the debt is known", || process.health().in_use == 2).await;
     // One of two is not enough: the debt is to be paid first.
     drop(permit);
-    assert_eq!(
-        within(&process, 300 * MS).await.unwrap_err(),
-        Reason::Timeout
-    );
+    assert_eq!(process.within(300 * MS).await.unwrap_err(), Reason::Timeout);
     assert_eq!(other.tell("return"), "returned");
     drop(process.acquire().await);
 }
@@ -174,7 +139,7 @@ async fn the_runtime_of_the_service_is_busy() {
     });
     until("it is held", || process.health().in_use == 1).await;
     assert_eq!(
-        within(&process, 2_000 * MS).await.unwrap_err(),
+        process.within(2_000 * MS).await.unwrap_err(),
         Reason::Timeout
     );
     busy.join().unwrap();
@@ -236,13 +201,13 @@ async fn the_server_restarts_with_its_data() {
 async fn the_server_restarts_without_data() {
     let server = Server::start();
     let venue = venue(&server);
-    let a = with(
+    let a = Process::quick(
         venue.builder().cold_start(1_000 * MS),
         1,
         WhenUnavailable::Wait,
     )
     .await;
-    let b = with(
+    let b = Process::quick(
         venue.builder().cold_start(1_000 * MS),
         1,
         WhenUnavailable::Wait,
@@ -307,7 +272,7 @@ async fn a_replica_takes_over() {
 async fn one_process_is_cut_off() {
     let server = Server::start();
     let proxy = Proxy::to(server.port()).await;
-    let cut_off = with(
+    let cut_off = Process::quick(
         behind(&server, &proxy).builder(),
         1,
         WhenUnavailable::Closed,
@@ -337,7 +302,7 @@ async fn one_process_is_cut_off() {
     assert!(lost_at < granted_at, "its own clock ends the lease first");
     assert!(!held.is_valid());
     assert_eq!(
-        within(&cut_off, 100 * MS).await.unwrap_err(),
+        cut_off.within(100 * MS).await.unwrap_err(),
         Reason::Unavailable
     );
     assert_eq!(cut_off.health().mode, Mode::Unavailable);
@@ -357,8 +322,8 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
     let server = Server::start();
     let venue = venue(&server);
     let processes = [
-        with(venue.builder(), 4, policy).await,
-        with(venue.builder(), 4, policy).await,
+        Process::quick(venue.builder(), 4, policy).await,
+        Process::quick(venue.builder(), 4, policy).await,
     ];
     until("they know each other", || {
         processes.iter().all(|p| p.health().processes == 2)
@@ -451,10 +416,13 @@ async fn what_was_held_counts_against_the_local_share() {
     let held = process.acquire().await;
     server.kill();
     until("it knows", || process.health().mode == Mode::Unavailable).await;
-    let second = at_once(&process).await.expect("one more");
-    assert_eq!(at_once(&process).await.unwrap_err(), Reason::Timeout);
+    let second = process.within(Duration::ZERO).await.expect("one more");
+    assert_eq!(
+        process.within(Duration::ZERO).await.unwrap_err(),
+        Reason::Timeout
+    );
     drop(held);
-    let third = at_once(&process).await.expect("room again");
+    let third = process.within(Duration::ZERO).await.expect("room again");
     server.restart();
     until("it is back", || process.health().mode == Mode::Connected).await;
     assert_eq!(
@@ -462,7 +430,10 @@ async fn what_was_held_counts_against_the_local_share() {
         2,
         "what was let in meanwhile is reported"
     );
-    assert_eq!(at_once(&process).await.unwrap_err(), Reason::Timeout);
+    assert_eq!(
+        process.within(Duration::ZERO).await.unwrap_err(),
+        Reason::Timeout
+    );
     drop((second, third));
     drop(process.acquire().await);
 }
@@ -617,8 +588,8 @@ async fn everything_is_flushed() {
     let venue = venue(&server);
     let builder = || venue.builder().cold_start(500 * MS);
     let (a, b) = (
-        with(builder(), 1, WhenUnavailable::Wait).await,
-        with(builder(), 1, WhenUnavailable::Wait).await,
+        Process::quick(builder(), 1, WhenUnavailable::Wait).await,
+        Process::quick(builder(), 1, WhenUnavailable::Wait).await,
     );
     let held = a.acquire().await;
     let waiter = b.queue(b.limiter.request([&b.db])).await;
@@ -648,7 +619,7 @@ async fn the_server_is_out_of_memory() {
     let held = process.acquire().await;
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(
-        within(&process, 2_000 * MS).await.unwrap_err(),
+        process.within(2_000 * MS).await.unwrap_err(),
         Reason::Unavailable
     );
     drop(held);
@@ -665,8 +636,8 @@ async fn the_server_is_out_of_memory() {
 async fn the_server_stands_still() {
     let server = Server::start();
     let venue = venue(&server);
-    let a = with(venue.builder(), 1, WhenUnavailable::Wait).await;
-    let b = with(venue.builder(), 1, WhenUnavailable::Wait).await;
+    let a = Process::quick(venue.builder(), 1, WhenUnavailable::Wait).await;
+    let b = Process::quick(venue.builder(), 1, WhenUnavailable::Wait).await;
     let held = a.acquire().await;
     let waiter = b.queue(b.limiter.request([&b.db])).await;
     let epoch = a.health().epoch;

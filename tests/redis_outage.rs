@@ -15,7 +15,7 @@ mod shared;
 
 use std::{collections::BTreeMap, env, time::Duration};
 
-use processes::{Load, Process, Request, Requests, Venue, until};
+use processes::{Load, Process, Request, Requests, Venue, at_rest, until};
 use shared::{
     Server,
     holders::{Nanos, now},
@@ -127,13 +127,7 @@ async fn outage(policy: WhenUnavailable) -> Outage {
     until("they have learned", || all(Mode::Connected)).await;
     sleep(1_000 * MS).await;
     let requests = load.stop().await;
-    until("all is back", || {
-        processes
-            .iter()
-            .all(|p| p.health().in_use == 0 && p.health().waiting == 0)
-    })
-    .await;
-    assert_eq!(processes[0].backend.audit("db").await.unwrap(), []);
+    at_rest(&processes).await;
     let outage = Outage {
         requests,
         begin,

@@ -17,37 +17,19 @@ use processes::{Process, Venue, until};
 use shared::{Cluster, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
-    Permit, Rate, Reason,
-    redis::{Mode, RedisBackendBuilder, WhenUnavailable},
+    Rate, Reason,
+    redis::{Mode, WhenUnavailable},
 };
 
 const MS: Duration = Duration::from_millis(1);
 
-async fn with(builder: RedisBackendBuilder, limit: usize, policy: WhenUnavailable) -> Process {
-    let backend = builder
-        .heartbeat(100 * MS)
-        .lease(1_000 * MS)
-        .down_after(200 * MS);
-    let backend = backend.connect().expect("a good URL");
-    backend.ready().await.expect("a server");
-    let sharing = backend.strict().when_unavailable(policy);
-    Process::with(backend, sharing, |builder| builder.concurrency(limit)).await
-}
-
-async fn within(process: &Process, time: Duration) -> Result<Permit, Reason> {
-    let request = process.limiter.request([&process.db]).timeout(time);
-    request
-        .acquire()
-        .await
-        .map_err(|rejection| rejection.reason())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_time_is_not_kept_by_an_outage() {
     let server = Server::start();
-    let process = with(Venue::new(server.url()).builder(), 1, WhenUnavailable::Wait).await;
+    let process =
+        Process::quick(Venue::new(server.url()).builder(), 1, WhenUnavailable::Wait).await;
     server.pause();
-    let answer = timeout(3_000 * MS, within(&process, Duration::ZERO)).await;
+    let answer = timeout(3_000 * MS, process.within(Duration::ZERO)).await;
     server.resume();
     assert_eq!(
         answer.expect("it does not wait").unwrap_err(),
@@ -58,7 +40,7 @@ async fn who_has_no_time_is_not_kept_by_an_outage() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_answers_with_errors_is_unavailable() {
     let server = Server::start();
-    let process = with(
+    let process = Process::quick(
         Venue::new(server.url()).builder(),
         1,
         WhenUnavailable::Closed,
@@ -67,7 +49,7 @@ async fn a_server_that_answers_with_errors_is_unavailable() {
     server.command(&["DEL", "cq1:{test/db}:s"]);
     server.command(&["SET", "cq1:{test/db}:s", "something else"]);
     assert_eq!(
-        within(&process, 3_000 * MS).await.unwrap_err(),
+        process.within(3_000 * MS).await.unwrap_err(),
         Reason::Unavailable
     );
     timeout(2_000 * MS, process.backend.close())
@@ -100,8 +82,8 @@ async fn what_is_let_in_while_a_session_comes_back_is_reported() {
     let server = Server::start();
     let proxy = Proxy::to(server.port()).await;
     let venue = Venue::new(server.url_at(proxy.port()));
-    let process = with(venue.builder(), 2, WhenUnavailable::Open).await;
-    let watcher = with(
+    let process = Process::quick(venue.builder(), 2, WhenUnavailable::Open).await;
+    let watcher = Process::quick(
         Venue::new(server.url()).builder(),
         2,
         WhenUnavailable::Closed,
@@ -117,7 +99,7 @@ async fn what_is_let_in_while_a_session_comes_back_is_reported() {
     proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (false, false));
     // Somebody is let in at every moment of the return.
     while process.health().mode == Mode::Unavailable {
-        if let Ok(permit) = within(&process, Duration::ZERO).await {
+        if let Ok(permit) = process.within(Duration::ZERO).await {
             held.push(permit);
         }
         sleep(2 * MS).await;
@@ -146,7 +128,7 @@ async fn a_grant_that_nobody_collects_spends_nothing() {
     drop(acquiring);
     until("it is given back", || process.health().in_use == 0).await;
     sleep(50 * MS).await;
-    assert!(within(&process, Duration::ZERO).await.is_ok());
+    assert!(process.within(Duration::ZERO).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,7 +188,7 @@ async fn a_slot_moves_to_a_node_that_is_known_for_long() {
     sleep(300 * MS).await;
     drop(process.acquire().await);
     cluster.move_slot(slot_of("db"), to);
-    let permit = within(&process, 8_000 * MS).await;
+    let permit = process.within(8_000 * MS).await;
     drop(permit.expect("it follows"));
     assert_eq!(process.health().mode, Mode::Connected);
 }
@@ -297,7 +279,7 @@ async fn what_is_kept_after_a_rush_is_called_back_at_once() {
     let mut waited = Vec::new();
     for _ in 0..6 {
         let rush = join_all((0..16).map(|_| a.acquire())).await;
-        assert!(within(&b, 100 * MS).await.is_err());
+        assert!(b.within(100 * MS).await.is_err());
         sleep(150 * MS).await; // nobody waits any more
         drop(rush);
         let start = Instant::now();
@@ -350,7 +332,7 @@ async fn who_was_thought_dead_knows_it_when_it_is_back() {
     // Its connection is closed, as that of a dead process would be, and new ones lead nowhere.
     proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (true, true));
     proxy.reset();
-    let permit = within(&b, 4_000 * MS).await.expect("long before the lease");
+    let permit = b.within(4_000 * MS).await.expect("long before the lease");
     proxy.heal();
     timeout(2_000 * MS, held.lost())
         .await

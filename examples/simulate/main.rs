@@ -27,6 +27,8 @@ mod discipline;
 mod fairness;
 mod promise;
 mod report;
+#[path = "../common/rows.rs"]
+mod rows;
 mod scenario;
 mod summary;
 mod sweep;

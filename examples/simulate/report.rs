@@ -8,7 +8,7 @@ use crate::{
     chart::{self, Figure},
     scenario::Scenario,
     summary::Summary,
-    table::{self, NAMES, Rows},
+    table,
 };
 
 /// Writes `index.html` and the charts.
@@ -40,7 +40,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; color: #2d343e; background: #fff; 
 svg {{ display: block; width: 100%; height: auto; margin-bottom: 1em }}
 table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px }}
 th, td {{ padding: .2em .6em; border-bottom: 1px solid #e2e6ec; text-align: right }}
-:is(th, td):nth-child(-n+{NAMES}) {{ text-align: left }}
+.name {{ text-align: left }}
 </style>
 </head>
 <body>
@@ -57,20 +57,6 @@ Others is what all but the noisy tenant got together, of theirs.</p>
 </html>
 "#,
         charts = charts.join("\n"),
-        table = html_table(&table::of(results)),
+        table = table::of(results).html(),
     )
-}
-
-/// The cells are numbers and names of ours, which need no escaping.
-fn html_table(Rows { head, rows }: &Rows) -> String {
-    let row = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
-        let cells: String = cells.map(|cell| format!("<{tag}>{cell}</{tag}>")).collect();
-        format!("<tr>{cells}</tr>\n")
-    };
-    let head = row("th", &mut head.iter().copied());
-    let rows: String = rows
-        .iter()
-        .map(|cells| row("td", &mut cells.iter().map(String::as_str)))
-        .collect();
-    format!("<table>\n{head}{rows}</table>")
 }

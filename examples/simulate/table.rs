@@ -1,16 +1,6 @@
 //! The figures as a table, for the terminal and for the page.
 
-use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-
-use crate::{scenario::seconds, summary::Summary, traffic::Class};
-
-pub(crate) struct Rows {
-    pub(crate) head: Vec<&'static str>,
-    pub(crate) rows: Vec<Vec<String>>,
-}
-
-/// The columns that hold names.
-pub(crate) const NAMES: usize = 1;
+use crate::{rows::Rows, scenario::seconds, summary::Summary, traffic::Class};
 
 pub(crate) fn of(results: &[Summary]) -> Rows {
     let head = vec![
@@ -59,23 +49,13 @@ pub(crate) fn of(results: &[Summary]) -> Rows {
         row
     });
     let rows = rows.collect();
-    Rows { head, rows }
+    Rows {
+        head,
+        rows,
+        names: 1,
+    }
 }
 
 fn milliseconds(seconds: Option<f64>) -> String {
     seconds.map_or("-".into(), |seconds| format!("{:.0}", 1e3 * seconds))
-}
-
-impl std::fmt::Display for Rows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut table = Table::new();
-        table
-            .load_preset(ASCII_MARKDOWN)
-            .set_header(&self.head)
-            .add_rows(&self.rows);
-        for column in table.column_iter_mut().skip(NAMES) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        write!(f, "{table}")
-    }
 }

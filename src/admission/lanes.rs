@@ -4,7 +4,10 @@
 //! divided by its weight, in virtual time; the backlogged lane whose next grant starts first is served
 //! first. A lane that was idle starts at the present, so nobody saves up for a burst.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use slab::Slab;
 
@@ -22,6 +25,29 @@ pub(crate) enum Sharing {
     Shared,
     /// Each lane has its portion by weight, and no more.
     Strict,
+}
+
+impl Sharing {
+    /// What each lane of these weights may have of a limit: all, or its portion. Portions are rounded by largest
+    /// remainder, so that they add up to the limit, and are never below one unit.
+    pub(crate) fn portions(self, limit: u32, weights: Vec<u32>) -> Vec<u32> {
+        if self == Self::Shared {
+            return vec![u32::MAX; weights.len()];
+        }
+        let total: u64 = weights.iter().copied().map(u64::from).sum();
+        let product = |weight: u32| u64::from(limit) * u64::from(weight);
+        let mut portions: Vec<u32> = weights
+            .iter()
+            .map(|&weight| (product(weight) / total) as u32)
+            .collect();
+        let given: u64 = portions.iter().copied().map(u64::from).sum();
+        let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
+        by_remainder.sort_by_key(|&lane| Reverse(product(weights[lane]) % total));
+        for &lane in &by_remainder[..(u64::from(limit) - given) as usize] {
+            portions[lane] += 1;
+        }
+        portions.into_iter().map(|portion| portion.max(1)).collect()
+    }
 }
 
 /// A lane as it was declared.
@@ -311,36 +337,19 @@ impl Lanes {
         }
     }
 
-    /// Another limit of the resource: strict portions follow it, by largest remainder, and are never
-    /// below one unit.
+    /// Another limit of the resource, which strict portions follow.
     pub(super) fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
-        let strict = self.sharing == Sharing::Strict;
-        let total: u64 = self
-            .lanes
-            .iter()
-            .map(|(_, l)| u64::from(l.rule.weight))
-            .sum();
-        let product = |lane: &Lane| u64::from(limit) * u64::from(lane.rule.weight);
-        let whole: u64 = self.lanes.iter().map(|(_, l)| product(l) / total).sum();
-        let mut by_remainder: Vec<_> = self
-            .lanes
-            .iter()
-            .map(|(i, l)| (product(l) % total, i))
+        let weights = self.lanes.iter().map(|(_, lane)| lane.rule.weight);
+        let portions = self.sharing.portions(limit, weights.collect());
+        let lanes = self.lanes.iter_mut().zip(portions);
+        let changed: Vec<u32> = lanes
+            .map(|((index, lane), portion)| {
+                lane.cap = lane.rule.max.min(portion);
+                index as u32
+            })
             .collect();
-        by_remainder.sort_by_key(|&(remainder, index)| (std::cmp::Reverse(remainder), index));
-        let left = (u64::from(limit) - whole) as usize;
-        for (place, (_, index)) in by_remainder.into_iter().enumerate() {
-            let lane = &mut self.lanes[index];
-            let portion = product(lane) / total + u64::from(place < left);
-            let portion = if strict {
-                (portion as u32).max(1)
-            } else {
-                u32::MAX
-            };
-            lane.cap = lane.rule.max.min(portion);
-            self.sort_in(index as u32);
-        }
+        changed.into_iter().for_each(|lane| self.sort_in(lane));
     }
 
     /// Another weight or cap for a declared lane; `false` if there is none of this name.

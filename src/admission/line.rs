@@ -12,7 +12,7 @@ use super::{
     lanes::{LaneId, LaneRules, Lanes, Position},
     overload::{Overload, OverloadRule},
     rank::{Head, Heads, Rank},
-    rate::{Meter, RateRule, Shape},
+    rate::{Meter, RateRule},
     reserves::{Reserves, Who},
     waiters::Waiter,
 };
@@ -322,7 +322,7 @@ impl Line {
         let Some(rate) = rules.rates.iter_mut().find(|rate| rate.by == which) else {
             return false;
         };
-        rate.most = most(rule);
+        rate.most = rule.most();
         rate.meter.get_mut().set_rule(now, rule);
         rules.retry_at.set(None); // found out anew by whoever is kept
         true
@@ -516,7 +516,7 @@ impl Rate {
     fn new(by: By, rule: RateRule) -> Self {
         Self {
             by,
-            most: most(rule),
+            most: rule.most(),
             meter: RefCell::new(Meter::new(rule)),
         }
     }
@@ -527,12 +527,5 @@ impl Rate {
             By::Request => 1,
             By::Load => load,
         }
-    }
-}
-
-fn most(rule: RateRule) -> u64 {
-    match rule.shape {
-        Shape::AnyWindow => rule.count,
-        Shape::Gcra { burst } => rule.count.max(burst),
     }
 }

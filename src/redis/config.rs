@@ -33,7 +33,7 @@ struct LaneShape {
 impl Shape {
     pub(super) fn new(spec: &SharedSpec<'_>) -> Self {
         let by_load = spec.rates.iter().filter(|(by, _)| *by == By::Load);
-        let most = by_load.map(|(_, rate)| rate.count().max(rate.burst_size().unwrap_or(0)));
+        let most = by_load.filter_map(|(_, rate)| Some(rate.rule().ok()?.most()));
         Self {
             lanes: spec.lanes.map(LaneShape::new),
             has_priorities: !spec.reserves.is_empty(),
@@ -59,29 +59,17 @@ impl Shape {
         }
     }
 
-    /// Divides the limit of a configuration between strict lanes, by largest remainder; each has a unit at least.
+    /// Divides the limit of a configuration between strict lanes.
     pub(super) fn divide(&self, config: &mut Config) {
         let Some(lanes) = &self.lanes else {
             return;
         };
-        let total: u64 = lanes.declared.iter().map(|&(_, _, w)| u64::from(w)).sum();
-        let limit = u64::from(config.limit);
-        let product = |weight: u32| limit * u64::from(weight);
-        let whole = |weight: u32| product(weight) / total;
-        let given: u64 = lanes.declared.iter().map(|&(_, _, w)| whole(w)).sum();
-        let mut by_remainder: Vec<usize> = (0..lanes.declared.len()).collect();
-        by_remainder
-            .sort_by_key(|&index| std::cmp::Reverse(product(lanes.declared[index].2) % total));
-        let lucky = &by_remainder[..((limit - given) as usize).min(by_remainder.len())];
-        for (index, &(token, max, weight)) in lanes.declared.iter().enumerate() {
-            let portion = whole(weight) + u64::from(lucky.contains(&index));
-            let cap = match lanes.sharing {
-                Sharing::Shared => max,
-                Sharing::Strict => max.min(portion.max(1) as u32),
-            };
+        let weights = lanes.declared.iter().map(|&(_, _, weight)| weight);
+        let portions = lanes.sharing.portions(config.limit, weights.collect());
+        for (&(token, max, _), portion) in lanes.declared.iter().zip(portions) {
             let known = config.lanes.iter_mut().find(|lane| lane.token == token);
             if let Some(lane) = known {
-                lane.cap = cap;
+                lane.cap = max.min(portion);
             }
         }
     }

@@ -89,7 +89,7 @@ impl LocalShare {
         deadline: Option<Instant>,
     ) -> Result<Permit, NotLeased> {
         let Some(opened) = self.lock().clone() else {
-            return Err(not_leased(Absence::Unavailable));
+            return Err(NotLeased::from(Absence::Unavailable));
         };
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         let timeout = deadline.map_or(Duration::ZERO, left);
@@ -198,13 +198,5 @@ fn why(rejection: &Rejection) -> NotLeased {
         },
         by_rate: rejection.is_rate_limited(),
         retry_after: rejection.retry_after(),
-    }
-}
-
-fn not_leased(why: Absence) -> NotLeased {
-    NotLeased {
-        why,
-        by_rate: false,
-        retry_after: None,
     }
 }

@@ -70,7 +70,8 @@ pub enum WhenUnavailable {
     /// [`Reason::Unavailable`](crate::Reason::Unavailable). The limit holds.
     Wait,
     /// Each process limits itself to its share: the limit and the counts of rates divided by the number of processes
-    /// at the last contact, at least 1; lanes, priorities and reserves by the units of the share. The limit is exceeded if there are more processes than
+    /// at the last contact, at least 1; lanes, priorities and reserves by the units of the share. A claim that is wider than
+    /// the share gets in when all of it is free. The limit is exceeded by that, if there are more processes than
     /// units, or if processes were started since.
     #[default]
     LocalShare,

@@ -176,7 +176,10 @@ impl ResourceBuilder {
 
     /// Shares the limit, and all that is said about it, with other processes: by what `open` returns, each time
     /// the resource is registered with a limiter.
-    #[allow(dead_code, reason = "called by the feature `redis`")]
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "called by the feature `redis`")
+    )]
     pub(crate) fn open_with<F>(mut self, open: F) -> Self
     where
         F: Fn(&SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> + Send + Sync + 'static,

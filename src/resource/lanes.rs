@@ -165,7 +165,10 @@ impl Lane {
     }
 
     /// The same in all processes.
-    #[allow(dead_code, reason = "asked by the feature `redis`")]
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "asked by the feature `redis`")
+    )]
     pub(crate) fn hash(&self) -> LaneHash {
         LaneKey::from(&self.name).hash().expect("made from a name")
     }

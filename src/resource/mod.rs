@@ -23,7 +23,10 @@ pub use lanes::{Lane, LaneKey, Lanes};
 pub(crate) use live::{Change, Registrar};
 pub use overload::Overload;
 pub use rate::Rate;
-#[allow(unused_imports, reason = "read by the feature `redis`")]
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(unused_imports, reason = "read by the feature `redis`")
+)]
 pub(crate) use shared::SharedSpec;
 pub(crate) use usage::SharedUsage;
 

@@ -6,7 +6,10 @@ use super::{Lanes, Rate, Resource};
 use crate::{admission::By, shared::SharedLimit};
 
 /// Whom a resource shares its limit with is told this about it.
-#[allow(dead_code, reason = "read by the feature `redis`")]
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "read by the feature `redis`")
+)]
 pub(crate) struct SharedSpec<'a> {
     pub(crate) name: &'a Arc<str>,
     pub(crate) limit: u32,

@@ -76,6 +76,16 @@ pub(crate) struct NotLeased {
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl From<Absence> for NotLeased {
+    fn from(why: Absence) -> Self {
+        Self {
+            why,
+            by_rate: false,
+            retry_after: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     Timeout,

@@ -10,7 +10,7 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
     span,
-    subscriber::{DefaultGuard, set_default},
+    subscriber::{DefaultGuard, set_default, set_global_default},
 };
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, prelude::*, registry::LookupSpan,
@@ -35,6 +35,14 @@ pub(crate) fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
     (heard, guard)
 }
 
+/// The same for all threads, and for good: in a test binary of its own.
+pub(crate) fn listen_everywhere(level: LevelFilter) -> Heard {
+    let heard = Heard::default();
+    let listener = heard.clone().with_filter(level);
+    set_global_default(tracing_subscriber::registry().with(listener)).expect("nobody else listens");
+    heard
+}
+
 impl Heard {
     pub(crate) fn events(&self) -> Vec<(Level, String, Fields)> {
         self.0.lock().expect("no panics").events.clone()
@@ -54,6 +62,10 @@ impl Visit for Typed<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name(), value.to_string());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
         self.0.insert(field.name(), value.to_string());
     }
 

@@ -20,4 +20,4 @@ mod venue;
 pub(crate) use child::OtherProcess;
 pub(crate) use holder::{Holder, Orders};
 pub(crate) use load::{Load, Request, Requests};
-pub(crate) use venue::{Process, Venue, until};
+pub(crate) use venue::{Process, Venue, at_rest, until};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tower_concurrency_limiter::{
-    Limiter, Permit, Resource,
-    redis::{RedisBackend, RedisBackendBuilder, Sharing},
+    Limiter, Permit, Reason, Resource,
+    redis::{RedisBackend, RedisBackendBuilder, Sharing, WhenUnavailable},
     resource::ResourceBuilder,
 };
 
@@ -108,6 +108,29 @@ impl Process {
         self.db.health().expect("it is shared")
     }
 
+    /// With short times, and a limit of `db`.
+    pub(crate) async fn quick(
+        builder: RedisBackendBuilder,
+        limit: usize,
+        policy: WhenUnavailable,
+    ) -> Self {
+        let ms = Duration::from_millis;
+        let builder = builder.heartbeat(ms(100)).lease(ms(1_000));
+        let backend = builder.down_after(ms(200)).connect().expect("a good URL");
+        backend.ready().await.expect("a server");
+        let sharing = backend.strict().when_unavailable(policy);
+        Self::with(backend, sharing, |builder| builder.concurrency(limit)).await
+    }
+
+    /// What becomes of a request with so much time; none is to ask once.
+    pub(crate) async fn within(&self, time: Duration) -> Result<Permit, Reason> {
+        let request = self.limiter.request([&self.db]).timeout(time);
+        request
+            .acquire()
+            .await
+            .map_err(|rejection| rejection.reason())
+    }
+
     /// Queues a request, and waits until the server knows it.
     pub(crate) async fn queue(
         &self,
@@ -120,6 +143,17 @@ impl Process {
         tokio::time::sleep(Duration::from_millis(30)).await;
         waiter
     }
+}
+
+/// Waits until nothing is held and nobody waits, and all counts agree.
+pub(crate) async fn at_rest(processes: &[Process]) {
+    let is_idle = |process: &Process| {
+        let health = process.health();
+        health.in_use == 0 && health.waiting == 0
+    };
+    until("all is back", || processes.iter().all(is_idle)).await;
+    let audit = processes[0].backend.audit("db").await.expect("an answer");
+    assert_eq!(audit, []);
 }
 
 /// Waits until something is so.

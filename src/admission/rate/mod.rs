@@ -24,6 +24,16 @@ pub(crate) struct RateRule {
     pub(crate) shape: Shape,
 }
 
+impl RateRule {
+    /// The most that passes in a whole period.
+    pub(crate) fn most(self) -> u64 {
+        match self.shape {
+            Shape::AnyWindow => self.count,
+            Shape::Gcra { burst } => self.count.max(burst),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// No half-open window `[t, t + period)` holds more than the count.

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Member, RedisLease, Standing, refusal, state::Outcome};
+use super::{Member, RedisLease, Standing, state::Outcome};
 use crate::{
     redis::sharing::WhenUnavailable,
     shared::{Absence, Ask, NotLeased},
@@ -23,15 +23,15 @@ impl Member {
         let deadline = Some(ask.deadline).filter(|&deadline| deadline > Instant::now());
         loop {
             if self.lock().is_closed {
-                return Err(refusal(Absence::Closed));
+                return Err(NotLeased::from(Absence::Closed));
             }
             let standing = *self.standing.borrow();
             let answer = match (standing, self.when_unavailable) {
                 (Standing::Unavailable, WhenUnavailable::Closed) => {
-                    Some(Err(refusal(Absence::Unavailable)))
+                    Some(Err(NotLeased::from(Absence::Unavailable)))
                 }
                 (Standing::Unavailable, WhenUnavailable::Wait) if deadline.is_none() => {
-                    Some(Err(refusal(Absence::Unavailable)))
+                    Some(Err(NotLeased::from(Absence::Unavailable)))
                 }
                 (Standing::Unavailable, WhenUnavailable::Open) => {
                     self.without_server(&ask, None).map(Ok)
@@ -104,7 +104,7 @@ impl Member {
             }
             Ok(Outcome::AskAgain) => None,
             Ok(Outcome::Refused(not_leased)) => Some(Err(not_leased)),
-            Err(_) => Some(Err(refusal(Absence::Closed))),
+            Err(_) => Some(Err(NotLeased::from(Absence::Closed))),
         }
     }
 }

@@ -174,7 +174,7 @@ impl Member {
     ) -> Result<Option<(u64, oneshot::Receiver<Outcome>)>, NotLeased> {
         let mut state = self.lock();
         if state.is_closed {
-            return Err(refusal(Absence::Closed));
+            return Err(NotLeased::from(Absence::Closed));
         }
         let standing = *self.standing.borrow();
         let may_wait = self.when_unavailable == WhenUnavailable::Wait && deadline.is_some();
@@ -185,7 +185,7 @@ impl Member {
             // There is nobody else to see to it that the queue is bounded.
             let most = ask.max_waiting.unwrap_or(self.config().max_waiting);
             if state.waiting() as u64 >= most.max(1) {
-                return Err(refusal(Absence::Full));
+                return Err(NotLeased::from(Absence::Full));
             }
         }
         let asked = state.ask(ask, deadline);
@@ -310,7 +310,7 @@ impl Member {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
-        let news = state.dismiss(|| Outcome::Refused(refusal(Absence::Closed)));
+        let news = state.dismiss(|| Outcome::Refused(NotLeased::from(Absence::Closed)));
         state.recall();
         drop(state);
         news.tell();
@@ -355,13 +355,5 @@ impl Member {
 
     fn config(&self) -> MutexGuard<'_, Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn refusal(why: Absence) -> NotLeased {
-    NotLeased {
-        why,
-        by_rate: false,
-        retry_after: None,
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Duration, Member, Standing, refusal,
+    Duration, Member, Standing,
     state::{Batch, Outcome, State},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         sharing::WhenUnavailable,
         wire::{Line, Wire},
     },
-    shared::Absence,
+    shared::{Absence, NotLeased},
 };
 
 /// Why a connection is of no more use to a session.
@@ -233,7 +233,7 @@ impl Member {
             }
             // What is given back is heard all the same; those who want something cannot be written down.
             let asks = batch.without_asks();
-            let unavailable = || Outcome::Refused(refusal(Absence::Unavailable));
+            let unavailable = || Outcome::Refused(NotLeased::from(Absence::Unavailable));
             let news = self.lock().dismiss_asks(&asks, unavailable);
             news.tell();
             observe::shared_limit_fails(&self.name, "the server is out of memory");
