@@ -1,4 +1,4 @@
-//! Run with `cargo bench --bench allocations`.
+//! Run with `cargo bench -p benches --bench allocations`.
 //!
 //! Counts allocations, exactly; apart from the other measurements because counting takes time. With
 //! `--figures` it prints for `table` to read.

@@ -4,12 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod processes;
-mod shared;
 
 use std::time::Duration;
 
 use processes::Venue;
-use shared::{Options, Server};
+use test_support::{Options, Server};
 use tower_concurrency_limiter::{
     Lane, Lanes, Limiter, Overload, Rate, Resource, adaptive::Aimd, redis::RedisBackend,
     resource::ResourceBuilder,

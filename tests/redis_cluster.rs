@@ -8,12 +8,11 @@
 )]
 
 mod processes;
-mod shared;
 
 use std::{sync::Arc, time::Duration};
 
 use processes::{Load, Process, Requests, Venue, at_rest, until};
-use shared::{Cluster, holders::now};
+use test_support::{Cluster, holders::now};
 use tokio::{task::spawn_blocking, time::sleep};
 use tower_concurrency_limiter::redis::{DEFAULT_COLD_START, WhenUnavailable};
 

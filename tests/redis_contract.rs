@@ -10,10 +10,9 @@
 )]
 
 mod processes;
-mod shared;
 
 use processes::{Venue, contract};
-use shared::{Cluster, Server};
+use test_support::{Cluster, Server};
 
 /// Runs each part of the contract against a server of its own.
 macro_rules! on_one_server {

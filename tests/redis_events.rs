@@ -4,11 +4,10 @@
 
 mod common;
 mod processes;
-mod shared;
 
 use common::{Fields, Heard, fields, listen_everywhere};
 use processes::{Process, Venue, until};
-use shared::Server;
+use test_support::Server;
 use tower_concurrency_limiter::redis::{Mode, WhenUnavailable};
 use tracing::{Level, level_filters::LevelFilter};
 

@@ -8,7 +8,6 @@
 )]
 
 mod processes;
-mod shared;
 
 use std::{
     collections::HashSet,
@@ -20,7 +19,7 @@ use std::{
 };
 
 use processes::{OtherProcess, Process, Venue, until};
-use shared::{Cut, Options, Proxy, Server};
+use test_support::{Cut, Options, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
     Permit, Reason,

@@ -11,7 +11,6 @@
 )]
 
 mod processes;
-mod shared;
 
 use std::{
     env,
@@ -20,7 +19,7 @@ use std::{
 
 use processes::holder::hold_valid;
 use processes::{Load, Process, Venue, until};
-use shared::{Cut, Proxy, Server, holders::now};
+use test_support::{Cut, Proxy, Server, holders::now};
 use tokio::time::sleep;
 use tower_concurrency_limiter::redis::{DEFAULT_HEARTBEAT, WhenUnavailable};
 

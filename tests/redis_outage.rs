@@ -11,12 +11,11 @@
 )]
 
 mod processes;
-mod shared;
 
 use std::{collections::BTreeMap, env, time::Duration};
 
 use processes::{Load, Process, Request, Requests, Venue, at_rest, until};
-use shared::{
+use test_support::{
     Server,
     holders::{Nanos, now},
 };

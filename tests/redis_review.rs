@@ -8,13 +8,12 @@
 )]
 
 mod processes;
-mod shared;
 
 use std::time::{Duration, Instant};
 
 use futures_util::{future::join_all, poll};
 use processes::{Process, Venue, until};
-use shared::{Cluster, Proxy, Server};
+use test_support::{Cluster, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
     Rate, Reason,

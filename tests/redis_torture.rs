@@ -11,7 +11,6 @@
 )]
 
 mod processes;
-mod shared;
 
 use std::{
     env,
@@ -22,11 +21,11 @@ use std::{
 
 use processes::{Holder, Orders, Process, Venue, until};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
-use shared::{
+use tempfile::TempDir;
+use test_support::{
     Options, Server,
     holders::{Holders, Until},
 };
-use tempfile::TempDir;
 use tokio::{sync::Mutex, time::sleep};
 use tower_concurrency_limiter::redis::{DEFAULT_HEARTBEAT, DEFAULT_LEASE};
 

@@ -107,7 +107,7 @@
 //!
 //! # What it costs
 //!
-//! One run of `cargo bench --all-features --bench shared` on two cores, with Redis 7.0.15 on the same machine; medians:
+//! One run of `cargo bench -p benches --bench distributed` on two cores, with Redis 7.0.15 on the same machine; medians:
 //!
 //! | | |
 //! |---|---|

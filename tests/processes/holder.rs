@@ -20,7 +20,7 @@ use tokio::{sync::watch, time::sleep};
 use tower_concurrency_limiter::{Limiter, Permit, Resource, redis::WhenUnavailable};
 
 use super::Venue;
-use crate::shared::holders::{Log, Nanos, now};
+use test_support::holders::{Log, Nanos, now};
 
 const ORDERS: &str = "CONCURRENCY_LIMITER_TEST_ORDERS";
 const RESTING: &str = "> resting";

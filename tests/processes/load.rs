@@ -15,7 +15,7 @@ use tokio::{
 use tower_concurrency_limiter::{Limiter, Reason, Resource};
 
 use super::{Process, holder::hold_valid};
-use crate::shared::holders::{Holders, Log, Nanos, now};
+use test_support::holders::{Holders, Log, Nanos, now};
 
 /// What became of a request for one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,16 @@
 //! A server of its own for each test.
 
-#[path = "../../../tests/shared/mod.rs"]
-mod shared;
-
 use std::time::Duration;
 
 use redis::{Client, Connection};
 
 /// Ends with the test.
 #[derive(Debug)]
-pub(super) struct Server(shared::Server);
+pub(super) struct Server(test_support::Server);
 
 impl Server {
     pub(super) fn start() -> Self {
-        Self(shared::Server::start())
+        Self(test_support::Server::start())
     }
 
     pub(super) fn connect(&self) -> Connection {
