@@ -7,14 +7,18 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Empty, Full};
-use tokio::time::advance;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, advance, sleep},
+};
 use tokio_test::{
     assert_pending, assert_ready_err, assert_ready_ok,
     task::{Spawn, spawn},
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{
-    ConcurrencyLimitLayer, Limiter, Permit, Reason, Rejection, Resource, limiter::Acquire,
+    ConcurrencyLimitLayer, Lane, Lanes, Limiter, Permit, Rate, Reason, Rejection, Resource,
+    limiter::Acquire,
 };
 
 use common::{collect, get};
@@ -107,6 +111,125 @@ async fn the_default_is_ten() {
     scene.held = Some(assert_ready_ok!(high.poll()));
     scene.held = None;
     assert!(default.is_woken() && !low.is_woken());
+}
+
+/// A resource with one unit, of each kind that orders its queue in its own way.
+fn each_kind() -> [Resource; 4] {
+    let db = || Resource::builder("db").concurrency(1);
+    [
+        db().build(),
+        db().rate(Rate::per_second(1_000_000)).build(),
+        db().lanes(Lanes::shared([Lane::new("all")])).build(),
+        db().lanes(Lanes::keyed(8)).build(),
+    ]
+}
+
+/// 30 requests of priority 10 that take 220 ms each, and after 0.9 s one of 200: how long it waits.
+async fn waits_in_an_overload(limiter: &Limiter, db: &Resource, fs: Option<&Resource>) -> Duration {
+    let mut crowd = JoinSet::new();
+    let set: Vec<Resource> = [Some(db), fs].into_iter().flatten().cloned().collect();
+    for _ in 0..30 {
+        let acquire = limiter.acquire(&set);
+        crowd.spawn(async move {
+            let permit = acquire.await.expect("in time");
+            sleep(SECOND * 22 / 100).await;
+            drop(permit);
+        });
+    }
+    sleep(SECOND * 9 / 10).await;
+    let start = Instant::now();
+    let urgent = limiter.request(&set).priority(200).acquire().await;
+    let waited = start.elapsed();
+    drop(urgent);
+    crowd.join_all().await;
+    waited
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_overload_a_higher_priority_goes_next() {
+    for db in each_kind() {
+        let fs = Resource::new("fs", 1);
+        let limiter = Limiter::new(60 * SECOND, [&db, &fs]);
+        for fs in [None, Some(&fs)] {
+            let waited = waits_in_an_overload(&limiter, &db, fs).await;
+            assert!(waited <= SECOND * 22 / 100, "{waited:?} at {db:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_overload_a_higher_priority_goes_after_those_that_have_aged() {
+    for db in each_kind() {
+        let builder = Limiter::builder().timeout(60 * SECOND);
+        let limiter = builder.priority_credit(SECOND).resources([&db]).build();
+        let waited = waits_in_an_overload(&limiter, &db, None).await;
+        assert!(waited >= 5 * SECOND, "{waited:?} at {db:?}");
+    }
+}
+
+/// Twice the capacity for half a minute, and two urgent requests a second: how long the longest wait of
+/// an urgent one was, and how many were served of each.
+async fn overloaded(limiter: &Limiter, db: &Resource) -> (Duration, usize, usize) {
+    let mut requests = JoinSet::new();
+    for n in 0..3_000_u32 {
+        let priority = if n % 50 == 49 { 200 } else { 10 };
+        let request = limiter.request([db]).priority(priority);
+        requests.spawn(async move {
+            sleep(n * SECOND / 100).await;
+            let start = Instant::now();
+            let permit = request.acquire().await.ok();
+            let waited = start.elapsed();
+            sleep(SECOND / 10).await;
+            (priority, waited, permit.is_some())
+        });
+    }
+    let ended = requests.join_all().await;
+    let served = |of| {
+        ended
+            .iter()
+            .filter(move |(p, _, served)| *p == of && *served)
+    };
+    let longest = served(200).map(|(_, waited, _)| *waited).max();
+    (
+        longest.unwrap_or_default(),
+        served(200).count(),
+        served(10).count(),
+    )
+}
+
+/// The table in the guide.
+#[tokio::test(start_paused = true)]
+async fn what_the_guide_says_about_an_overload() {
+    let mut measured = Vec::new();
+    for credit in [None, Some(2 * SECOND)] {
+        let db = Resource::new("db", 5);
+        let mut builder = Limiter::builder();
+        if let Some(credit) = credit {
+            builder = builder.priority_credit(credit);
+        }
+        let limiter = builder.resources([&db]).build();
+        measured.push(overloaded(&limiter, &db).await);
+    }
+    let [
+        (longest, urgent, others),
+        (longest_aged, urgent_aged, others_aged),
+    ] = measured[..]
+    else {
+        unreachable!("two")
+    };
+    println!("{measured:?}");
+    assert!(
+        longest <= SECOND / 10 && urgent == 60,
+        "{longest:?}, {urgent}"
+    );
+    assert!(
+        longest_aged >= 4 * SECOND && urgent_aged < 60,
+        "{longest_aged:?}, {urgent_aged}"
+    );
+    assert!(
+        others.abs_diff(others_aged) <= 60,
+        "{others}, {others_aged}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,6 @@
 
 use super::{
     Demands, LaneHash, LaneId, Ledger, Nanos,
-    flow::Flow,
     order::Asker,
     queue::Queue,
     rank::{DEFAULT_PRIORITY, Rank},
@@ -75,7 +74,7 @@ impl<T> Queue<T> {
         if self.is_closed {
             return (Answer::Closed, Some(arrival));
         }
-        if let Some(flow) = self.express_lane(now, &arrival) {
+        if let Some(flow) = self.express_lane(now, &arrival, ledger) {
             let ticket = self.enqueue(now, arrival, flow, ledger);
             return (Answer::Queued(ticket), None);
         }
@@ -96,7 +95,8 @@ impl<T> Queue<T> {
         if self.uncommon > 0 || arrival.claims.priority > DEFAULT_PRIORITY {
             self.age(now);
         }
-        let flow = self.flow_of(&arrival.demands, arrival.claims.priority);
+        let stands_aside = self.exceeds(&arrival.demands, arrival.claims.priority, ledger);
+        let flow = self.flow_of(&arrival.demands, arrival.claims.priority, stands_aside);
         let newest_first = match flow {
             Some(flow) => self.flows[flow as usize].newest_first,
             None => self.is_standing(&arrival.demands),
@@ -134,7 +134,11 @@ impl<T> Queue<T> {
                 }
                 Answer::Granted
             }
-            Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
+            Some(short)
+                if arrival.deadline <= now
+                    // When the limit will be raised is known to nobody.
+                    || !stands_aside && self.is_hopeless(flow, &arrival, now) =>
+            {
                 let by_rate = self.is_kept_by_rate(short, load, now);
                 Answer::NoTime { short, by_rate }
             }
@@ -143,10 +147,16 @@ impl<T> Queue<T> {
                 Ok(()) => {
                     let rank = asker.rank;
                     // Whoever gave way may have been the last of the flow.
-                    let flow = self.flow_of(&arrival.demands, priority);
-                    let new = || self.flows.insert(Flow::new(newest_first)) as u32;
-                    let flow = flow.unwrap_or_else(new);
+                    let flow = self.flow_of(&arrival.demands, priority, stands_aside);
+                    let flow = match flow {
+                        Some(flow) => flow,
+                        None => self.new_flow(&arrival.demands, newest_first, stands_aside),
+                    };
                     let ticket = self.enqueue(now, arrival, flow, ledger);
+                    if stands_aside {
+                        let demands = self.waiters[ticket.key].demands.clone();
+                        self.count_aside(now, &demands, true);
+                    }
                     let head = self.flows[flow as usize].head;
                     if head.is_none_or(|head| rank < head.rank) {
                         self.renew_head(flow, ticket.key);
@@ -202,6 +212,7 @@ impl<T> Queue<T> {
             load: claims.load,
             priority: claims.priority,
             aged: false,
+            is_aside: self.flows[flow as usize].is_aside,
             flow,
             turns: 0,
             lacked: u64::MAX,
@@ -214,28 +225,40 @@ impl<T> Queue<T> {
         let waiter = &self.waiters[ticket.key];
         for demand in &*waiter.demands {
             let line = &mut self.lines[demand.resource as usize];
-            if line.waiting == 0 {
+            if !line.has_contenders() {
                 line.drain.start(now);
             }
-            line.enlist(demand.lane, ticket.key, waiter);
+            line.enlist(demand, ticket.key, waiter);
             ledger.waiting(demand.resource, line.waiting);
             if let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) {
-                overload.push(now, ticket, &self.waiters);
+                if !waiter.is_aside {
+                    overload.push(now, ticket, &self.waiters);
+                }
             }
         }
         ticket
     }
 
-    /// The flow of those who ask for the same and have the same reserved for them, if anybody does.
-    fn flow_of(&self, demands: &Demands, priority: u8) -> Option<u32> {
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does; or of
+    /// those who ask for the same and stand aside.
+    pub(super) fn flow_of(&self, demands: &Demands, priority: u8, is_aside: bool) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
         let demand = match self.has_rules {
             true => demands.iter().find(in_lane).unwrap_or(&demands[0]),
             false => &demands[0],
         };
-        let peers = self.lines[demand.resource as usize].peers(demand.lane);
-        let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
+        let line = &self.lines[demand.resource as usize];
+        if is_aside {
+            return line.aside.flows(demand.lane).find(|&flow| {
+                let one = self.flows[flow as usize].front();
+                one.is_some_and(|key| self.waiters[key].demands.same_flow(demands))
+            });
+        }
+        let mut peers = line
+            .peers(demand.lane)
+            .iter()
+            .map(|head| &self.waiters[head.key]);
         let alike = |d: &super::Demand, other| {
             let line = &self.lines[d.resource as usize];
             line.reserves_alike_for(priority, other)

@@ -14,7 +14,13 @@ pub(crate) enum NewRule {
 
 impl<T> Queue<T> {
     /// Another limit for `resource`. Lowering it takes nothing from anybody; at 0 nobody is let in.
-    pub(crate) fn set_limit(&mut self, resource: u32, limit: u32, ledger: &mut impl Ledger) {
+    pub(crate) fn set_limit(
+        &mut self,
+        now: Nanos,
+        resource: u32,
+        limit: u32,
+        ledger: &mut impl Ledger,
+    ) {
         if ledger.usage(resource).limit() == limit {
             return;
         }
@@ -22,11 +28,18 @@ impl<T> Queue<T> {
         if let Some(lanes) = self.lines[resource as usize].lanes_mut() {
             lanes.set_limit(limit);
         }
+        self.regroup(now, resource, ledger);
         self.freed(resource);
     }
 
     /// Another rule for `resource` in the place of the one of its kind; `false` if it has none.
-    pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
+    pub(crate) fn set_rule(
+        &mut self,
+        now: Nanos,
+        resource: u32,
+        rule: NewRule,
+        ledger: &impl Ledger,
+    ) -> bool {
         let line = &mut self.lines[resource as usize];
         let found = match rule {
             NewRule::Rate(by, rule) => line.set_rate(now, by, rule),
@@ -36,6 +49,7 @@ impl<T> Queue<T> {
             },
             NewRule::Reserve(beneficiary, units) => line.set_reserve(beneficiary, units),
         };
+        self.regroup(now, resource, ledger);
         self.freed(resource);
         found
     }

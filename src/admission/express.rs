@@ -14,7 +14,12 @@ use super::{
 impl<T> Queue<T> {
     /// The flow that an arrival joins at the end, if that is all there is to say about it.
     #[inline]
-    pub(super) fn express_lane(&self, now: Nanos, arrival: &Arrival<T>) -> Option<u32> {
+    pub(super) fn express_lane(
+        &self,
+        now: Nanos,
+        arrival: &Arrival<T>,
+        ledger: &impl Ledger,
+    ) -> Option<u32> {
         let [demand] = &*arrival.demands else {
             return None;
         };
@@ -28,6 +33,7 @@ impl<T> Queue<T> {
         let head = &self.waiters[head.key];
         let bound = arrival.max_waiting.unwrap_or(line.max_waiting);
         let is_like_it = head.demands.len() == 1 && !arrival.claims.or_never;
+        let is_like_it = is_like_it && demand.units <= ledger.usage(demand.resource).limit();
         (is_like_it && arrival.deadline > now && line.waiting < bound).then_some(head.flow)
     }
 
@@ -81,7 +87,8 @@ impl<T> Queue<T> {
             None => {
                 line.clear();
                 self.flows.remove(number);
-                if !is_watched {
+                // Some may stand aside.
+                if line.waiting == 0 && !is_watched {
                     ledger.calm(resource);
                 }
             }

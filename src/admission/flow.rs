@@ -15,6 +15,8 @@ pub(super) struct Flow {
     /// Who contends, as it stands in the lines.
     pub(super) head: Option<Head>,
     pub(super) newest_first: bool,
+    /// Its waiters exceed what they can have: none of them contends.
+    pub(super) is_aside: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,15 @@ impl Flow {
             levels: SmallVec::new(),
             head: None,
             newest_first,
+            is_aside: false,
+        }
+    }
+
+    /// The flow of waiters that stand aside.
+    pub(super) fn aside(newest_first: bool) -> Self {
+        Self {
+            is_aside: true,
+            ..Self::new(newest_first)
         }
     }
 
@@ -77,8 +88,29 @@ impl Flow {
         }
     }
 
+    /// All of them, level by level.
+    pub(super) fn keys<T>(&self, waiters: &Waiters<T>) -> impl Iterator<Item = u32> {
+        let levels = self.levels.iter().map(|level| level.list);
+        levels.flat_map(|list| waiters.in_list(list, Among::Level))
+    }
+
+    /// Puts each level in the order of arrival, after waiters joined out of order.
+    pub(super) fn sort<T>(&mut self, waiters: &mut Waiters<T>) {
+        for level in &mut self.levels {
+            let mut keys: Vec<u32> = waiters.in_list(level.list, Among::Level).collect();
+            keys.sort_by_key(|&key| waiters[key].seq);
+            level.list = List::EMPTY;
+            for key in keys {
+                waiters.link_last(&mut level.list, Among::Level, key);
+            }
+        }
+    }
+
     /// Who should contend.
     pub(super) fn first<T>(&self, waiters: &Waiters<T>) -> Option<Head> {
+        if self.is_aside {
+            return None;
+        }
         let top = self.levels.first()?;
         let key = match &*self.levels {
             _ if self.newest_first => top.list.tail(),

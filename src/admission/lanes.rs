@@ -285,6 +285,17 @@ impl Lanes {
         u64::from(lane.in_use) + u64::from(units) <= u64::from(lane.cap)
     }
 
+    /// What a lane may use at once.
+    pub(super) fn cap(&self, lane: u32) -> u32 {
+        self.lanes[lane as usize].cap
+    }
+
+    /// What each lane may use at once, and some no more.
+    pub(super) fn least_cap(&self) -> u32 {
+        let caps = self.lanes.iter().map(|(_, lane)| lane.cap);
+        caps.min().unwrap_or(u32::MAX)
+    }
+
     /// The head of a flow changes.
     pub(super) fn replace(&mut self, lane: u32, old: Option<Head>, new: Option<Head>) {
         self.lanes[lane as usize].heads.replace(old, new);

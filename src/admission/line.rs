@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Demand, Nanos, Usage,
+    aside::Aside,
     drain::Drain,
     lanes::{LaneId, LaneRules, Lanes, Position},
     overload::{Overload, OverloadRule},
@@ -109,6 +110,9 @@ pub(super) struct Line {
     pub(super) max_waiting: usize,
     /// How many of those who contend ask for other resources too.
     sets: usize,
+    /// Most that one waiter has claimed since nobody waited.
+    widest: u32,
+    pub(super) aside: Aside,
     pub(super) is_dirty: bool,
     pub(super) drain: Drain,
     pub(super) rules: Option<Box<Rules>>,
@@ -137,6 +141,8 @@ impl Line {
             waiting: 0,
             max_waiting,
             sets: 0,
+            widest: 0,
+            aside: Aside::default(),
             is_dirty: false,
             drain: Drain::default(),
             rules: (!rules.is_plain()).then(|| Box::new(Rules::new(rules, limit))),
@@ -173,7 +179,30 @@ impl Line {
     }
 
     pub(super) fn has_contenders(&self) -> bool {
-        self.waiting > 0
+        self.waiting > self.aside.waiting
+    }
+
+    /// How many wait and do not stand aside.
+    pub(super) fn queued(&self) -> usize {
+        self.waiting - self.aside.waiting
+    }
+
+    /// Whether a claim is more than it can have of this limit, whatever is returned: more than the limit,
+    /// than its lane may use, or than is left beside what is reserved for others.
+    pub(super) fn exceeds(&self, limit: u32, demand: &Demand, priority: u8) -> bool {
+        match &self.rules {
+            None => demand.units > limit,
+            Some(rules) => rules.exceeds(limit, demand, priority),
+        }
+    }
+
+    /// Whether some who wait may exceed what they can have, or may have done so until now.
+    pub(super) fn may_regroup(&self, limit: u32) -> bool {
+        let everybody = self
+            .rules
+            .as_ref()
+            .map_or(limit, |r| r.for_everybody(limit));
+        self.aside.waiting > 0 || self.has_contenders() && self.widest > everybody
     }
 
     /// Those who contend in a lane, in order of rank.
@@ -385,8 +414,11 @@ impl Line {
         overload.is_some_and(Overload::is_standing)
     }
 
-    pub(super) fn enlist<T>(&mut self, lane: u32, key: u32, waiter: &Waiter<T>) {
+    pub(super) fn enlist<T>(&mut self, demand: &Demand, key: u32, waiter: &Waiter<T>) {
+        let widest = if self.waiting == 0 { 0 } else { self.widest };
+        self.widest = widest.max(demand.units);
         self.waiting += 1;
+        let lane = demand.lane;
         if let Some(rules) = &mut self.rules {
             rules.backlog.insert(entry(lane, key, waiter));
             if let Some(lanes) = &mut rules.lanes {
@@ -467,6 +499,26 @@ impl Rules {
         } else {
             Room::Short
         }
+    }
+
+    fn exceeds(&self, limit: u32, demand: &Demand, priority: u8) -> bool {
+        if self.is_dry {
+            return false;
+        }
+        let cap = self.lanes.as_ref().map(|lanes| lanes.cap(demand.lane));
+        let to_others = self.reserves.to_others(demand.lane, priority);
+        let own = self.reserves.total() - to_others;
+        let units = u64::from(demand.units);
+        demand.units > limit
+            || cap.is_some_and(|cap| demand.units > cap)
+            || units + to_others > u64::from(limit) && units > own
+    }
+
+    /// What each request can have of this limit, and some no more.
+    fn for_everybody(&self, limit: u32) -> u32 {
+        let cap = self.lanes.as_ref().map_or(u32::MAX, Lanes::least_cap);
+        let reserved = u32::try_from(self.reserves.total()).unwrap_or(u32::MAX);
+        cap.min(limit.saturating_sub(reserved))
     }
 
     fn lane_has_room(&self, demand: &Demand) -> bool {

@@ -11,6 +11,7 @@
 //! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
 
 mod arrival;
+mod aside;
 mod change;
 mod charge;
 mod demand;

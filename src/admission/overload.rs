@@ -24,7 +24,7 @@ pub(crate) struct OverloadRule {
 #[derive(Debug)]
 pub(super) struct Overload {
     rule: OverloadRule,
-    /// Those who wait, and some that do not any more, by arrival.
+    /// Those who wait and do not stand aside, and some that do not any more, by arrival.
     arrivals: VecDeque<(Nanos, Ticket)>,
     /// When the queue stands, if its oldest waiter is above the target until then.
     above_until: Option<Nanos>,
@@ -57,9 +57,14 @@ impl Overload {
     pub(super) fn push<T>(&mut self, arrived: Nanos, ticket: Ticket, waiters: &Waiters<T>) {
         if self.arrivals.len() >= 64.max(2 * waiters.len()) {
             self.arrivals
-                .retain(|&(_, ticket)| waiters.contains(ticket));
+                .retain(|&(_, ticket)| waiters.contends(ticket));
         }
         self.arrivals.push_back((arrived, ticket));
+    }
+
+    /// Some that wait stand aside from now on, or no longer: these are in the queue now, by arrival.
+    pub(super) fn replace(&mut self, arrivals: impl Iterator<Item = (Nanos, Ticket)>) {
+        self.arrivals = arrivals.collect();
     }
 
     /// The control law: ever shorter pauses, by the square root of their number.
@@ -81,7 +86,7 @@ impl Overload {
     ) -> Option<u32> {
         let oldest = loop {
             match self.arrivals.front() {
-                Some(&(_, ticket)) if !waiters.contains(ticket) => drop(self.arrivals.pop_front()),
+                Some(&(_, ticket)) if !waiters.contends(ticket) => drop(self.arrivals.pop_front()),
                 oldest => break oldest.copied(),
             }
         };

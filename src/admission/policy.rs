@@ -49,8 +49,9 @@ impl<T> Queue<T> {
         }
         let by_flow = || {
             let heads = line.peers(0).iter();
-            let flows = heads.map(|head| &self.flows[self.waiters[head.key].flow as usize]);
-            let last = flows.filter_map(|flow| flow.last());
+            let flows = heads.map(|head| self.waiters[head.key].flow);
+            let flows = flows.chain(line.aside.flows(0));
+            let last = flows.filter_map(|flow| self.flows[flow as usize].last());
             last.min_by_key(|&key| {
                 let waiter = &self.waiters[key];
                 (waiter.priority, std::cmp::Reverse(waiter.seq))
@@ -86,7 +87,7 @@ impl<T> Queue<T> {
         let stood = line.is_standing();
         loop {
             let line = &mut self.lines[resource as usize];
-            let waiting = line.waiting;
+            let waiting = line.queued();
             let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) else {
                 return;
             };
@@ -103,7 +104,7 @@ impl<T> Queue<T> {
     /// The newest go first at a resource whose queue stands, and the oldest where it does not.
     fn turn_around(&mut self, resource: u32) {
         let waiting_here = |flow: &super::flow::Flow| {
-            let key = flow.head?.key;
+            let key = flow.front()?;
             self.waiters[key].demands.of(resource).map(|_| key)
         };
         let flows: Vec<(usize, u32)> = self

@@ -70,8 +70,8 @@ pub(crate) struct Queue<T> {
     /// Verdicts that wait to be collected.
     pub(super) decided: VecDeque<(T, Verdict)>,
     pub(super) next_seq: u64,
-    /// For how long a waiter can be overtaken by priority.
-    pub(super) credit: Nanos,
+    /// For how long a waiter can be overtaken by priority, if not until its deadline.
+    credit: Option<Nanos>,
     /// How many waiters have another priority than the default.
     pub(super) uncommon: usize,
     /// Whether some resource has more to it than its limit.
@@ -90,7 +90,7 @@ pub(crate) struct LineSpec {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Nanos) -> Self {
+    pub(crate) fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Option<Nanos>) -> Self {
         let lines: Vec<Line> = specs
             .into_iter()
             .map(|spec| Line::new(spec.max_waiting, spec.limit, &spec.rules))
@@ -221,9 +221,9 @@ impl<T> Queue<T> {
     pub(crate) fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
         let mut next = deadline.map(|(deadline, _)| deadline);
-        if self.uncommon > 0 {
+        if let Some(credit) = self.credit.filter(|_| self.uncommon > 0) {
             let arrived = self.timeline.first_young(&self.waiters);
-            let aged = arrived.map(|arrived| arrived.saturating_add(self.credit));
+            let aged = arrived.map(|arrived| arrived.saturating_add(credit));
             next = next.into_iter().chain(aged).min();
         }
         if !self.has_rules {
@@ -260,7 +260,7 @@ impl<T> Queue<T> {
 
     /// Whether time alone may let somebody go.
     pub(crate) fn depends_on_time(&self) -> bool {
-        self.has_rules || self.uncommon > 0
+        self.has_rules || self.uncommon > 0 && self.credit.is_some()
     }
 
     /// Whether some resource has more to it than its limit.
@@ -273,7 +273,11 @@ impl<T> Queue<T> {
     pub(crate) fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Nanos> {
         let line = &mut self.lines[resource as usize];
         let rate = line.retry_at().and_then(|at| at.checked_sub(now));
-        let waiting = line.waiting.max(1);
+        // Those that stand aside are before nobody, unless all do: then they are the first to go.
+        let waiting = match line.queued() {
+            0 => line.waiting.max(1),
+            queued => queued,
+        };
         // When a rate allows it is known, and not a guess: to come before is to come in vain.
         line.drain.hint(waiting, now).max(rate)
     }
@@ -310,7 +314,7 @@ impl<T> Queue<T> {
 
     /// Those who have waited for the credit are not overtaken any more.
     pub(super) fn age(&mut self, now: Nanos) {
-        let Some(time) = now.checked_sub(self.credit) else {
+        let Some(time) = self.credit.and_then(|credit| now.checked_sub(credit)) else {
             return;
         };
         while let Some(key) = self.timeline.age(&mut self.waiters, time) {
@@ -321,16 +325,13 @@ impl<T> Queue<T> {
     /// Takes a waiter out; whoever it stood in front of may go now.
     fn remove(&mut self, key: u32) -> Waiter<T> {
         self.timeline.forget(&mut self.waiters, key);
-        let flow = self.waiters[key].flow;
-        self.flows[flow as usize].unlink(&mut self.waiters, key);
+        self.leave_flow(key);
         let waiter = &self.waiters[key];
         self.uncommon -= usize::from(waiter.priority != DEFAULT_PRIORITY);
         for demand in &*waiter.demands {
-            self.lines[demand.resource as usize].strike_off(demand.lane, key, waiter);
-        }
-        self.renew_head(flow, key);
-        if self.flows[flow as usize].is_empty() {
-            self.flows.remove(flow as usize);
+            let line = &mut self.lines[demand.resource as usize];
+            line.strike_off(demand.lane, key, waiter);
+            line.aside.waiting -= usize::from(waiter.is_aside);
         }
         self.waiters.remove(key)
     }

@@ -120,6 +120,21 @@ impl Reserves {
         (class.lane.is_some() || class.least.is_some()).then_some(class)
     }
 
+    /// The units of all reserves, in use or not.
+    pub(super) fn total(&self) -> u64 {
+        self.units_where(|_| true)
+    }
+
+    /// The units of those that are not for such a request, in use or not.
+    pub(super) fn to_others(&self, lane: u32, priority: u8) -> u64 {
+        self.units_where(|who| !who.includes(lane, priority))
+    }
+
+    fn units_where(&self, counts: impl Fn(Who) -> bool) -> u64 {
+        let counted = self.reserves.iter().filter(|reserve| counts(reserve.who));
+        counted.map(|reserve| u64::from(reserve.units)).sum()
+    }
+
     /// What is left of all reserves.
     pub(super) fn left(&self) -> u64 {
         self.left_where(|_| true)

@@ -69,7 +69,7 @@ pub(crate) enum Foretold {
 }
 
 impl Shadow {
-    pub(crate) fn new(specs: Vec<LineSpec>, credit: Nanos) -> Self {
+    pub(crate) fn new(specs: Vec<LineSpec>, credit: Option<Nanos>) -> Self {
         let usages = specs.iter().map(|spec| Usage::new(spec.limit));
         Self {
             usages: Usages(usages.collect()),
@@ -165,13 +165,15 @@ impl Shadow {
 
     pub(crate) fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32) {
         self.advance(now);
-        self.queue.set_limit(resource, limit, &mut self.usages);
+        let now = self.now;
+        self.queue.set_limit(now, resource, limit, &mut self.usages);
         self.settle();
     }
 
     pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
         self.advance(now);
-        let found = self.queue.set_rule(self.now, resource, rule);
+        let now = self.now;
+        let found = self.queue.set_rule(now, resource, rule, &self.usages);
         self.settle();
         found
     }
@@ -341,7 +343,7 @@ mod tests {
     /// What became of each request of a trace of arrivals and times of work: when it was granted its
     /// unit, if it was.
     fn for_real(trace: &[(Nanos, Nanos)], limit: u32, max_waiting: usize, timeout: Nanos) -> usize {
-        let mut queue = Queue::new(specs(limit, max_waiting), 0);
+        let mut queue = Queue::new(specs(limit, max_waiting), None);
         let mut usages = Usages(vec![Usage::new(limit)]);
         let demands = Demands::collect([Demand::new(0, 1)].into_iter());
         let mut ends: BinaryHeap<Reverse<Nanos>> = BinaryHeap::new();
@@ -399,7 +401,7 @@ mod tests {
         max_waiting: usize,
         timeout: Nanos,
     ) -> usize {
-        let mut shadow = Shadow::new(specs(limit, max_waiting), 0);
+        let mut shadow = Shadow::new(specs(limit, max_waiting), None);
         let demands = Demands::collect([Demand::new(0, 1)].into_iter());
         let mut open: Vec<(Nanos, u32)> = Vec::new();
         for &(at, took) in trace {

@@ -90,6 +90,11 @@ impl Timeline {
         self.young.map(|key| waiters[key].arrived)
     }
 
+    /// All who wait, in order of arrival.
+    pub(super) fn keys<T>(&self, waiters: &Waiters<T>) -> impl Iterator<Item = u32> {
+        waiters.in_list(self.all, Among::All)
+    }
+
     /// Who arrived first.
     pub(super) fn first(&self) -> Option<u32> {
         self.all.head()

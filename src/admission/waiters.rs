@@ -26,6 +26,8 @@ pub(super) struct Waiter<T> {
     pub(super) priority: u8,
     /// Nobody may overtake it any more by priority.
     pub(super) aged: bool,
+    /// It exceeds what it can have, and contends with nobody until that changes.
+    pub(super) is_aside: bool,
     pub(super) flow: u32,
     /// How often it was overtaken by turns.
     pub(super) turns: u32,
@@ -119,6 +121,11 @@ impl<T> Waiters<T> {
         waiter.is_some_and(|waiter| waiter.seq == ticket.seq)
     }
 
+    /// Whether it is still here under this ticket, and does not stand aside.
+    pub(super) fn contends(&self, ticket: Ticket) -> bool {
+        self.contains(ticket) && !self[ticket.key].is_aside
+    }
+
     pub(super) fn insert(&mut self, waiter: Waiter<T>) -> Ticket {
         let seq = waiter.seq;
         let key = self.0.insert(waiter) as u32;
@@ -131,7 +138,10 @@ impl<T> Waiters<T> {
     }
 
     pub(super) fn link_last(&mut self, list: &mut List, among: Among, key: u32) {
-        self.links(key, among).prev = list.tail;
+        *self.links(key, among) = Links {
+            prev: list.tail,
+            next: NONE,
+        };
         match list.tail {
             NONE => list.head = key,
             tail => self.links(tail, among).next = key,
@@ -155,6 +165,11 @@ impl<T> Waiters<T> {
     pub(super) fn next(&self, key: u32, among: Among) -> Option<u32> {
         let next = self[key].links[among as usize].next;
         (next != NONE).then_some(next)
+    }
+
+    /// Those in a list, from its head.
+    pub(super) fn in_list(&self, list: List, among: Among) -> impl Iterator<Item = u32> {
+        std::iter::successors(list.head(), move |&key| self.next(key, among))
     }
 
     fn links(&mut self, key: u32, among: Among) -> &mut Links {

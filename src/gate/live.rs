@@ -31,7 +31,8 @@ impl Registrar for Gate {
             Change::Rule(rule) => {
                 let shadow = state.shadow.as_mut();
                 let foretold = shadow.is_some_and(|shadow| shadow.set_rule(now, resource, rule));
-                state.queue.set_rule(now, resource, rule) || foretold
+                let ledger = self.ledger();
+                state.queue.set_rule(now, resource, rule, &ledger) || foretold
             }
         };
         self.settle(state, now);
@@ -55,7 +56,8 @@ impl Gate {
     pub(super) fn limit(&self, state: &mut State, resource: u32, limit: u32, now: Nanos) {
         // A limit that moves by itself may say anything.
         let limit = limit.min(Usage::MAX_LIMIT);
-        state.queue.set_limit(resource, limit, &mut self.ledger());
+        let queue = &mut state.queue;
+        queue.set_limit(now, resource, limit, &mut self.ledger());
         if let Some(shadow) = &mut state.shadow {
             shadow.set_limit(now, resource, limit);
         }

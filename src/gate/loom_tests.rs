@@ -55,7 +55,7 @@ impl Scene {
             .map(|(index, &limit)| Resource::new(format!("r{index}"), limit))
             .collect();
         Arc::new(Self {
-            gate: Arc::new(Gate::new(resources, 16, Duration::from_secs(1))),
+            gate: Arc::new(Gate::new(resources, 16, None)),
             inside: limits.iter().map(|_| AtomicUsize::new(0)).collect(),
             closed: AtomicBool::new(false),
         })

@@ -93,8 +93,13 @@ pub(crate) struct Wait<'a> {
 
 impl Gate {
     /// A gate to these resources, which the caller has registered in this order. A waiter can be
-    /// overtaken by priority for as long as the `credit`.
-    pub(crate) fn new(resources: Vec<Resource>, max_waiting: usize, credit: Duration) -> Self {
+    /// overtaken by priority until its deadline, or for as long as the `credit`.
+    pub(crate) fn new(
+        resources: Vec<Resource>,
+        max_waiting: usize,
+        credit: Option<Duration>,
+    ) -> Self {
+        let credit = credit.map(nanos);
         let spec = |resource: &Resource, rules| LineSpec {
             max_waiting: resource.max_waiting().unwrap_or(max_waiting),
             limit: resource.usage().load().limit(),
@@ -103,7 +108,7 @@ impl Gate {
         let specs = resources.iter().map(|r| spec(r, r.rules().enforced()));
         let shadow = resources.iter().any(|r| r.rules().is_dry).then(|| {
             let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
-            Box::new(Shadow::new(specs.collect(), nanos(credit)))
+            Box::new(Shadow::new(specs.collect(), credit))
         });
         let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
         let has_more = |r: &&Resource| !r.rules().is_plain() || r.is_shared();
@@ -112,7 +117,7 @@ impl Gate {
         }
         Self {
             state: Mutex::new(State {
-                queue: Queue::new(specs, nanos(credit)),
+                queue: Queue::new(specs, credit),
                 alarms: Alarms::new(),
                 latest: 0,
                 adaptive,

@@ -25,7 +25,11 @@ pub(crate) type NotOpened = (Arc<str>, String);
 
 impl Gate {
     /// Opens the limits that are shared.
-    pub(crate) fn open(&mut self, max_waiting: usize, credit: Duration) -> Result<(), NotOpened> {
+    pub(crate) fn open(
+        &mut self,
+        max_waiting: usize,
+        credit: Option<Duration>,
+    ) -> Result<(), NotOpened> {
         if !self.resources.iter().any(|resource| resource.is_shared()) {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! What the fast path does without.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::Gate;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn gate(resources: Vec<Resource>) -> Arc<Gate> {
-    Arc::new(Gate::new(resources, 16, Duration::from_secs(1)))
+    Arc::new(Gate::new(resources, 16, None))
 }
 
 /// Were the lock taken, this would never end.

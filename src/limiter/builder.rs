@@ -5,10 +5,7 @@ use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Response;
 
-use super::{
-    DEFAULT_CREDIT, DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter,
-    error::Kind,
-};
+use super::{DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind};
 use crate::{
     gate::Gate,
     rejection::{Rejection, Responder},
@@ -32,7 +29,7 @@ use crate::{
 pub struct LimiterBuilder {
     timeout: Duration,
     max_waiting: usize,
-    credit: Duration,
+    credit: Option<Duration>,
     resources: Vec<Resource>,
     any_order: bool,
     responder: Responder,
@@ -43,7 +40,7 @@ impl LimiterBuilder {
         Self {
             timeout: DEFAULT_TIMEOUT,
             max_waiting: DEFAULT_MAX_WAITING,
-            credit: DEFAULT_CREDIT,
+            credit: None,
             resources: Vec::new(),
             any_order: false,
             responder: Responder::default(),
@@ -67,14 +64,19 @@ impl LimiterBuilder {
         self
     }
 
-    /// For how long a waiter can be overtaken by requests of higher priority. Who has waited for that
-    /// long is served before all in its lane who have not, in the order of arrival. Default:
-    /// [`DEFAULT_CREDIT`]. In [overload mode](crate::Overload) nobody is protected while the queue stands.
+    /// Turns on ageing: a waiter can be overtaken by requests of higher priority for this long only.
+    /// After that it is served before every request of its lane that has not waited as long, in the
+    /// order of arrival. Default: no ageing; a higher priority goes first for as long as a waiter's
+    /// deadline allows it to wait.
     ///
-    /// Zero makes priorities decide nothing but whom a full queue turns away. A credit above the timeout
-    /// lets low priorities starve while there are enough high ones.
+    /// A credit has no effect in a queue that stands longer than it: every waiter has aged by then, and
+    /// a request of high priority waits behind all of them. To bound what low priorities lose, give the
+    /// high ones a [lane](crate::Lanes) with a `max`, or the low ones a
+    /// [reserve](crate::resource::ResourceBuilder::reserve). In [overload mode](crate::Overload) waiters
+    /// do not age while the queue stands. Zero leaves priorities one effect: which waiter a full queue
+    /// turns away.
     pub fn priority_credit(mut self, credit: Duration) -> Self {
-        self.credit = credit;
+        self.credit = Some(credit);
         self
     }
 

@@ -42,9 +42,6 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// At 1,024 requests of some kilobytes each, a full queue costs a few megabytes.
 pub const DEFAULT_MAX_WAITING: usize = 1024;
 
-/// For how long a waiter can be overtaken by higher priorities unless something else is said: 1 s.
-pub const DEFAULT_CREDIT: Duration = Duration::from_secs(1);
-
 /// The resources that share one queue discipline, and the way to their permits.
 ///
 /// A cheap handle; clones are the same limiter. Build one at start-up with every resource of the

@@ -577,12 +577,12 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
         .lanes(lanes.clone())
         .reserve(2, 100)
         .open_with(move |spec| {
-            assert_eq!((&**spec.name, spec.credit), ("api", SECOND));
+            assert_eq!(&**spec.name, "api");
             assert_eq!(spec.lanes, Some(&lanes));
             assert_eq!(spec.reserves, [(2, 100)]);
             assert_eq!(spec.rates.len(), 1);
             let mut opened = opened.lock().expect("no panics");
-            opened.push((spec.limit, spec.max_waiting));
+            opened.push((spec.limit, spec.max_waiting, spec.credit));
             Ok(Arc::new(open.clone()))
         })
         .build();
@@ -600,8 +600,10 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
     drop(limiter.try_acquire([&api]).expect("free"));
     drop(limiter);
     api.set_limit(4);
-    drop(Limiter::builder().max_waiting(7).resources([&api]).build());
-    assert_eq!(*seen.lock().expect("no panics"), [(5, 1024), (4, 7)]);
+    let builder = Limiter::builder().max_waiting(7).priority_credit(SECOND);
+    drop(builder.resources([&api]).build());
+    let expected = [(5, 1024, None), (4, 7, Some(SECOND))];
+    assert_eq!(*seen.lock().expect("no panics"), expected);
 }
 
 #[test]

@@ -133,7 +133,7 @@ pub(super) fn config(spec: &SharedSpec<'_>, shape: &Shape, revision: u64) -> Con
         revision,
         limit: spec.limit,
         max_waiting: spec.max_waiting as u64,
-        credit: micros(spec.credit),
+        credit: spec.credit.map(micros),
         lanes: lanes.map_or_else(Vec::new, |l| l.declared.iter().map(lane).collect()),
         keyed: keys.map(|keys| (kind(), u32::try_from(keys).unwrap_or(u32::MAX))),
         reserves: reserves

@@ -27,7 +27,7 @@ struct Rules {
     name: Arc<str>,
     limit: u32,
     max_waiting: usize,
-    credit: Duration,
+    credit: Option<Duration>,
     lanes: Option<Lanes>,
     reserves: Vec<(usize, u8)>,
     rates: Vec<(By, Rate)>,
@@ -114,11 +114,11 @@ impl Rules {
             .resource(share, processes, self.lanes.as_ref())
             // Strict lanes may be more than the units of a share.
             .or_else(|| self.resource(share, processes, None))?;
-        let limiter = Limiter::builder()
-            .max_waiting(self.max_waiting)
-            .priority_credit(self.credit)
-            .resources([&resource])
-            .build();
+        let mut builder = Limiter::builder().max_waiting(self.max_waiting);
+        if let Some(credit) = self.credit {
+            builder = builder.priority_credit(credit);
+        }
+        let limiter = builder.resources([&resource]).build();
         Some(Opened {
             limiter,
             resource,

@@ -35,8 +35,8 @@ pub(super) struct Config {
     pub(super) revision: u64,
     pub(super) limit: u32,
     pub(super) max_waiting: u64,
-    /// For how long a waiter can be overtaken by priority.
-    pub(super) credit: Micros,
+    /// For how long a waiter can be overtaken by priority, if not until its deadline.
+    pub(super) credit: Option<Micros>,
     pub(super) lanes: Vec<LaneConfig>,
     /// A lane of this kind for each key, and at most so many of them.
     pub(super) keyed: Option<(LaneConfig, u32)>,

@@ -14,8 +14,8 @@ pub(crate) struct SharedSpec<'a> {
     pub(crate) name: &'a Arc<str>,
     pub(crate) limit: u32,
     pub(crate) max_waiting: usize,
-    /// For how long a waiter can be overtaken by priority.
-    pub(crate) credit: Duration,
+    /// For how long a waiter can be overtaken by priority, if not until its deadline.
+    pub(crate) credit: Option<Duration>,
     pub(crate) lanes: Option<&'a Lanes>,
     /// So many units for this priority and above. Those of lanes are said by the lanes.
     pub(crate) reserves: &'a [(usize, u8)],
@@ -61,7 +61,7 @@ impl Resource {
     pub(crate) fn open(
         &self,
         max_waiting: usize,
-        credit: Duration,
+        credit: Option<Duration>,
     ) -> Option<Result<Arc<dyn SharedLimit>, String>> {
         let rules = self.0.shared.as_ref()?;
         let spec = SharedSpec {

@@ -67,9 +67,9 @@ pub(crate) struct Args {
     /// The longer of the two deadlines, in seconds: the crate's default. The other one is the patience
     #[arg(long, default_value_t = 5.0, value_parser = positive, help_heading = "Resource")]
     deadline: f64,
-    /// For how long a waiter can be overtaken by priority, in seconds: the crate's default
-    #[arg(long, default_value_t = 1.0, value_parser = positive, help_heading = "Resource")]
-    credit: f64,
+    /// For how long a waiter can be overtaken by priority, in seconds; without it, until its deadline, as in the crate
+    #[arg(long, value_parser = positive, help_heading = "Resource")]
+    credit: Option<f64>,
 }
 
 impl Args {
@@ -91,7 +91,7 @@ impl Args {
             service_mean: self.service_ms * MILLISECOND,
             patience: nanos(self.patience),
             deadlines,
-            credit: nanos(self.credit),
+            credit: self.credit.map(nanos),
             seed: self.seed,
         }
     }

@@ -26,7 +26,7 @@ fn queue<T>(limits: &[u32], max_waiting: usize) -> Queue<T> {
         limit,
         rules: LineRules::default(),
     });
-    Queue::new(specs, 1_000)
+    Queue::new(specs, Some(1_000))
 }
 
 /// A ledger of plain values.

@@ -71,12 +71,19 @@ enum Said {
 }
 
 impl Model {
-    /// The first of each class: nobody before it asks for the same resources.
+    /// Whether it asks for more than a limit.
+    fn stands_aside(&self, demands: &[Demand]) -> bool {
+        let mut demands = demands.iter();
+        demands.any(|d| d.units > self.limits[d.resource as usize])
+    }
+
+    /// The first of each class, but for those that stand aside: nobody before it asks for the same resources.
     fn contends(&self, index: usize) -> bool {
-        let resources = self.waiting[index].resources();
-        self.waiting[..index]
-            .iter()
-            .all(|w| w.resources() != resources)
+        let waiter = &self.waiting[index];
+        let is_same = |w: &ModelWaiter| w.resources() == waiter.resources();
+        let in_line = |w: &ModelWaiter| !self.stands_aside(&w.demands);
+        let mut before = self.waiting[..index].iter();
+        in_line(waiter) && !before.any(|w| is_same(w) && in_line(w))
     }
 
     /// Whether `demands` fit behind the first `earlier` waiters.
@@ -119,7 +126,9 @@ impl Model {
     fn arrive(&mut self, now: Nanos, waiter: ModelWaiter) -> Said {
         let everybody = self.waiting.len();
         let resources = waiter.resources();
-        let behind = self.waiting.iter().any(|w| w.resources() == resources);
+        let in_line = self.waiting.iter();
+        let mut in_line = in_line.filter(|w| !self.stands_aside(&w.demands));
+        let behind = in_line.any(|w| w.resources() == resources);
         if !behind && self.fits(&waiter.demands, everybody) {
             self.take(&waiter.demands, everybody);
             return Said::Granted;
@@ -157,6 +166,7 @@ enum Op {
     },
     Release(usize),
     Cancel(usize),
+    SetLimit(usize, u32),
     Advance(Nanos),
 }
 
@@ -180,6 +190,7 @@ fn an_op() -> impl Strategy<Value = Op> {
         6 => (a_set(), 0..60u64).prop_map(|(demands, patience)| Op::Arrive { demands, patience }),
         5 => any::<usize>().prop_map(Op::Release),
         1 => any::<usize>().prop_map(Op::Cancel),
+        1 => (0..LIMITS.len(), 0..=4u32).prop_map(|(r, part)| Op::SetLimit(r, part)),
         2 => (0..5u64).prop_map(Op::Advance),
     ]
 }
@@ -226,6 +237,7 @@ impl Pair {
                 assert_eq!(self.queue.cancel(ticket, &mut self.ledger), None);
                 self.model.waiting.retain(|w| w.id != id);
             }
+            Op::SetLimit(resource, part) => self.set_limit(resource, LIMITS[resource] * part / 4),
             Op::Advance(by) => {
                 self.now += by;
                 self.expire();
@@ -279,6 +291,12 @@ impl Pair {
         }
     }
 
+    fn set_limit(&mut self, resource: usize, limit: u32) {
+        let queue = &mut self.queue;
+        queue.set_limit(self.now, resource as u32, limit, &mut self.ledger);
+        self.model.limits[resource] = limit;
+    }
+
     fn expire(&mut self) {
         while let Some((id, verdict)) = self.queue.next_expired(self.now, &mut self.ledger) {
             assert!(matches!(verdict, Verdict::TimedOut { .. }));
@@ -314,7 +332,7 @@ impl Pair {
 
     fn check(&self) {
         for (r, usage) in self.ledger.usages.iter().enumerate() {
-            assert!(usage.in_use() <= usage.limit(), "over the limit");
+            assert!(usage.in_use() <= LIMITS[r], "over the limit");
             assert_eq!(usage.in_use(), self.model.in_use[r]);
             let waiting = self
                 .model
@@ -328,6 +346,10 @@ impl Pair {
 
     /// Whatever happened, it all comes to an end: releases serve everybody who waits.
     fn drain(mut self) {
+        for (resource, limit) in LIMITS.into_iter().enumerate() {
+            self.set_limit(resource, limit);
+        }
+        self.settle();
         while let Some((_, demands)) = self.held.pop() {
             self.release(&demands);
             self.settle();

@@ -117,6 +117,7 @@ struct Model {
     holders: Vec<Holder>,
     decided: VecDeque<(Id, Verdict)>,
     next_seq: u64,
+    credit: Option<Nanos>,
     is_closed: bool,
 }
 
@@ -240,7 +241,7 @@ fn most(rule: RateRule) -> u64 {
 }
 
 impl Model {
-    fn new(specs: &[LineSpec]) -> Self {
+    fn new(specs: &[LineSpec], credit: Option<Nanos>) -> Self {
         Self {
             now: 0,
             lines: specs.iter().map(Line::new).collect(),
@@ -248,6 +249,7 @@ impl Model {
             holders: Vec::new(),
             decided: VecDeque::new(),
             next_seq: 0,
+            credit,
             is_closed: false,
         }
     }
@@ -331,7 +333,10 @@ impl Model {
         if self.newest_first(&w.demands) {
             return (256 - u16::from(w.priority), !w.seq);
         }
-        if w.seq < self.next_seq && self.now >= w.arrived + CREDIT {
+        let has_aged = self
+            .credit
+            .is_some_and(|credit| self.now >= w.arrived + credit);
+        if w.seq < self.next_seq && has_aged {
             return (0, w.seq);
         }
         (256 - u16::from(w.priority), w.seq)
@@ -348,10 +353,31 @@ impl Model {
         a.demands.len() == b.demands.len() && a.demands.iter().zip(&b.demands).all(same)
     }
 
-    /// Whether nobody goes before it who asks for the same.
+    /// Whether it asks for more than it could have were nothing held: of the limit, of what its lane may
+    /// have, or of what is left beside all that is reserved for others.
+    fn stands_aside(&self, w: &Waiting) -> bool {
+        w.demands.iter().any(|d| {
+            let line = self.line(d.resource);
+            let reserved = |own: bool| {
+                let all = line.reserves.iter();
+                let some = all.filter(|r| line.is_for(r, d.lane, w.priority) == own);
+                some.map(|r| r.units).sum::<u32>()
+            };
+            let beside = d.units + reserved(false) <= line.limit;
+            let cap = if line.has_lanes() {
+                line.cap(d.lane)
+            } else {
+                u32::MAX
+            };
+            d.units > line.limit.min(cap) || !beside && d.units > reserved(true)
+        })
+    }
+
+    /// Whether nobody goes before it who asks for the same; it does not stand aside.
     fn is_first(&self, w: &Waiting) -> bool {
-        let mut same = self.waiting.iter().filter(|o| self.same_flow(o, w));
-        same.all(|o| self.rank(o) >= self.rank(w))
+        let same = self.waiting.iter().filter(|o| self.same_flow(o, w));
+        let mut same = same.filter(|o| !self.stands_aside(o));
+        !self.stands_aside(w) && same.all(|o| self.rank(o) >= self.rank(w))
     }
 
     fn position(&self, resource: u32, w: &Waiting) -> (u128, u32, Rank) {
@@ -493,7 +519,8 @@ impl Model {
     fn sort_lanes(&mut self) {
         for r in 0..self.lines.len() {
             for lane in 0..self.lines[r].lanes.len() as u32 {
-                let is_ready = self.waiting_in(r as u32, lane).next().is_some()
+                let in_line = |w: &Waiting| !self.stands_aside(w);
+                let is_ready = self.waiting_in(r as u32, lane).any(in_line)
                     && self.in_use_by_lane(r as u32, lane) < self.lines[r].cap(lane);
                 let start = is_ready.then(|| self.lines[r].start(lane));
                 self.lines[r].lanes[lane as usize].start = start;
@@ -600,8 +627,9 @@ impl Model {
     fn tend(&mut self, resource: u32) {
         let now = self.now;
         loop {
-            let waiting = self.waiting_at(resource).count();
-            let oldest = self.waiting_at(resource).min_by_key(|w| w.seq);
+            let in_line = || self.waiting_at(resource).filter(|w| !self.stands_aside(w));
+            let waiting = in_line().count();
+            let oldest = in_line().min_by_key(|w| w.seq);
             let oldest = oldest.map(|w| (w.id, w.arrived));
             let Some(codel) = &mut self.lines[resource as usize].codel else {
                 return;
@@ -921,8 +949,8 @@ fn an_op() -> impl Strategy<Value = Op> {
         2 => (0..64usize, 0..10u64).prop_map(|(which, actual)| Op::SettleLoad(which, actual)),
         4 => (0..64usize).prop_map(Op::Cancel),
         14 => (0..6u64).prop_map(Op::Advance),
-        1 => (0..RESOURCES, 0..10u32).prop_map(|(r, limit)| Op::SetLimit(r, limit)),
-        1 => (0..RESOURCES, rule).prop_map(|(r, rule)| Op::SetRule(r, rule)),
+        3 => (0..RESOURCES, 0..10u32).prop_map(|(r, limit)| Op::SetLimit(r, limit)),
+        2 => (0..RESOURCES, rule).prop_map(|(r, rule)| Op::SetRule(r, rule)),
     ]
 }
 
@@ -939,12 +967,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(specs: &[LineSpec]) -> Self {
+    fn new(specs: &[LineSpec], credit: Option<Nanos>) -> Self {
         let limits: Vec<u32> = specs.iter().map(|spec| spec.limit).collect();
         Self {
-            queue: Queue::new(specs.iter().cloned(), CREDIT),
+            queue: Queue::new(specs.iter().cloned(), credit),
             ledger: Plain::new(&limits),
-            model: Model::new(specs),
+            model: Model::new(specs, credit),
             next_id: 0,
             held: Vec::new(),
             queued: Vec::new(),
@@ -1040,7 +1068,8 @@ impl Pair {
             }
             Op::Advance(by) => return self.advance(now + by),
             Op::SetLimit(resource, limit) => {
-                self.queue.set_limit(resource, limit, &mut self.ledger);
+                let queue = &mut self.queue;
+                queue.set_limit(now, resource, limit, &mut self.ledger);
                 self.model.lines[resource as usize].limit = limit;
                 self.model.sort_lanes();
             }
@@ -1096,7 +1125,8 @@ impl Pair {
             self.rates[resource as usize].clear(); // windows are checked where the rule stays
         }
         self.model.sort_lanes();
-        assert_eq!(self.queue.set_rule(now, resource, rule), expected);
+        let found = self.queue.set_rule(now, resource, rule, &self.ledger);
+        assert_eq!(found, expected);
     }
 
     /// The timer looks whenever the queue has asked for it.
@@ -1224,9 +1254,10 @@ proptest! {
     fn the_queue_keeps_its_rules(
         specs in prop::collection::vec(a_resource(), RESOURCES as usize),
         ops in prop::collection::vec(an_op(), 100),
+        credit in prop::option::of(Just(CREDIT)),
         close in any::<bool>(),
     ) {
-        let mut pair = Pair::new(&specs);
+        let mut pair = Pair::new(&specs, credit);
         for op in ops {
             pair.apply(op);
         }

@@ -35,7 +35,7 @@ impl Config {
         check(self.max_waiting <= MAX_WAITING, || {
             format!("let at most {MAX_WAITING} wait for a shared resource")
         })?;
-        check(self.credit < 1 << 52, || {
+        check(self.credit.is_none_or(|credit| credit < 1 << 52), || {
             "choose a credit below 2^52 microseconds".into()
         })?;
         self.check_lanes()?;
@@ -104,7 +104,7 @@ impl Config {
             "{} {} {} {}",
             self.limit,
             self.max_waiting,
-            self.credit,
+            or_none(self.credit),
             self.lanes.len()
         );
         for lane in &self.lanes {
@@ -124,13 +124,15 @@ impl Config {
         words += &format!(" {}", self.rates.len());
         for rate in &self.rates {
             let by = if rate.by_load { 'l' } else { 'r' };
-            let burst = rate
-                .burst
-                .map_or_else(|| "-".to_owned(), |burst| burst.to_string());
+            let burst = or_none(rate.burst);
             words += &format!(" {by} {} {} {burst}", rate.count, rate.period);
         }
         words
     }
+}
+
+fn or_none(number: Option<u64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
 fn check_rate(rate: &RateConfig) -> Result<(), ConfigFault> {

@@ -16,7 +16,7 @@ function our.adjust_lanes(known)
   for index, l in pairs(known) do
     local rule = C.lanes[index + 1] or C.keyed
     l.weight, l.cap = rule.weight, rule.cap
-    our.count_waiter(index, 0)
+    our.count_waiter(index, 0, 0)
   end
 end
 
@@ -86,6 +86,7 @@ function our.apply(revision, config)
   our.parse_config(config)
   if our.shape() == shape_before then
     our.adjust_lanes(known)
+    our.regroup()
   else
     our.rebuild(known)
   end

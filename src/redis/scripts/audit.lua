@@ -10,7 +10,7 @@ function our.compare(what, kept, counted)
     lines[#lines + 1] = format('%s %s %s', what, tostring(kept), tostring(counted))
   end
 end
-local used, used_in, waiting_in, favoured, sessions, uncommon, tokens = 0, {}, {}, {}, 0, 0, 0
+local used, used_in, waiting_in, aside_in, favoured, sessions, uncommon, tokens = 0, {}, {}, {}, {}, 0, 0, 0
 local stored = call('HGETALL', STATE)
 local fields = {}
 for i = 1, #stored, 2 do
@@ -38,6 +38,8 @@ local queue = call('ZRANGE', QUEUE, 0, -1)
 for _, member in ipairs(queue) do
   local w = our.waiter(member)
   waiting_in[w.lane] = (waiting_in[w.lane] or 0) + 1
+  aside_in[w.lane] = (aside_in[w.lane] or 0) + (w.is_aside and 1 or 0)
+  our.compare('aside:' .. our.key_of(w), w.is_aside, our.exceeds(w))
   uncommon = uncommon + (w.priority ~= 10 and 1 or 0)
   our.compare('waiter:' .. our.key_of(w), call('HGET', WAITERS, our.key_of(w)), member)
   our.compare('age:' .. our.key_of(w), call('ZSCORE', AGES, our.by_age(w)) and true or false, true)
@@ -63,7 +65,8 @@ for index = 0, C.has_lanes and #C.lanes + S.keyed - 1 or -1 do
   local l = our.lane(index)
   our.compare('lane in_use:' .. index, l.used, used_in[index] or 0)
   our.compare('lane waiting:' .. index, l.waiting, waiting_in[index] or 0)
-  local is_ready = l.waiting > 0 and l.used < l.cap
+  our.compare('lane aside:' .. index, l.aside, aside_in[index] or 0)
+  local is_ready = l.waiting > l.aside and l.used < l.cap
   our.compare('lane ready:' .. index, l.start_high ~= nil, is_ready)
   our.compare('lane place:' .. index,
     l.start_high and call('ZSCORE', READY, our.place(l.start_high, l.start_low, index)) and true or false, is_ready)

@@ -5,13 +5,14 @@ function our.lane(index)
   local l = lanes[index]
   if not l then
     local rule = C.lanes[index + 1] or C.keyed
-    l = { index = index, token = rule.token, weight = rule.weight, cap = rule.cap, used = 0, waiting = 0,
+    l = { index = index, token = rule.token, weight = rule.weight, cap = rule.cap, used = 0, waiting = 0, aside = 0,
       high = 0, low = 0, is_keyed = index >= #C.lanes }
     local stored = call('HGET', STATE, 'l:' .. index)
     if stored then
-      local token, used, waiting, high, low, start_high, start_low, idle = string.match(
-        stored, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
-      l.token, l.used, l.waiting, l.high, l.low = token, tonumber(used), tonumber(waiting), tonumber(high), tonumber(low)
+      local token, used, waiting, aside, high, low, start_high, start_low, idle = string.match(
+        stored, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+      l.token, l.used, l.waiting, l.aside = token, tonumber(used), tonumber(waiting), tonumber(aside)
+      l.high, l.low = tonumber(high), tonumber(low)
       l.start_high, l.start_low, l.is_idle = tonumber(start_high), tonumber(start_low), idle == '1'
     end
     lanes[index] = l
@@ -23,8 +24,8 @@ function our.save_lanes()
   for index, l in pairs(lanes) do
     if l.is_changed then
       local start = l.start_high and format('%.0f %.0f', l.start_high, l.start_low) or '- -'
-      our.put('l:' .. index, format('%s %.0f %.0f %.0f %.0f %s %s', l.token, l.used, l.waiting, l.high, l.low, start,
-        l.is_idle and '1' or '0'))
+      our.put('l:' .. index, format('%s %.0f %.0f %.0f %.0f %.0f %s %s', l.token, l.used, l.waiting, l.aside, l.high, l.low,
+        start, l.is_idle and '1' or '0'))
     end
   end
 end
@@ -47,7 +48,7 @@ end
 -- Puts a lane among those with waiters and room, or takes it out.
 function our.sort_in(l)
   l.is_changed = true
-  local is_ready = l.waiting > 0 and l.used < l.cap
+  local is_ready = l.waiting > l.aside and l.used < l.cap
   if is_ready and not l.start_high then
     l.start_high, l.start_low = our.start_of(l)
     call('ZADD', READY, 0, our.place(l.start_high, l.start_low, l.index))
@@ -110,7 +111,7 @@ function our.make(token)
     made[forgotten] = false
   end
   lanes[index] = { index = index, token = token, weight = C.keyed.weight, cap = C.keyed.cap, used = 0, waiting = 0,
-    high = 0, low = 0, is_keyed = true, is_changed = true }
+    aside = 0, high = 0, low = 0, is_keyed = true, is_changed = true }
   made[token] = index
   our.put('t:' .. token, tostring(index))
   return index
@@ -145,12 +146,13 @@ function our.crowd(l, waiting)
   return math.floor(waiting * SCALE / l.weight)
 end
 
-function our.count_waiter(index, change)
+-- Others wait in a lane, and of these others stand aside.
+function our.count_waiter(index, change, aside)
   if not C.has_lanes then
     return
   end
   local l = our.lane(index)
-  l.waiting = l.waiting + change
+  l.waiting, l.aside = l.waiting + change, l.aside + aside
   if l.waiting > 0 then
     call('ZADD', CROWDS, our.text(our.crowd(l, l.waiting)), format(LANE, index))
   else

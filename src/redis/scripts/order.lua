@@ -10,6 +10,23 @@ function our.rates_allow(w)
   return ready <= now
 end
 
+-- Whether a claim is more than it can have, whatever is given back: more than the limit, than its lane may use, or
+-- than is left beside what is reserved for others.
+function our.exceeds(w)
+  if w.units > C.limit or C.has_lanes and w.units > our.lane(w.lane).cap then
+    return true
+  end
+  local own, to_others = 0, 0
+  for _, reserve in ipairs(C.reserves) do
+    if our.includes(reserve, w.lane, w.priority) then
+      own = own + reserve.units
+    else
+      to_others = to_others + reserve.units
+    end
+  end
+  return w.units + to_others > C.limit and w.units > own
+end
+
 function our.room(w)
   if not our.lane_has_room(w.lane, w.units) then
     return 'lane full'

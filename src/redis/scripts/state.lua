@@ -2,7 +2,7 @@
 -- a closure costs a walk over all locals that any closure has captured, for each one that it captures.
 local our = {}
 local _, QUEUE, AGES, WAITERS, DEADLINES, READY, CROWDS, BEATS, MAIL, IDLE = unpack(KEYS)
-local LANE, BAND, PLACE = '%07.0f', '%03.0f', '%016.0f'
+local ASIDE, LANE, BAND, PLACE = 'a', '%07.0f', '%03.0f', '%016.0f'
 local S, C, lanes, records, mails = {}, nil, {}, {}, {}
 local changes, rates = {}, {}
 

@@ -1,5 +1,5 @@
 -- Who waits. A member of the queue says everything about its waiter, and sorts by lane, priority and place; the
--- others find it by session and number.
+-- others find it by session and number. Those that stand aside sort behind all lanes, and are in nobody's way.
 local removed, late, forgotten = {}, {}, {}
 local heads_of = {}
 
@@ -16,18 +16,22 @@ function our.key_of(w)
   return w.session .. ' ' .. w.id
 end
 
+function our.side(w)
+  return w.is_aside and ASIDE or ''
+end
+
 function our.by_age(w)
-  return format(LANE .. BAND .. PLACE, w.lane, our.band_of(w.priority), w.seq) .. ' ' .. our.key_of(w)
+  return our.side(w) .. format(LANE .. BAND .. PLACE, w.lane, our.band_of(w.priority), w.seq) .. ' ' .. our.key_of(w)
 end
 
 function our.waiter(member)
-  local index, below, seq, session, id, class, units, load, deadline, arrived = string.match(
-    member, '^(%d%d%d%d%d%d%d)(%d%d%d)(%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
-  local w = { member = member, lane = tonumber(index), priority = 255 - below, seq = tonumber(seq), session = session,
+  local side, index, below, seq, session, id, class, units, load, deadline, arrived = string.match(
+    member, '^(a?)(%d%d%d%d%d%d%d)(%d%d%d)(%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local w = { member = member, is_aside = side == ASIDE, lane = tonumber(index), priority = 255 - below, seq = tonumber(seq), session = session,
     id = id, class = class, units = tonumber(units), load = tonumber(load), deadline = tonumber(deadline),
     arrived = tonumber(arrived) }
-  -- Who has waited for the credit is not overtaken by priority any more.
-  w.level = w.arrived + C.credit <= now and 0 or 256 - w.priority
+  -- Who has waited for the credit, if there is one, is not overtaken by priority any more.
+  w.level = C.credit and w.arrived + C.credit <= now and 0 or 256 - w.priority
   return w
 end
 
@@ -36,20 +40,47 @@ function our.find_waiter(key)
   return member and our.waiter(member) or nil
 end
 
-function our.enlist(w)
-  w.member = format(LANE .. BAND .. PLACE .. ' %s %s %s %.0f %.0f %.0f %.0f', w.lane, 255 - w.priority, w.seq,
-    w.session, w.id, w.class, w.units, w.load, w.deadline, w.arrived)
-  local key = our.key_of(w)
-  removed[key] = nil
+-- Puts it into the queue, or among those that stand aside.
+function our.line_up(w)
+  w.member = our.side(w) .. format(LANE .. BAND .. PLACE .. ' %s %s %s %.0f %.0f %.0f %.0f', w.lane, 255 - w.priority,
+    w.seq, w.session, w.id, w.class, w.units, w.load, w.deadline, w.arrived)
   call('ZADD', QUEUE, 0, w.member)
   call('ZADD', AGES, 0, our.by_age(w))
+  call('HSET', WAITERS, our.key_of(w), w.member)
+  heads_of[w.lane] = nil
+end
+
+function our.enlist(w)
+  local key = our.key_of(w)
+  removed[key] = nil
+  w.is_aside = our.exceeds(w)
+  our.line_up(w)
   call('ZADD', DEADLINES, our.text(w.deadline), key)
-  call('HSET', WAITERS, key, w.member)
   S.waiting = S.waiting + 1
   S.soonest = S.waiting == 1 and w.deadline or math.min(S.soonest, w.deadline)
   S.uncommon = S.uncommon + (w.priority ~= 10 and 1 or 0)
-  heads_of[w.lane] = nil
-  our.count_waiter(w.lane, 1)
+  our.count_waiter(w.lane, 1, w.is_aside and 1 or 0)
+end
+
+-- The limit, caps or reserves are others: those that exceed what they can have now stand aside, and those that no
+-- longer do take their places.
+function our.regroup()
+  local moving = {}
+  for _, member in ipairs(S.waiting > 0 and call('HVALS', WAITERS) or {}) do
+    local w = our.waiter(member)
+    if not removed[our.key_of(w)] and our.exceeds(w) ~= w.is_aside then
+      moving[#moving + 1] = w
+    end
+  end
+  -- Those that come back first, so that no lane is empty in between and loses its turn.
+  table.sort(moving, function(a, b) return a.is_aside and not b.is_aside end)
+  for _, w in ipairs(moving) do
+    call('ZREM', QUEUE, w.member)
+    call('ZREM', AGES, our.by_age(w))
+    w.is_aside = not w.is_aside
+    our.line_up(w)
+    our.count_waiter(w.lane, 0, w.is_aside and 1 or -1)
+  end
 end
 
 function our.remove(w)
@@ -62,7 +93,7 @@ function our.remove(w)
   S.waiting = S.waiting - 1
   S.uncommon = S.uncommon - (w.priority ~= 10 and 1 or 0)
   heads_of[w.lane] = nil
-  our.count_waiter(w.lane, -1)
+  our.count_waiter(w.lane, -1, w.is_aside and -1 or 0)
 end
 
 function our.flush_removed()
@@ -81,7 +112,7 @@ function our.head(index, band)
   local first = call('ZRANGEBYLEX', QUEUE, format('[' .. LANE .. BAND, index, 255 - top),
     format('(' .. LANE .. BAND, index, 256 - bottom), 'LIMIT', 0, 1)[1]
   first = first and our.waiter(first)
-  if not first or S.uncommon == 0 then
+  if not first or S.uncommon == 0 or not C.credit then
     return first
   end
   local oldest = call('ZRANGEBYLEX', AGES, format('[' .. LANE .. BAND, index, band),
@@ -106,6 +137,14 @@ end
 
 -- Of all who wait in a lane, the youngest of the lowest priority.
 function our.lowest(index)
-  local last = call('ZREVRANGEBYLEX', QUEUE, format('(' .. LANE, index + 1), format('[' .. LANE, index), 'LIMIT', 0, 1)[1]
-  return last and our.waiter(last)
+  local lowest
+  for _, side in ipairs({ '', ASIDE }) do
+    local last = call('ZREVRANGEBYLEX', QUEUE, format('(' .. side .. LANE, index + 1), format('[' .. side .. LANE, index),
+      'LIMIT', 0, 1)[1]
+    local w = last and our.waiter(last)
+    if w and (not lowest or w.priority < lowest.priority or w.priority == lowest.priority and w.seq > lowest.seq) then
+      lowest = w
+    end
+  end
+  return lowest
 end

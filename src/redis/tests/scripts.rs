@@ -45,7 +45,7 @@ fn plain(limit: u32) -> Config {
         revision: 1,
         limit,
         max_waiting: 100,
-        credit: 60 * SECOND,
+        credit: Some(60 * SECOND),
         lanes: Vec::new(),
         keyed: None,
         reserves: Vec::new(),
