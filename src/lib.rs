@@ -50,7 +50,7 @@
 //! | load | what a request counts as under a load rate: tokens, bytes, rows; 1 unless it says so |
 //! | lane | those of a resource's requests that share one portion of it |
 //! | priority | how urgent a request is within its lane, 0 to 255, higher first; 10 unless it says so |
-//! | credit | for how long a waiter can be overtaken by priority |
+//! | credit | for how long a waiter can be overtaken by priority, where [ageing](limiter::LimiterBuilder::priority_credit) is turned on; until its deadline where it is not |
 //! | reserve | units that some requests can always get |
 //! | shared limit | one limit for all processes that name the resource, kept by a server |
 //! | rejection | why a request was turned away, at which resource, after how long |
@@ -89,15 +89,19 @@
 //! At one resource, this is the order:
 //!
 //! 1. The **lane** that has been given least for its weight goes first. A resource without lanes is one lane.
-//! 2. In a lane, the higher **priority** goes first; it is 10 for those who do not say. Who has waited for
-//!    the [credit](limiter::LimiterBuilder::priority_credit) (1 s by default) is not overtaken by priority
-//!    any more.
+//! 2. In a lane, the higher **priority** goes first; it is 10 for those who do not say. A waiter can be
+//!    overtaken until its deadline, or, with a [credit](limiter::LimiterBuilder::priority_credit), until it
+//!    has waited for that long.
 //! 3. Among equals it is **first come, first served**, whatever number of units they claim.
 //!
 //! Whoever is first and lacks room keeps everybody later from that resource, so that a request for 3 units
 //! is not starved by a stream of requests for 1, nor one that waits for a rate by a stream of small ones.
-//! There are two exceptions. What is [reserved](#reserves) for a request it can have past others. And a lane
-//! that has all it may have, by its `max` or its strict portion, keeps nobody in other lanes.
+//! There are three exceptions. What is [reserved](#reserves) for a request it can have past others. A lane
+//! that has all it may have, by its `max` or its strict portion, keeps nobody in other lanes. And a request
+//! that claims more than it can have, whatever is returned, blocks nothing: more units than the limit in
+//! force (a limit can be [lowered](#while-it-runs) while it waits), than its lane may use, or than reserves
+//! leave. It stands aside until the limit or the rule changes, and then takes its place by its priority and
+//! its arrival, or until its deadline. Meanwhile it counts as a waiter, and later requests pass it.
 //!
 //! Between requests for different sets, two more rules decide:
 //!
@@ -129,7 +133,7 @@
 //! | [`Lanes::strict`] | what a group gets must not depend on the others | use what is idle |
 //! | [`Lane::max`] | one group must never take more | use what is idle |
 //! | [`Lane::reserve`], [`reserve`](resource::ResourceBuilder::reserve) | some requests must not wait for others to finish | serve more of them at once than it holds units |
-//! | [`priority`](ConcurrencyLimitLayer::priority) | some requests in the same queue are more urgent | interrupt what runs; starve the others for longer than the credit |
+//! | [`priority`](ConcurrencyLimitLayer::priority) | some requests in the same queue are more urgent | interrupt what runs; leave anything to the others while it is enough to fill the resource |
 //! | [`overload`](resource::ResourceBuilder::overload) | clients give up before the timeout, or nobody knows when | keep the order of arrival |
 //! | [`deadline`](ConcurrencyLimitLayer::deadline) | the caller says how long it will wait | foresee more than those ahead in its own lane and the pace of the queue |
 //! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
@@ -158,15 +162,18 @@
 //!
 //! ## What does not go together
 //!
-//! * **Overload mode and order.** While the queue stands, the newest goes first and the credit protects
-//!   nobody. Work that has to be done in order needs another queue. With a timeout well below the clients'
+//! * **Overload mode and order.** While the queue stands, the newest of each priority goes first and nothing
+//!   ages. Work that has to be done in order needs another queue. With a timeout well below the clients'
 //!   patience, overload mode gains nothing.
 //! * **A reserve and strict lanes.** A strict portion is a reserve already. One on top of it takes units
 //!   from the portions of the others, which cannot get them elsewhere.
 //! * **An adaptive limit and others who use the resource**, such as another process of the same service. It
 //!   takes their load for its own doing, and yields.
 //! * **An adaptive limit and `set_limit`**: the next permit that ends sets it back. **And a reserve**: that
-//!   stays as it is when the limit falls. Keep the floor well above what is reserved.
+//!   stays as it is when the limit falls. Keep the floor well above what is reserved. **And wide claims**:
+//!   while the limit is below the units of a claim, that claim waits and narrower ones pass it.
+//! * **Ageing and an overload.** With a credit below the time for which the queue stands, every waiter has
+//!   aged, and an urgent request waits behind all of them; see [priorities](#priorities).
 //! * **A plain rate with a huge count or a long period.** The whole count may pass in the first moment, and then
 //!   nothing until the period is over. Say a second rate for the pace (`per_second` beside `per_hour`), or
 //!   [`burst(n)`](Rate::burst). A busy rate of more than 120 may also fall short of its count by 1 %.
@@ -176,8 +183,10 @@
 //!   keys has a share for each, and a key that is the name of a declared lane is in that lane. Take them
 //!   from what was authenticated: an outer layer can put it into the
 //!   [extensions](middleware::RequestHead::extensions).
-//! * **Wide claims and lanes.** A claim wider than the `max` or the strict portion of its lane is never
-//!   granted. Only the limit is checked at start-up, as the lane is not known before the request comes.
+//! * **Wide claims, lanes and reserves.** A claim wider than the `max` or the strict portion of its lane, or
+//!   than what is not reserved for others, waits until its deadline, unless that is changed meanwhile. It
+//!   blocks nothing. Only the limit is checked at start-up, as the lane and the priority are not known before
+//!   the request comes.
 //! * **Several processes.** Limits, rates and lanes are those of one process: with four of them, each gets a
 //!   quarter. Or [share](#shared-limits) them.
 //!
@@ -292,11 +301,7 @@
 //! # use axum::{Router, routing::get};
 //! # use tower_concurrency_limiter::{Limiter, Resource};
 //! let db = Resource::new("db", 5);
-//! let limiter = Limiter::builder()
-//!     .timeout(Duration::from_secs(4))
-//!     .priority_credit(Duration::from_secs(2)) // browsing steps back for up to 2 s
-//!     .resources([&db])
-//!     .build();
+//! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
 //!
 //! # async fn pay() {}
 //! # async fn browse() {}
@@ -307,10 +312,25 @@
 //! # }
 //! ```
 //!
-//! Who has waited for two seconds goes before every newcomer, in order of arrival, so keep the credit below
-//! the timeout, or low priorities may starve. In an overload that lasts, everybody comes to wait for that long,
-//! and priority decides nothing any more: there, overload mode keeps the wait below the credit. When the queue is full, a checkout takes the place of
-//! the youngest who browses. Priority compares requests of the same lane; between lanes weights decide.
+//! A checkout goes before every waiter that browses, however long that has waited: it waits for a unit to be
+//! returned, and for nothing else. What browses waits at most until its deadline. When the queue is full, a
+//! checkout takes the place of the youngest request that browses. Priority compares requests of the same lane;
+//! between lanes weights decide.
+//!
+//! Half a minute at twice the capacity (5 units, 100 ms of work each, 98 requests of priority 10 and two
+//! urgent ones a second, a timeout of 5 s):
+//!
+//! | the urgent ones | their longest wait, if served | of them served | of the others served |
+//! |---|---|---|---|
+//! | have no priority | 4.95 s | 10 of 60 | 1,740 of 2,940 |
+//! | have priority 200 | 10 ms | 60 of 60 | 1,690 of 2,940 |
+//! | have priority 200, with a credit of 2 s | 4.95 s | 10 of 60 | 1,740 of 2,940 |
+//!
+//! As long as there are enough urgent requests to fill the resource, they are all it serves. If that is not
+//! what you want, give them a [lane](#lanes) with a `max`, or turn ageing on:
+//! [`priority_credit(d)`](limiter::LimiterBuilder::priority_credit) serves a request that has waited for `d`
+//! before every one that has not. Choose it above the wait in an overload, or else all waiters age, and
+//! priority decides nothing any more: that is the last line of the table.
 //!
 //! ## Overload mode
 //!
@@ -344,11 +364,14 @@
 //!
 //! db.set_limit(8); // three waiters go at once, in order
 //! db.set_limit(2); // nobody is interrupted; the next one goes when fewer than two are in use
-//! db.set_limit(0); // pause
+//! db.set_limit(0); // pause: all wait
 //! db.set_rate(Rate::per_second(80))?; // what was spent under the old one still counts
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A waiter that claims more units than a lowered limit has stands aside: others pass it, until the limit is
+//! raised again.
 //!
 //! Lanes and reserves change by [`set_lane`](Resource::set_lane) and
 //! [`set_reserve`](Resource::set_reserve), the load rate by [`set_load_rate`](Resource::set_load_rate). They

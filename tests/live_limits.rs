@@ -113,7 +113,7 @@ async fn a_limit_of_zero_pauses_until_it_is_raised() {
     }
 }
 
-/// A claim above a lowered limit waits; those that fit wait behind it.
+/// A claim above a lowered limit waits until it is raised.
 #[tokio::test(start_paused = true)]
 async fn a_wide_claim_waits_for_the_limit() {
     let db = Resource::new("db", 3);

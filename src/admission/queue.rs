@@ -35,7 +35,8 @@ pub(crate) const PATIENCE: u32 = 16;
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
 /// 2. Waiters that ask for the same resources in the same lanes, and can use the same reserves, form a
 ///    *flow*, in which the higher priority goes first, and among equals the earlier. The first of each
-///    flow contends; those behind it do not. Who has waited for the *credit* is not overtaken by priority any more.
+///    flow contends; those behind it do not. If there is a *credit*, a waiter that has waited for that
+///    long is not overtaken by priority any more.
 /// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their first
 ///    waiters. A contender that lacks room is *short* there, and everyone later waits behind it at that
 ///    resource. So narrow claims do not starve a wide one. Only what is reserved for a request it
@@ -47,6 +48,10 @@ pub(crate) const PATIENCE: u32 = 16;
 ///    that one, has been overtaken by turns. After [`PATIENCE`] turns its units are set aside: later
 ///    requests get only what is left beside them. Whoever lacks the same resource all along is never
 ///    overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
+///
+///    A waiter that claims more than it can have of some resource, whatever is returned (more than the
+///    limit, than its lane may use, or than is left beside what is reserved for others), *stands aside*: it
+///    does not contend at any resource until the limit or the rules allow it again.
 ///
 /// 6. Where the queue at a resource is full, an arrival takes the place of the youngest waiter of the
 ///    lowest priority, if that is below its own. Where there are lanes, it is the youngest of the lowest

@@ -33,9 +33,9 @@ impl AcquireRequest {
     }
 
     /// How urgent it is: higher first, among those who wait in the same lane. Default: 10. A waiter can
-    /// be overtaken for at most the limiter's
-    /// [credit](crate::limiter::LimiterBuilder::priority_credit). When the queue is full, it takes the place
-    /// of a lower one.
+    /// be overtaken until its deadline, or for at most the limiter's
+    /// [credit](crate::limiter::LimiterBuilder::priority_credit), if that is set. When the queue is full,
+    /// it takes the place of a lower one.
     pub fn priority(mut self, priority: u8) -> Self {
         self.claims.priority = priority;
         self

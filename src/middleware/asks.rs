@@ -87,9 +87,10 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
         self.ask(|asks| asks.bypass = Some(Arc::new(bypass)))
     }
 
-    /// How urgent a request is, 0 to 255; what is outside is clamped. Higher first; default 10. See
-    /// [`LimiterBuilder::priority_credit`](crate::limiter::LimiterBuilder::priority_credit) for how
-    /// long others can be overtaken.
+    /// How urgent a request is, 0 to 255; what is outside is clamped. Higher first, for as long as the
+    /// others may wait; default 10. See
+    /// [`LimiterBuilder::priority_credit`](crate::limiter::LimiterBuilder::priority_credit) for a bound
+    /// on how long others can be overtaken.
     ///
     /// Who may say so is up to the closure: trust a header only from clients that you trust.
     ///

@@ -123,9 +123,12 @@ impl ResourceBuilder {
 
     /// Units that requests of this priority and above can always get, whatever the queue holds: others
     /// leave them idle. Units alone: a rate they share with everybody, and take from it without waiting behind
-    /// those whom it keeps. A claim of more units than are left beside the reserve can never be granted, and
-    /// keeps those behind it waiting until its deadline. May be said more than once, for different priorities. [`Lane::reserve`] does the
+    /// those whom it keeps. May be said more than once, for different priorities. [`Lane::reserve`] does the
     /// same for a lane.
+    ///
+    /// A request of a lower priority that claims more units than are left beside the reserve cannot be
+    /// granted. It waits until its deadline, or until the reserve is [made smaller](Resource::set_reserve),
+    /// and blocks nothing.
     ///
     /// What those requests hold counts against it: while they hold as many units or more, nothing is
     /// left idle. A request that has several reserves counts against each. Whoever has none has to do with

@@ -137,7 +137,7 @@ impl Lane {
 
     /// At most this many units at once, 1 or more, however much is idle. Default: no such bound.
     ///
-    /// A request that claims more than that waits until its deadline.
+    /// A request that claims more than that waits until its deadline, and blocks nothing.
     pub fn max(mut self, units: usize) -> Self {
         self.max = Some(units);
         self

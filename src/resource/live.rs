@@ -58,8 +58,10 @@ impl Resource {
     /// their order. Lowering it takes nothing from anybody: nobody is let in until what is in use has
     /// fallen below it. 0 pauses.
     ///
-    /// What claims more than the new limit waits until its deadline, or until the limit is raised. Only
-    /// what claims more than the limit ever was is a mistake.
+    /// A request that claims more than the new limit waits until its deadline, or until the limit is
+    /// raised, and blocks nothing meanwhile: later requests that fit go before it. Once the limit allows
+    /// it, it is back in its place, by its priority and its arrival. Only what claims more than the limit
+    /// ever was is a mistake.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Resource;

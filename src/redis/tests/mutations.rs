@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What is looked for in a script, and what is put in its place.
-const MUTATIONS: [(&str, &str, &str); 18] = [
+const MUTATIONS: [(&str, &str, &str); 20] = [
     (
         "anybody returns anything",
         "math.min(tonumber(ARGV[at + 1]), held)",
@@ -20,6 +20,16 @@ const MUTATIONS: [(&str, &str, &str); 18] = [
         "nobody ages",
         "w.arrived + C.credit <= now and 0 or",
         "false and 0 or",
+    ),
+    (
+        "what exceeds the limit blocks others",
+        "w.is_aside = our.exceeds(w)",
+        "w.is_aside = false",
+    ),
+    (
+        "those that stand aside give way to nobody",
+        "ipairs({ '', ASIDE })",
+        "ipairs({ '' })",
     ),
     (
         "a lane has no cap",

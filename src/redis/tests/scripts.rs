@@ -684,6 +684,77 @@ fn the_higher_revision_counts() {
     assert_eq!((a.limit, a.is_own_config), (6, false));
 }
 
+/// Another limit, and what the session is told then.
+fn resize(db: &mut Shared<'_>, revision: u64, limit: u32, operation: u64) -> Done {
+    let config = Config {
+        revision,
+        ..plain(limit)
+    };
+    let call = script::configure(&db.keys, TIMING, &config);
+    db.scripts.call(&call, db.now).expect("a reply");
+    assert_eq!(db.audit(), [""; 0]);
+    db.ask("a-1", operation, &[])
+}
+
+#[test]
+fn a_claim_above_a_lowered_limit_blocks_nobody() {
+    let mut db = Shared::new(plain(4));
+    db.attach("a-1", 1);
+    let all = db.ask("a-1", 2, &[ask(1, 2), ask(2, 4), ask(3, 1), ask(4, 1)]);
+    assert_eq!((granted(&all), queued(&all)), (vec![1], vec![2, 3, 4]));
+    let lowered = resize(&mut db, 2, 3, 3);
+    assert_eq!((granted(&lowered), lowered.waiting), (vec![3], 2));
+    let returned = db.give_back("a-1", 4, 2);
+    assert!(granted(&returned).contains(&4), "past the wide one");
+    assert_eq!(queued(&db.ask("a-1", 5, &[ask(5, 4)])), [5]);
+    assert!(granted(&db.ask("a-1", 6, &[ask(6, 1)])).contains(&6));
+    let raised = resize(&mut db, 3, 4, 7);
+    assert_eq!((raised.in_use, raised.waiting), (3, 2));
+    assert_eq!(
+        queued(&db.ask("a-1", 8, &[ask(7, 1)])),
+        [7],
+        "behind them again"
+    );
+    let returned = db.give_back("a-1", 9, 3);
+    assert!(granted(&returned).contains(&2));
+    assert_eq!((returned.in_use, returned.waiting), (4, 2));
+    let returned = db.give_back("a-1", 10, 4);
+    assert!(granted(&returned).contains(&5), "in the order of arrival");
+    assert_eq!((returned.in_use, returned.waiting), (4, 1));
+}
+
+#[test]
+fn a_paused_limit_keeps_the_order() {
+    let mut db = Shared::new(plain(2));
+    db.attach("a-1", 1);
+    db.ask("a-1", 2, &[ask(1, 2), ask(2, 2), ask(3, 1)]);
+    resize(&mut db, 2, 0, 3);
+    let paused = db.give_back("a-1", 4, 2);
+    assert_eq!((granted(&paused), paused.waiting), (vec![], 2));
+    assert_eq!(queued(&db.ask("a-1", 5, &[ask(4, 1)])), [4]);
+    let raised = resize(&mut db, 3, 2, 6);
+    assert_eq!((granted(&raised), raised.waiting), (vec![2], 2));
+    let returned = db.give_back("a-1", 7, 2);
+    assert_eq!((returned.in_use, returned.waiting), (2, 0));
+}
+
+/// As of a priority that waits until its deadline unless there is a credit.
+#[test]
+fn without_a_credit_a_higher_priority_goes_first_however_late() {
+    for (credit, first) in [(None, 3), (Some(SECOND), 2)] {
+        let mut db = Shared::new(Config { credit, ..plain(1) });
+        db.attach("a-1", 1);
+        db.ask("a-1", 2, &[ask(1, 1), ask(2, 1)]);
+        db.now += 2 * SECOND;
+        let urgent = Ask {
+            priority: 200,
+            ..ask(3, 1)
+        };
+        assert_eq!(queued(&db.ask("a-1", 3, &[urgent])), [3]);
+        assert_eq!(granted(&db.give_back("a-1", 4, 1)), [first]);
+    }
+}
+
 #[test]
 fn another_configuration_sorts_those_who_hold_and_wait_in_anew() {
     let mut db = Shared::new(plain(2));
