@@ -67,6 +67,8 @@ pub(crate) struct Queue<T> {
     pub(super) timeline: Timeline,
     /// The resources at which something may have become possible.
     pub(super) dirty: Vec<u32>,
+    /// The resources with rates at which something waits.
+    pub(super) rated: Vec<u32>,
     /// Verdicts that wait to be collected.
     pub(super) decided: VecDeque<(T, Verdict)>,
     pub(super) next_seq: u64,
@@ -101,6 +103,7 @@ impl<T> Queue<T> {
             dirty: Vec::with_capacity(lines.len()),
             has_rules: lines.iter().any(|line| line.rules.is_some()),
             lines,
+            rated: Vec::new(),
             timeline: Timeline::new(),
             decided: VecDeque::new(),
             next_seq: 0,
@@ -199,11 +202,10 @@ impl<T> Queue<T> {
     /// Whether the deadline of some waiter has come, or the time at which a rate lets one go, or at
     /// which it is not overtaken any more.
     pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
-        if self.has_rules {
-            for resource in 0..self.lines.len() as u32 {
-                if self.lines[resource as usize].rate_is_due(now) {
-                    self.freed(resource);
-                }
+        for position in 0..self.rated.len() {
+            let resource = self.rated[position];
+            if self.lines[resource as usize].rate_is_due(now) {
+                self.freed(resource);
             }
         }
         if self.uncommon > 0 {
@@ -226,11 +228,9 @@ impl<T> Queue<T> {
             let aged = arrived.map(|arrived| arrived.saturating_add(self.credit));
             next = next.into_iter().chain(aged).min();
         }
-        if !self.has_rules {
-            return next;
-        }
-        let retries = self.lines.iter().filter(|line| line.has_contenders());
-        retries.filter_map(Line::retry_at).chain(next).min()
+        let rated = self.rated.iter();
+        let retries = rated.filter_map(|&resource| self.lines[resource as usize].retry_at());
+        retries.chain(next).min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
@@ -238,9 +238,21 @@ impl<T> Queue<T> {
         self.waiters.find(ticket).map(|waiter| &mut waiter.payload)
     }
 
-    /// What all waiters have left with the queue.
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
-        self.waiters.iter().map(|waiter| &waiter.payload)
+    /// What all waiters have left with the queue, in the order of arrival.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> + use<'_, T> {
+        let keys = self.timeline.keys(&self.waiters);
+        keys.map(|key| &self.waiters[key].payload)
+    }
+
+    /// For some waiters time stands still while it goes on for the others: their deadlines are put off.
+    #[cold]
+    pub(crate) fn postpone(&mut self, by: Nanos, stands_still: impl Fn(&T) -> bool) {
+        for waiter in self.waiters.iter_mut() {
+            if stands_still(&waiter.payload) {
+                waiter.deadline = waiter.deadline.saturating_add(by);
+            }
+        }
+        self.timeline.renew(&self.waiters);
     }
 
     /// Whether all who wait have the default priority.
@@ -326,7 +338,11 @@ impl<T> Queue<T> {
         let waiter = &self.waiters[key];
         self.uncommon -= usize::from(waiter.priority != DEFAULT_PRIORITY);
         for demand in &*waiter.demands {
-            self.lines[demand.resource as usize].strike_off(demand.lane, key, waiter);
+            let line = &mut self.lines[demand.resource as usize];
+            line.strike_off(demand.lane, key, waiter);
+            if line.waiting == 0 && line.has_rates() {
+                self.rated.retain(|&resource| resource != demand.resource);
+            }
         }
         self.renew_head(flow, key);
         if self.flows[flow as usize].is_empty() {

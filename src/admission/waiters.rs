@@ -104,8 +104,13 @@ impl<T> Waiters<T> {
         self.0.len()
     }
 
+    #[cfg(all(test, not(tcl_loom)))]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter<T>> {
         self.0.iter().map(|(_, waiter)| waiter)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter<T>> {
+        self.0.iter_mut().map(|(_, waiter)| waiter)
     }
 
     /// Still here under this ticket?

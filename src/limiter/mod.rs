@@ -21,7 +21,7 @@ pub use error::{InvalidLimiter, InvalidSet};
 pub use request::AcquireRequest;
 pub use run::Run;
 pub(crate) use set::{HasSet, ResourceSet};
-pub(crate) use turn::{Terms, Turn, enter_now};
+pub(crate) use turn::{Terms, Turn, Unused, enter_now};
 
 use crate::{
     gate::{Gate, Refused, Why},
