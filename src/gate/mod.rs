@@ -472,9 +472,13 @@ impl State {
         verdict.or_else(|| self.queue.next_expired(now, ledger))
     }
 
-    /// Whether there is something left to look at.
+    /// Whether there is something left to look at. No deadline has come before a timer looks.
     fn has_more(&mut self, now: Nanos) -> bool {
-        self.queue.is_dirty() || self.queue.is_due(now)
+        if self.queue.is_dirty() {
+            return true;
+        }
+        let is_early = self.alarms.are_all_after(now) && !self.queue.depends_on_time();
+        !is_early && self.queue.is_due(now)
     }
 
     /// Where rates or higher priorities keep waiters, the timers have to look when they let them go.

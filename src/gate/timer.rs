@@ -61,6 +61,17 @@ impl Alarms {
         self.0.iter().any(|alarm| alarm.runtime == runtime)
     }
 
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are timers, and all look later. The deadlines of all that wait come later, too.
+    #[inline]
+    pub(super) fn are_all_after(&self, time: Nanos) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|alarm| alarm.at > time)
+    }
+
     /// Makes every timer look at `time` or before.
     pub(super) fn advance(&mut self, time: Nanos) {
         for alarm in self.0.iter_mut().filter(|alarm| alarm.at > time) {
@@ -190,6 +201,7 @@ impl Drop for Timer {
         };
         let mut state = lock(&gate.state);
         state.alarms.set(self.runtime, None);
+        state.alarms.advance(0); // what waits on, and is not polled, is seen to by the others
         let parties = state.queue.payloads();
         let here = parties.filter(|party| party.runtime == Some(self.runtime));
         let orphans: Vec<_> = here.map(|party| party.waker.clone()).collect();
