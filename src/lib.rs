@@ -70,8 +70,8 @@
 //!   ([5 s](limiter::DEFAULT_TIMEOUT) unless you say otherwise) and its length
 //!   ([1,024 requests](limiter::DEFAULT_MAX_WAITING) per resource). A request that waits for a set counts
 //!   at each of its resources.
-//! * **A request past its deadline is never run.** If its turn and its deadline come at the same instant,
-//!   it runs.
+//! * **A request past its deadline is never run**, whether it has waited for its turn or for a service that
+//!   gets ready. If its turn and its deadline come at the same instant, it runs.
 //! * **Nothing is lost.** Finish, error, panic, a dropped future: the units come back, and go to the next
 //!   in line at once. Nobody is let in above the limit in force, and no waiter sleeps while its set fits.
 //! * **The rest of the service is left alone.** `poll_ready` only forwards, the inner service's errors stay
@@ -575,6 +575,7 @@
 //! // The second query has been granted `db`, and does not run while `rows` is not polled.
 //! let audit = limiter.acquire([&db]).await;
 //! assert_eq!(audit.expect_err("5 s later").reason(), Reason::Timeout);
+//! drop(rows); // returns what was granted
 //!
 //! // The cure: a task polls its future whatever others do.
 //! let spawned = |id| tokio::spawn(limiter.run([&db], move || query(id)));
@@ -685,7 +686,7 @@
 //!   |
 //! permit/       what the user holds, and the handle that hands it over
 //!   |
-//! gate/         the shell: a fast path of atomics, one lock, wakers, one timer
+//! gate/         the shell: a fast path of atomics, one lock, wakers, timers
 //!   |
 //! resource/     a named limit: builder, claim, lanes, rate, overload, live changes, gauges
 //!   |

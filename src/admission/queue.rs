@@ -222,15 +222,31 @@ impl<T> Queue<T> {
     /// or when somebody is no longer kept by a higher priority that lacks room for more.
     pub(crate) fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
-        let mut next = deadline.map(|(deadline, _)| deadline);
-        if self.uncommon > 0 {
-            let arrived = self.timeline.first_young(&self.waiters);
-            let aged = arrived.map(|arrived| arrived.saturating_add(self.credit));
-            next = next.into_iter().chain(aged).min();
-        }
+        let deadline = deadline.map(|(deadline, _)| deadline);
+        self.next_chance().into_iter().chain(deadline).min()
+    }
+
+    /// The same for some of those who wait: at their deadlines alone.
+    #[cold]
+    pub(crate) fn next_event_of(&self, are_meant: impl Fn(&T) -> bool) -> Option<Nanos> {
+        let meant = self
+            .waiters
+            .iter()
+            .filter(|waiter| are_meant(&waiter.payload));
+        let deadlines = meant.map(|waiter| waiter.deadline);
+        deadlines.chain(self.next_chance()).min()
+    }
+
+    /// When time alone may let somebody go.
+    fn next_chance(&self) -> Option<Nanos> {
+        let young = match self.uncommon > 0 {
+            true => self.timeline.first_young(&self.waiters),
+            false => None,
+        };
+        let aged = young.map(|arrived| arrived.saturating_add(self.credit));
         let rated = self.rated.iter();
         let retries = rated.filter_map(|&resource| self.lines[resource as usize].retry_at());
-        retries.chain(next).min()
+        retries.chain(aged).min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.

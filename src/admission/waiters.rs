@@ -104,7 +104,6 @@ impl<T> Waiters<T> {
         self.0.len()
     }
 
-    #[cfg(all(test, not(tcl_loom)))]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter<T>> {
         self.0.iter().map(|(_, waiter)| waiter)
     }

@@ -61,7 +61,7 @@ impl Clocks {
     }
 
     /// Whether the clocks have ever differed.
-    fn differ(&self) -> bool {
+    pub(super) fn differ(&self) -> bool {
         self.step == 0
     }
 }
@@ -128,8 +128,9 @@ impl Gate {
                 let mut paused = clocks.paused.iter();
                 paused.position(|&(of, _)| Some(of) == runtime) == own
             };
-            queue.postpone(passed, |party| !by_own(party.runtime));
-            alarms.postpone(passed, |runtime| !by_own(runtime));
+            if alarms.postpone(passed, |runtime| !by_own(runtime)) {
+                queue.postpone(passed, |party| !by_own(party.runtime));
+            }
         }
         // It has gone on with the gate's time, or has to catch up with it.
         clocks.ahead = clocks.latest.wrapping_sub(reading.time);

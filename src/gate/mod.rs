@@ -389,10 +389,7 @@ impl Gate {
                 continue;
             }
             let runtime = runtime?;
-            let next = match state.waits_in(runtime) {
-                true => state.queue.next_event(),
-                false => None,
-            };
+            let next = state.next_event_in(runtime);
             state.alarms.set(runtime, next);
             return next.map(|next| state.clocks.reading_at(next));
         }
@@ -433,10 +430,17 @@ impl State {
         self.alarms.rouse(runtime, deadline)
     }
 
-    /// Whether something waits that was polled last in `runtime`.
-    fn waits_in(&self, runtime: runtime::Id) -> bool {
-        let mut parties = self.queue.payloads();
-        parties.any(|party| party.runtime == Some(runtime))
+    /// When the timer of `runtime` should look again; `None` if nothing waits there.
+    fn next_event_in(&mut self, runtime: runtime::Id) -> Option<Nanos> {
+        let is_there = |party: &Party| party.runtime == Some(runtime);
+        if !self.queue.payloads().any(is_there) {
+            return None;
+        }
+        match self.clocks.differ() {
+            false => self.queue.next_event(),
+            // The deadlines of others may come at another time.
+            true => self.queue.next_event_of(is_there),
+        }
     }
 
     /// Leaves the next verdict for its waiter, and returns whom to wake.

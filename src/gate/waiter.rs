@@ -237,7 +237,7 @@ impl<C: Claimant> Waiter<C> {
         }
     }
 
-    /// Gives up a place for which there is no timer, because the runtime of whoever polls shuts down.
+    /// Gives up a place for which there is no timer, because the runtime in which it is polled shuts down.
     #[cold]
     fn leave_untimed(&self) -> Option<Note> {
         match self.claimant().gate().give_up(self.ticket) {

@@ -150,7 +150,7 @@ impl Limiter {
     /// tokio::select! {
     ///     biased;
     ///     _ = &mut permit => {}
-    ///     () = tokio::task::yield_now() => {
+    ///     () = std::future::ready(()) => {
     ///         // `permit` waits in the queue, and is granted while this branch waits:
     ///         let second = limiter.acquire([&db]).await;
     ///         assert_eq!(second.expect_err("5 s later").reason(), Reason::Timeout);
