@@ -70,8 +70,8 @@
 //!   ([5 s](limiter::DEFAULT_TIMEOUT) unless you say otherwise) and its length
 //!   ([1,024 requests](limiter::DEFAULT_MAX_WAITING) per resource). A request that waits for a set counts
 //!   at each of its resources.
-//! * **A request past its deadline is never run.** If its turn and its deadline come at the same instant,
-//!   it runs.
+//! * **A request past its deadline is never run**, whether it has waited for its turn or for a service that
+//!   gets ready. If its turn and its deadline come at the same instant, it runs.
 //! * **Nothing is lost.** Finish, error, panic, a dropped future: the units come back, and go to the next
 //!   in line at once. Nobody is let in above the limit in force, and no waiter sleeps while its set fits.
 //! * **The rest of the service is left alone.** `poll_ready` only forwards, the inner service's errors stay
@@ -574,15 +574,68 @@
 //! [`expose_permit`](ConcurrencyLimitLayer::expose_permit). A call to the own route over the network
 //! cannot be seen.
 //!
+//! A future that is not polled holds its set as well. The queue grants a set to a waiter, not to a task
+//! that runs: from that moment the units are taken, also past the deadline, until the future is polled
+//! or dropped. If its task waits for the same resource elsewhere, it waits for itself. That happens where
+//! one task polls several futures by turns: in the body of a `select!` loop, behind a `join!` with code
+//! that blocks, and between two items of a stream with `buffer_unordered`:
+//!
+//! ```
+//! use std::time::Duration;
+//! use futures_util::{StreamExt, stream};
+//! use tower_concurrency_limiter::{Limiter, Reason, Rejection, Resource};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Rejection> {
+//! # tokio::time::pause();
+//! # async fn query(id: u32) -> u32 { tokio::task::yield_now().await; id }
+//! let db = Resource::new("db", 1);
+//! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+//!
+//! let queries = stream::iter([1, 2]).map(|id| limiter.run([&db], move || query(id)));
+//! let mut rows = queries.buffer_unordered(2);
+//! let first = rows.next().await;
+//! // The second query has been granted `db`, and does not run while `rows` is not polled.
+//! let audit = limiter.acquire([&db]).await;
+//! assert_eq!(audit.expect_err("5 s later").reason(), Reason::Timeout);
+//! drop(rows); // returns what was granted
+//!
+//! // The cure: a task polls its future whatever others do.
+//! let spawned = |id| tokio::spawn(limiter.run([&db], move || query(id)));
+//! let mut rows = stream::iter([1, 2]).map(spawned).buffer_unordered(2);
+//! let first = rows.next().await;
+//! let audit = limiter.acquire([&db]).await?; // behind the second query, which runs
+//! # let _ = (first, audit);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The other cures: do not wait for the resource in the body of such a loop (`for_each_concurrent` has no
+//! body outside of the futures), or drop the futures that are not polled any more.
+//!
 //! # Runtimes
 //!
 //! Waiting needs a tokio runtime with time enabled; without one it panics, and says so. What fits at once
 //! needs none, and neither does [`try_acquire`](Limiter::try_acquire).
 //!
-//! All waiters of a limiter share one timer task, started by the first and ended when nobody waits. Several
-//! runtimes may share a limiter: the timer of a multi-thread runtime serves all, a current-thread runtime
-//! has its own, because its tasks stand still while nobody blocks on it. Time is tokio's, so tests can
-//! pause it:
+//! Several runtimes may share a limiter. All waiters in one runtime share one timer task, started by the
+//! first and ended when nothing waits there. So a deadline depends on the waiter's own runtime alone: where
+//! all workers compute, or a current-thread runtime is not driven, it passes late, and elsewhere it does
+//! not. A future that is polled in another runtime later is timed there.
+//!
+//! In a runtime that shuts down, no timer runs. A request that waits there, with `block_on` in a
+//! blocking thread, is rejected at once with [`Reason::Closed`], and so is a newcomer that would have to
+//! wait. What fits is still granted. A future that moves on to a live runtime goes on waiting.
+//!
+//! A request that is decided by the first poll of [`acquire`](Limiter::acquire) or [`run`](Limiter::run)
+//! takes part in tokio's cooperative budget, so that a loop of them lets other tasks run.
+//!
+//! After its grant, a request of a limited service waits until the inner service is ready, at most until its
+//! deadline. Then it is rejected with [`Reason::Timeout`], and has spent nothing. A request that fits at
+//! once is called at once: its caller has waited for readiness.
+//!
+//! Time is tokio's, so tests can pause it. A limiter in a `static` may be shared by tests that run one
+//! after the other or side by side: each waits by the clock of its own runtime.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -656,7 +709,7 @@
 //!   |
 //! permit/       what the user holds, and the handle that hands it over
 //!   |
-//! gate/         the shell: a fast path of atomics, one lock, wakers, one timer
+//! gate/         the shell: a fast path of atomics, one lock, wakers, timers
 //!   |
 //! resource/     a named limit: builder, claim, lanes, rate, overload, live changes, gauges
 //!   |

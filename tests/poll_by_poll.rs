@@ -1,6 +1,7 @@
 //! The service and its future, poll by poll.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -229,6 +230,107 @@ async fn a_granted_request_waits_for_its_service_to_be_ready() {
     assert!(response.is_woken());
     assert_pending!(response.poll());
     assert_eq!(s.reached().0, "one");
+}
+
+/// A request that was granted its set, of a service that is not ready.
+fn granted_but_unready(
+    s: &mut Setup,
+) -> Spawn<impl Future<Output = Result<&'static str, BoxError>> + use<>> {
+    let all = s.take_all();
+    assert_ready_ok!(s.service.poll_ready());
+    let mut response = spawn(s.service.call("one"));
+    assert_pending!(response.poll());
+    s.inner.allow(0);
+    drop(all);
+    assert_pending!(response.poll());
+    assert_eq!(s.db.in_use(), 1, "granted");
+    response
+}
+
+/// Past its deadline a request is not run, whatever it has waited for.
+#[tokio::test(start_paused = true)]
+async fn a_granted_request_waits_for_readiness_until_its_deadline() {
+    let mut s = setup(1);
+    let mut response = granted_but_unready(&mut s);
+    tokio::time::sleep(Duration::from_millis(4_999)).await;
+    assert_pending!(response.poll());
+    assert_eq!(s.db.in_use(), 1);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(response.is_woken(), "by its deadline");
+    let error = assert_ready_err!(response.poll());
+    let rejection = error.downcast_ref::<Rejection>().expect("a rejection");
+    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(rejection.waited(), Duration::from_secs(5));
+    assert_eq!((rejection.resource(), s.db.in_use()), ("db", 0));
+    s.inner.allow(1);
+    assert_pending!(s.inner.poll_request(), "not called");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_ready_at_the_deadline_is_called() {
+    let mut s = setup(1);
+    let mut response = granted_but_unready(&mut s);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    s.inner.allow(1);
+    assert_pending!(response.poll());
+    assert_eq!(s.reached().0, "one");
+}
+
+/// Polled too late, it is late, even if the service has become ready in time.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_was_ready_before_the_deadline_is_not_called_after_it() {
+    let mut s = setup(1);
+    let mut response = granted_but_unready(&mut s);
+    s.inner.allow(1);
+    tokio::time::sleep(Duration::from_millis(5_001)).await;
+    let error = assert_ready_err!(response.poll());
+    let rejection = error.downcast_ref::<Rejection>().expect("a rejection");
+    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(s.db.in_use(), 0);
+    assert_pending!(s.inner.poll_request(), "not called");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_dropped_while_its_service_gets_ready_returns_the_permit() {
+    let mut s = setup(1);
+    drop(granted_but_unready(&mut s));
+    assert_eq!((s.db.in_use(), s.db.waiting()), (0, 0));
+}
+
+/// Neither the deadline nor the drop of a request that was never called spends anything of a rate.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_not_called_has_spent_nothing() {
+    let api = Resource::builder("api")
+        .concurrency(1)
+        .rate(tower_concurrency_limiter::Rate::per_hour(3))
+        .build();
+    let limiter = Limiter::new(Duration::from_secs(5), [&api]);
+    let layer = limiter.resources([&api]).for_any_service();
+    let (mut service, mut inner) = mock::spawn_layer(layer);
+    let service: &mut Layered = &mut service;
+    for is_dropped in [false, true] {
+        // Each time one is spent, and one is not.
+        let held = limiter.try_acquire([&api]).expect("idle");
+        assert_ready_ok!(service.poll_ready());
+        let mut response = spawn(service.call("one"));
+        assert_pending!(response.poll());
+        inner.allow(0);
+        drop(held);
+        assert_pending!(response.poll());
+        assert_eq!(api.in_use(), 1, "granted");
+        if !is_dropped {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert!(assert_ready_err!(response.poll()).is::<Rejection>());
+        }
+        drop(response);
+        inner.allow(1);
+        assert_eq!(api.in_use(), 0);
+    }
+    drop(limiter.try_acquire([&api]).expect("the third"));
+    assert!(
+        limiter.try_acquire([&api]).is_err(),
+        "there are three in an hour"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,25 @@
 //! One limiter in several runtimes, some of which are not driven any more, or shut down.
 //!
 //! These run in real time, because paused time belongs to one runtime. Nothing asserts how long
-//! anything takes: a deadline that does not fire shows as a test that does not end.
+//! anything takes: a deadline that does not fire shows as a test that does not end, or that ends after
+//! what keeps it has given up.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use futures_util::poll;
-use tokio::runtime::{Builder, Runtime};
-use tower_concurrency_limiter::{Limiter, Permit, Reason, Rejection, Resource};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::Instant,
+};
+use tower_concurrency_limiter::{Limiter, Permit, Rate, Reason, Rejection, Resource};
 
 /// Soon enough for a test, and late enough to be queued.
 const SOON: Duration = Duration::from_millis(20);
@@ -186,4 +198,224 @@ fn a_limiter_outlives_its_runtimes() {
     let runtime = current_thread();
     drop(runtime.block_on(limiter.acquire([&db])).expect("idle"));
     assert_eq!((db.in_use(), db.waiting()), (0, 0));
+}
+
+/// Both workers of a runtime compute until they are let off, or for longer than any healthy machine needs.
+struct Busy {
+    runtime: Runtime,
+    over: Arc<AtomicBool>,
+    has_given_up: Arc<AtomicBool>,
+}
+
+impl Busy {
+    fn new(runtime: Runtime) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let has_given_up = Arc::new(AtomicBool::new(false));
+        let (computing, computes) = mpsc::channel();
+        for _ in 0..2 {
+            let (over, has_given_up) = (Arc::clone(&over), Arc::clone(&has_given_up));
+            let computing = computing.clone();
+            runtime.spawn(async move {
+                computing.send(()).expect("the test listens");
+                let begin = Instant::now();
+                while !over.load(SeqCst) {
+                    if begin.elapsed() > Duration::from_secs(30) {
+                        has_given_up.store(true, SeqCst);
+                        return;
+                    }
+                }
+            });
+        }
+        computes.iter().take(2).for_each(drop);
+        Self {
+            runtime,
+            over,
+            has_given_up,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.has_given_up.load(SeqCst)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.over.store(true, SeqCst);
+    }
+}
+
+/// The busy one has waited first, and its waiter is the first in the queue.
+#[test]
+fn a_deadline_passes_in_an_idle_runtime_beside_a_busy_one() {
+    for kind in [multi_thread, current_thread] {
+        let (db, limiter, _permit) = busy();
+        let runtime = multi_thread();
+        let patient = wait_in(&runtime, &limiter, &db, LATE);
+        let busy = Busy::new(runtime);
+        let idle = kind();
+        assert_timed_out(idle.block_on(limiter.acquire([&db])));
+        let outcome = idle.block_on(limiter.run([&db], || async {}));
+        assert_eq!(outcome.expect_err("busy").reason(), Reason::Timeout);
+        assert!(
+            busy.is_busy(),
+            "the deadline has not waited for the other runtime"
+        );
+        busy.over.store(true, SeqCst);
+        patient.abort();
+        let cancelled = busy.runtime.block_on(patient);
+        assert!(cancelled.is_err_and(|error| error.is_cancelled()));
+    }
+}
+
+/// A rate lets a waiter go although the runtime that waited first computes.
+#[test]
+fn a_rate_lets_go_in_an_idle_runtime_beside_a_busy_one() {
+    let api = Resource::builder("api").rate(Rate::new(1, SOON)).build();
+    let limiter = Limiter::new(LATE, [&api]);
+    drop(limiter.try_acquire([&api]).expect("idle"));
+    let runtime = multi_thread();
+    let first = wait_in(&runtime, &limiter, &api, LATE);
+    let busy = Busy::new(runtime);
+    let idle = multi_thread();
+    drop(idle.block_on(limiter.acquire([&api])).expect("soon"));
+    assert!(busy.is_busy());
+    busy.over.store(true, SeqCst);
+    drop(
+        busy.runtime
+            .block_on(first)
+            .expect("no panics")
+            .expect("served"),
+    );
+}
+
+/// The runtime that is busy gets its own deadline late, and does not lose it.
+#[test]
+fn a_deadline_in_a_busy_runtime_passes_when_it_is_idle_again() {
+    let (db, limiter, _permit) = busy();
+    let runtime = multi_thread();
+    let late = wait_in(&runtime, &limiter, &db, SOON);
+    let busy = Busy::new(runtime);
+    let idle = multi_thread();
+    assert_timed_out(idle.block_on(limiter.request([&db]).timeout(SOON).acquire()));
+    busy.over.store(true, SeqCst);
+    assert_timed_out(busy.runtime.block_on(late).expect("no panics"));
+    assert_eq!(db.waiting(), 0);
+}
+
+/// Counts how often a future is polled.
+async fn counted<F: Future>(future: F, polls: Arc<AtomicUsize>) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(move |cx| {
+        polls.fetch_add(1, SeqCst);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// A blocking task of `runtime` that waits; queued when this returns.
+fn wait_blocking(
+    runtime: &Runtime,
+    acquire: tower_concurrency_limiter::limiter::Acquire,
+    resource: &Resource,
+    polls: &Arc<AtomicUsize>,
+) -> tokio::task::JoinHandle<Result<Permit, Rejection>> {
+    let (handle, polls) = (runtime.handle().clone(), Arc::clone(polls));
+    let before = resource.waiting();
+    let waiter = runtime.spawn_blocking(move || handle.block_on(counted(acquire, polls)));
+    while resource.waiting() == before {
+        thread::yield_now();
+    }
+    waiter
+}
+
+/// No timer runs in a runtime that shuts down, so its waiters are refused, without spinning, and it ends.
+#[test]
+fn a_blocking_waiter_is_refused_when_its_runtime_shuts_down() {
+    for kind in [multi_thread, current_thread] {
+        let rules = Resource::builder("rules").concurrency(1).max_waiting(9);
+        let rules = rules.reserve(0, 200).build();
+        for db in [Resource::new("db", 1), rules] {
+            let limiter = Limiter::new(LATE, [&db]);
+            let _held = limiter.try_acquire([&db]).expect("idle");
+            let runtime = kind();
+            let polls = Arc::default();
+            let waiters =
+                [(); 3].map(|()| wait_blocking(&runtime, limiter.acquire([&db]), &db, &polls));
+            drop(runtime);
+            let driver = multi_thread();
+            for waiter in waiters {
+                let outcome = driver.block_on(waiter).expect("no panics");
+                assert_eq!(outcome.expect_err("held").reason(), Reason::Closed);
+            }
+            let polls = polls.load(SeqCst);
+            assert!(polls < 30, "polled {polls} times");
+            assert_eq!(db.waiting(), 0);
+            assert_timed_out(driver.block_on(limiter.request([&db]).timeout(SOON).acquire()));
+        }
+    }
+}
+
+/// So is one that comes when the runtime has begun to shut down; what fits is still granted.
+#[test]
+fn a_newcomer_is_refused_while_its_runtime_shuts_down() {
+    let (db, limiter, permit) = busy();
+    let runtime = multi_thread();
+    let handle = runtime.handle().clone();
+    let polls = Arc::default();
+    let acquire = limiter.request([&db]).timeout(LATE).acquire();
+    let waiter = wait_blocking(&runtime, acquire, &db, &polls);
+    let newcomer = runtime.spawn_blocking({
+        let (db, limiter) = (db.clone(), limiter.clone());
+        move || {
+            let first = handle.block_on(waiter).expect("no panics");
+            let second = handle.block_on(limiter.request([&db]).timeout(LATE).acquire());
+            let third = handle.block_on(limiter.request([&db]).timeout(LATE).run(async || ()));
+            drop(permit);
+            let last = handle.block_on(limiter.acquire([&db]));
+            drop(last.expect("idle"));
+            [first.map(drop), second.map(drop), third]
+        }
+    });
+    drop(runtime);
+    for outcome in multi_thread().block_on(newcomer).expect("no panics") {
+        assert_eq!(outcome.expect_err("held").reason(), Reason::Closed);
+    }
+    assert_eq!((db.in_use(), db.waiting()), (0, 0));
+}
+
+/// Polled once in a runtime that ends, it goes on waiting in the next.
+#[test]
+fn a_waiter_survives_the_runtime_that_it_came_from() {
+    let (db, limiter, permit) = busy();
+    let mut moved = Box::pin(limiter.request([&db]).timeout(LATE).acquire());
+    for kind in [multi_thread, current_thread, multi_thread] {
+        let ends = kind();
+        ends.block_on(async { assert!(poll!(&mut moved).is_pending()) });
+    }
+    assert_eq!(db.waiting(), 1);
+    let stays = multi_thread();
+    let moved = stays.spawn(moved);
+    drop(permit);
+    drop(stays.block_on(moved).expect("no panics").expect("served"));
+    assert_eq!((db.in_use(), db.waiting()), (0, 0));
+}
+
+/// A waker of its own, such as those of a `FuturesUnordered`, does not show in which runtime it is polled.
+#[test]
+fn a_waiter_is_followed_to_another_runtime_whatever_its_waker() {
+    let (db, limiter, _permit) = busy();
+    let waker = futures_util::task::noop_waker();
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut moved = Box::pin(limiter.acquire([&db]));
+    let idle = current_thread();
+    idle.block_on(async { assert!(moved.as_mut().poll(&mut cx).is_pending()) });
+    let driven = multi_thread();
+    driven.block_on(async {
+        assert!(moved.as_mut().poll(&mut cx).is_pending());
+        while db.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_timed_out(driven.block_on(moved));
 }

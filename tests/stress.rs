@@ -189,6 +189,9 @@ fn clients_of_chance_in_several_runtimes() {
                     passing.spawn(waits_and_is_shut_down(system.clone(), seed));
                     seed += 1;
                 }
+                let handle = passing.handle().clone();
+                let blocking = waits_and_is_shut_down(system.clone(), seed);
+                passing.spawn_blocking(move || handle.block_on(blocking));
                 drop(passing);
             }
         });
@@ -200,12 +203,19 @@ fn clients_of_chance_in_several_runtimes() {
     system.assert_idle();
 }
 
-/// Its permits and places in the queue go down with its runtime.
+/// Its permits and places in the queue go down with its runtime. One that is polled once more while that
+/// shuts down cannot wait there.
 async fn waits_and_is_shut_down(system: System, seed: u64) {
     let mut dice = Dice(seed * 2 + 1);
-    loop {
+    for _ in 0..1_000 {
         let set = system.set(&mut dice);
-        let permit = system.limiter.acquire(set).await.expect("served");
+        let permit = match system.limiter.acquire(set).await {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                assert_eq!(rejection.reason(), Reason::Closed);
+                return;
+            }
+        };
         yield_now().await;
         drop(permit);
     }

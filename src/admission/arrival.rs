@@ -229,6 +229,9 @@ impl<T> Queue<T> {
                 line.drain.start(now);
             }
             line.enlist(demand, ticket.key, waiter);
+            if line.waiting == 1 && line.has_rates() {
+                self.rated.push(demand.resource);
+            }
             ledger.waiting(demand.resource, line.waiting);
             if let Some(overload) = line.rules.as_mut().and_then(|r| r.overload.as_mut()) {
                 if !waiter.is_aside {

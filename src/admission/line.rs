@@ -373,6 +373,12 @@ impl Line {
         by_load.map(|rate| rate.most).max()
     }
 
+    /// Whether time alone can make room here.
+    pub(super) fn has_rates(&self) -> bool {
+        let rules = self.rules.as_ref();
+        rules.is_some_and(|rules| !rules.rates.is_empty())
+    }
+
     /// Whether nobody is kept here.
     pub(super) fn is_dry(&self) -> bool {
         self.rules.as_ref().is_some_and(|rules| rules.is_dry)

@@ -72,6 +72,8 @@ pub(crate) struct Queue<T> {
     pub(super) timeline: Timeline,
     /// The resources at which something may have become possible.
     pub(super) dirty: Vec<u32>,
+    /// The resources with rates at which something waits.
+    pub(super) rated: Vec<u32>,
     /// Verdicts that wait to be collected.
     pub(super) decided: VecDeque<(T, Verdict)>,
     pub(super) next_seq: u64,
@@ -106,6 +108,7 @@ impl<T> Queue<T> {
             dirty: Vec::with_capacity(lines.len()),
             has_rules: lines.iter().any(|line| line.rules.is_some()),
             lines,
+            rated: Vec::new(),
             timeline: Timeline::new(),
             decided: VecDeque::new(),
             next_seq: 0,
@@ -204,11 +207,10 @@ impl<T> Queue<T> {
     /// Whether the deadline of some waiter has come, or the time at which a rate lets one go, or at
     /// which it is not overtaken any more.
     pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
-        if self.has_rules {
-            for resource in 0..self.lines.len() as u32 {
-                if self.lines[resource as usize].rate_is_due(now) {
-                    self.freed(resource);
-                }
+        for position in 0..self.rated.len() {
+            let resource = self.rated[position];
+            if self.lines[resource as usize].rate_is_due(now) {
+                self.freed(resource);
             }
         }
         if self.uncommon > 0 {
@@ -225,17 +227,32 @@ impl<T> Queue<T> {
     /// or when somebody is no longer kept by a higher priority that lacks room for more.
     pub(crate) fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
-        let mut next = deadline.map(|(deadline, _)| deadline);
-        if let Some(credit) = self.credit.filter(|_| self.uncommon > 0) {
-            let arrived = self.timeline.first_young(&self.waiters);
-            let aged = arrived.map(|arrived| arrived.saturating_add(credit));
-            next = next.into_iter().chain(aged).min();
-        }
-        if !self.has_rules {
-            return next;
-        }
-        let retries = self.lines.iter().filter(|line| line.has_contenders());
-        retries.filter_map(Line::retry_at).chain(next).min()
+        let deadline = deadline.map(|(deadline, _)| deadline);
+        self.next_chance().into_iter().chain(deadline).min()
+    }
+
+    /// The same for some of those who wait: at their deadlines alone.
+    #[cold]
+    pub(crate) fn next_event_of(&self, are_meant: impl Fn(&T) -> bool) -> Option<Nanos> {
+        let meant = self
+            .waiters
+            .iter()
+            .filter(|waiter| are_meant(&waiter.payload));
+        let deadlines = meant.map(|waiter| waiter.deadline);
+        deadlines.chain(self.next_chance()).min()
+    }
+
+    /// When time alone may let somebody go.
+    fn next_chance(&self) -> Option<Nanos> {
+        let credit = self.credit.filter(|_| self.uncommon > 0);
+        let aged = credit.and_then(|credit| {
+            let arrived = self.timeline.first_young(&self.waiters)?;
+            Some(arrived.saturating_add(credit))
+        });
+        let rated = self.rated.iter();
+        let rated = rated.map(|&resource| &self.lines[resource as usize]);
+        let retries = rated.filter(|line| line.has_contenders());
+        retries.filter_map(Line::retry_at).chain(aged).min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
@@ -243,9 +260,21 @@ impl<T> Queue<T> {
         self.waiters.find(ticket).map(|waiter| &mut waiter.payload)
     }
 
-    /// What all waiters have left with the queue.
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
-        self.waiters.iter().map(|waiter| &waiter.payload)
+    /// What all waiters have left with the queue, in the order of arrival.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> + use<'_, T> {
+        let keys = self.timeline.keys(&self.waiters);
+        keys.map(|key| &self.waiters[key].payload)
+    }
+
+    /// For some waiters time stands still while it goes on for the others: their deadlines are put off.
+    #[cold]
+    pub(crate) fn postpone(&mut self, by: Nanos, stands_still: impl Fn(&T) -> bool) {
+        for waiter in self.waiters.iter_mut() {
+            if stands_still(&waiter.payload) {
+                waiter.deadline = waiter.deadline.saturating_add(by);
+            }
+        }
+        self.timeline.renew(&self.waiters);
     }
 
     /// Whether all who wait have the default priority.
@@ -337,6 +366,9 @@ impl<T> Queue<T> {
             let line = &mut self.lines[demand.resource as usize];
             line.strike_off(demand.lane, key, waiter);
             line.aside.waiting -= usize::from(waiter.is_aside);
+            if line.waiting == 0 && line.has_rates() {
+                self.rated.retain(|&resource| resource != demand.resource);
+            }
         }
         self.waiters.remove(key)
     }

@@ -69,6 +69,29 @@ impl Timeline {
         self.young.get_or_insert(key);
     }
 
+    /// Deadlines have changed.
+    pub(super) fn renew<T>(&mut self, waiters: &Waiters<T>) {
+        self.early.clear();
+        self.latest = 0;
+        for key in self.keys(waiters) {
+            let waiter = &waiters[key];
+            let (deadline, seq) = (waiter.deadline, waiter.seq);
+            match deadline >= self.latest {
+                true => self.latest = deadline,
+                false => self.early.push(Reverse(Entry { deadline, seq, key })),
+            }
+        }
+    }
+
+    /// All, in order of arrival.
+    pub(super) fn keys<'a, T>(
+        &self,
+        waiters: &'a Waiters<T>,
+    ) -> impl Iterator<Item = u32> + use<'a, T> {
+        let next = |&key: &u32| waiters.next(key, Among::All);
+        std::iter::successors(self.all.head(), next)
+    }
+
     /// A waiter is about to leave.
     pub(super) fn forget<T>(&mut self, waiters: &mut Waiters<T>, key: u32) {
         if self.young == Some(key) {

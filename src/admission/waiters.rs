@@ -110,6 +110,10 @@ impl<T> Waiters<T> {
         self.0.iter().map(|(_, waiter)| waiter)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter<T>> {
+        self.0.iter_mut().map(|(_, waiter)| waiter)
+    }
+
     /// Still here under this ticket?
     pub(super) fn find(&mut self, ticket: Ticket) -> Option<&mut Waiter<T>> {
         let waiter = self.0.get_mut(ticket.key as usize)?;

@@ -46,6 +46,7 @@ impl Gate {
     pub(super) fn end(&self, grant: &Grant, now: Nanos) {
         if let DryCase::Open(case) = grant.dry {
             let mut state = lock(&self.state);
+            let now = self.tick(&mut state, now);
             if let Some(shadow) = &mut state.shadow {
                 shadow.done(now, case);
                 let news = shadow.take_news();

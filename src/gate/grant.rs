@@ -94,8 +94,20 @@ impl Gate {
         }
     }
 
+    /// Returns a granted set under which no work has begun.
+    pub(crate) fn decline(&self, demands: &Demands, grant: Option<Box<Grant>>) {
+        match grant {
+            None => self.leave(demands),
+            Some(mut grant) => {
+                grant.leases.refund_on_drop();
+                self.end(&grant, self.clock.now());
+                self.refund(&grant);
+            }
+        }
+    }
+
     /// Returns a set that nobody has worked under: nothing was spent.
-    pub(crate) fn refund(&self, grant: &Grant) {
+    pub(super) fn refund(&self, grant: &Grant) {
         let (mut state, now) = self.lock_now();
         let load = grant.load();
         state

@@ -36,6 +36,11 @@ impl Leases {
         self.has_begun = true;
     }
 
+    /// No work has begun under them after all.
+    pub(super) fn refund_on_drop(&mut self) {
+        self.has_begun = false;
+    }
+
     fn iter(&self) -> impl Iterator<Item = &dyn Lease> {
         self.held.iter().map(|leased| &**leased.lease)
     }

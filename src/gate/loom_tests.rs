@@ -175,7 +175,16 @@ type Bodies = &'static [fn(&Scene)];
 
 /// Explores every interleaving.
 fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
-    run(loom::model::Builder::new(), limits, held, bodies);
+    run(loom::model::Builder::new(), limits, held, bodies, None);
+}
+
+/// The same in a runtime, which a body may shut down.
+fn explore_in_a_runtime(held: &'static [(u32, u32)], bodies: Bodies) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let id = runtime.expect("a runtime").handle().id();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(4);
+    run(builder, &[1], held, bodies, Some(id));
 }
 
 /// Explores every interleaving with at most four preemptions: where three threads queue and release,
@@ -183,7 +192,7 @@ fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies
 fn explore_most(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(4);
-    run(builder, limits, held, bodies);
+    run(builder, limits, held, bodies, None);
 }
 
 /// Runs the bodies on threads of their own, the last one on this thread, after this thread has taken
@@ -193,9 +202,13 @@ fn run(
     limits: &'static [usize],
     held: &'static [(u32, u32)],
     bodies: Bodies,
+    runtime: Option<tokio::runtime::Id>,
 ) {
     builder.check(move || {
         let scene = Scene::new(limits);
+        if let Some(runtime) = runtime {
+            scene.gate.clock.run_in(runtime);
+        }
         for &demand in held {
             assert!(scene.gate.try_enter(&set([demand])), "nobody is there yet");
         }
@@ -389,6 +402,40 @@ fn closing_against_a_waiter_and_a_return() {
             |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
             |scene| scene.close(),
             |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
+/// No timer would end the wait, and what it waits for is not returned before it is over.
+#[test]
+fn a_runtime_that_shuts_down_against_a_waiter() {
+    explore_in_a_runtime(
+        &[(A, 1)],
+        &[
+            |scene| {
+                let granted = scene.arrive(&set([(A, 1)])).is_granted();
+                assert!(!granted, "held");
+                scene.work(&set([(A, 1)]));
+            },
+            |scene| scene.gate.clock.shut_down(),
+        ],
+    );
+}
+
+/// One of them finds the timer that the other has started, and that is lost.
+#[test]
+fn a_runtime_that_shuts_down_against_two_waiters() {
+    explore_in_a_runtime(
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
+            |scene| {
+                scene.acquire_and_work_in_time(&set([(A, 1)]));
+            },
+            |scene| {
+                scene.gate.clock.shut_down();
+                scene.work(&set([(A, 1)]));
+            },
         ],
     );
 }

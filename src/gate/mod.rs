@@ -6,6 +6,7 @@
 //! deadline has come. Wakers run after the lock is released, a few at a time.
 
 mod clock;
+mod clocks;
 mod dry;
 mod grant;
 mod leases;
@@ -37,6 +38,7 @@ use crate::{
 use tokio::runtime;
 
 use clock::Clock;
+use clocks::Clocks;
 pub(crate) use grant::Grant;
 pub(crate) use leases::Leases;
 use live::Drains;
@@ -62,8 +64,7 @@ pub(crate) struct Gate {
 struct State {
     queue: Queue<Party>,
     alarms: Alarms,
-    /// When somebody was here last.
-    latest: Nanos,
+    clocks: Clocks,
     /// By resource.
     adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
     /// Those who wait for nothing to be in use.
@@ -119,7 +120,7 @@ impl Gate {
             state: Mutex::new(State {
                 queue: Queue::new(specs, credit),
                 alarms: Alarms::new(),
-                latest: 0,
+                clocks: Clocks::new(),
                 adaptive,
                 drains: Drains::default(),
                 shadow,
@@ -203,22 +204,24 @@ impl Gate {
     #[cold]
     pub(crate) fn enter<C: Claimant>(claimant: C, wait: Wait<'_>) -> Entry<C> {
         let gate = claimant.gate();
-        let deadline = wait.arrived.saturating_add(nanos(wait.timeout));
+        let last_reading = wait.arrived.saturating_add(nanos(wait.timeout));
         let slip = Slip::blank();
         let arrival = Arrival {
             payload: Party {
                 waker: wait.waker.clone(),
                 slip: Arc::clone(&slip),
+                runtime: None,
             },
             demands: claimant.demands().clone(),
-            deadline,
+            deadline: last_reading,
             claims: wait.claims,
             max_waiting: wait.max_waiting,
         };
         let arrive = |state: &mut State, now, mut arrival: Arrival<Party>| {
-            if wait.timeout.is_zero() {
-                arrival.deadline = now; // or never
-            }
+            arrival.deadline = match wait.timeout.is_zero() {
+                true => now, // or never
+                false => state.clocks.at(last_reading),
+            };
             state.queue.arrive(now, arrival, &mut gate.ledger())
         };
         // Rates count what is taken when it is taken, and the first poll may have come late.
@@ -227,15 +230,15 @@ impl Gate {
             false => wait.arrived,
         };
         let mut state = lock(&gate.state);
-        let mut now = state.tick(now);
+        let mut now = gate.tick(&mut state, now);
         let (mut answer, mut unused) = arrive(&mut state, now, arrival);
         if let Answer::NoTime { .. } | Answer::Full { .. } = answer {
-            let later = gate.clock.now();
+            let later = gate.tick(&mut state, gate.clock.now());
             if state.queue.is_due(later) {
                 // Nobody is turned away for those whose time is over.
                 gate.settle(state, later);
                 state = lock(&gate.state);
-                now = state.tick(later);
+                now = gate.tick(&mut state, gate.clock.now());
                 let arrival = unused.take().expect("comes back with a refusal");
                 (answer, unused) = arrive(&mut state, now, arrival);
             }
@@ -251,9 +254,11 @@ impl Gate {
             (demands, load)
         });
         let (why, retry_after, rouse) = match answer {
-            Answer::Queued(_) => {
+            Answer::Queued(ticket) => {
                 state.look_again();
-                (None, None, state.alarms.rouse(deadline))
+                let deadline = state.clocks.at(last_reading);
+                let rouse = state.watch(ticket, gate.clock.runtime(), deadline);
+                (None, None, rouse)
             }
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
@@ -274,12 +279,14 @@ impl Gate {
             (Answer::Queued(ticket), _) => {
                 let gate = Arc::clone(gate);
                 let waiter = Waiter::new(claimant, slip, ticket, grant, wait.arrived);
-                gate.carry_out(rouse);
-                return Entry::Queued(waiter);
+                return match gate.carry_out(rouse) {
+                    true => Entry::Queued(waiter),
+                    false => waiter.refuse_untimed(),
+                };
             }
             (_, Some(why)) => why,
             // Its first poll may have come late.
-            _ if !wait.timeout.is_zero() && gate.clock.now() > deadline => {
+            _ if !wait.timeout.is_zero() && gate.clock.now() > last_reading => {
                 match grant {
                     Some(grant) => gate.refund(&grant),
                     None => gate.leave(claimant.demands()),
@@ -307,7 +314,7 @@ impl Gate {
         self.has_rules && demands.iter().any(has_rules)
     }
 
-    /// The time, on the gate's clock.
+    /// The time, on the clock of the code that runs on this thread.
     pub(crate) fn now(&self) -> Nanos {
         self.clock.now()
     }
@@ -334,7 +341,7 @@ impl Gate {
     /// Carries out every verdict that has become possible. Some of those whose deadline has passed are
     /// timed out on the way: in an overload the timer may have to wait for its turn, too.
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
-        let now = state.tick(now);
+        let now = self.tick(&mut state, now);
         let first = state.deliver(now, &mut self.ledger());
         if state.has_more(now) || !state.drains.is_empty() {
             return self.settle_more(state, first, now);
@@ -373,12 +380,12 @@ impl Gate {
             }
             wakes = Wakes::default();
             state = lock(&self.state);
-            now = state.tick(now);
+            now = self.tick(&mut state, now);
         }
     }
 
-    /// Times out every waiter whose deadline has come, and says when the timer of `runtime` (a loom
-    /// test has none) should look again.
+    /// Times out every waiter whose deadline has come, and says when, by its own clock, the timer of
+    /// `runtime` (a loom test has none) should look again; `None` if nothing waits there any more.
     fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
             let (mut state, now) = self.lock_now();
@@ -386,11 +393,10 @@ impl Gate {
                 self.settle(state, now);
                 continue;
             }
-            let next = state.queue.next_event();
-            if let Some(runtime) = runtime {
-                state.alarms.set(runtime, next);
-            }
-            return next;
+            let runtime = runtime?;
+            let next = state.next_event_in(runtime);
+            state.alarms.set(runtime, next);
+            return next.map(|next| state.clocks.reading_at(next));
         }
     }
 
@@ -398,7 +404,7 @@ impl Gate {
     fn lock_now(&self) -> (MutexGuard<'_, State>, Nanos) {
         let now = self.clock.now();
         let mut state = lock(&self.state);
-        let now = state.tick(now);
+        let now = self.tick(&mut state, now);
         (state, now)
     }
 
@@ -420,11 +426,26 @@ impl Drop for Gate {
 }
 
 impl State {
-    /// The time: what was read before the lock, unless somebody was here with a later one meanwhile.
-    /// The queue never sees it go backwards.
-    fn tick(&mut self, read: Nanos) -> Nanos {
-        self.latest = self.latest.max(read);
-        self.latest
+    /// Sees to it that the timer of `runtime`, where the waiter was polled last, looks at `deadline` or
+    /// before.
+    fn watch(&mut self, ticket: Ticket, runtime: Option<runtime::Id>, deadline: Nanos) -> Rouse {
+        if let Some(party) = self.queue.payload_mut(ticket) {
+            party.runtime = runtime;
+        }
+        self.alarms.rouse(runtime, deadline)
+    }
+
+    /// When the timer of `runtime` should look again; `None` if nothing waits there.
+    fn next_event_in(&mut self, runtime: runtime::Id) -> Option<Nanos> {
+        let is_there = |party: &Party| party.runtime == Some(runtime);
+        if !self.queue.payloads().any(is_there) {
+            return None;
+        }
+        match self.clocks.differ() {
+            false => self.queue.next_event(),
+            // The deadlines of others may come at another time.
+            true => self.queue.next_event_of(is_there),
+        }
     }
 
     /// Leaves the next verdict for its waiter, and returns whom to wake.
@@ -460,9 +481,13 @@ impl State {
         verdict.or_else(|| self.queue.next_expired(now, ledger))
     }
 
-    /// Whether there is something left to look at.
+    /// Whether there is something left to look at. No deadline has come before a timer looks.
     fn has_more(&mut self, now: Nanos) -> bool {
-        self.queue.is_dirty() || self.queue.is_due(now)
+        if self.queue.is_dirty() {
+            return true;
+        }
+        let is_early = self.alarms.are_all_after(now) && !self.queue.depends_on_time();
+        !is_early && self.queue.is_due(now)
     }
 
     /// Where rates or higher priorities keep waiters, the timers have to look when they let them go.

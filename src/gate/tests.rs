@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Gate;
+use futures_util::poll;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Claimant, Gate};
 use crate::{
+    Limiter,
     admission::{Demand, Demands},
     resource::Resource,
     sync::lock,
@@ -42,4 +46,57 @@ fn nor_beside_a_resource_with_rules() {
     gate.leave(&[Demand::new(0, 1)]);
     assert!(!gate.try_enter(&[Demand::new(1, 1)]), "by way of the queue");
     drop(locked);
+}
+
+/// A limiter of which nothing is free, and how many timers it has.
+fn busy(db: &Resource) -> (Limiter, impl Fn() -> usize) {
+    let limiter = Limiter::new(Duration::from_secs(600), [db]);
+    let set = limiter.set([db]).expect("registered");
+    assert!(set.try_enter(), "idle");
+    let timers = move || lock(&set.gate().state).alarms.len();
+    (limiter, timers)
+}
+
+fn runtime(number: usize) -> Runtime {
+    let mut builder = match number % 20 {
+        0 => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let runtime = builder.worker_threads(1).enable_all().build();
+    runtime.expect("a runtime")
+}
+
+#[test]
+fn short_lived_runtimes_leave_no_timer_behind() {
+    let db = Resource::new("db", 1);
+    let (limiter, timers) = busy(&db);
+    let mut left = Vec::new();
+    for number in 0..2_000 {
+        let runtime = runtime(number);
+        let mut acquire = Box::pin(limiter.acquire([&db]));
+        runtime.block_on(async { assert!(poll!(&mut acquire).is_pending()) });
+        assert_eq!(timers(), 1);
+        if number % 2 == 0 {
+            left.push(acquire);
+        }
+        drop(runtime);
+        assert_eq!(timers(), 0);
+    }
+    assert_eq!(db.waiting(), left.len());
+}
+
+#[test]
+fn a_timer_ends_when_nothing_waits_in_its_runtime() {
+    let db = Resource::new("db", 1);
+    let (limiter, timers) = busy(&db);
+    let (idle, ends) = (runtime(1), runtime(0));
+    let mut stays = Box::pin(limiter.acquire([&db]));
+    idle.block_on(async { assert!(poll!(&mut stays).is_pending()) });
+    let soon = limiter.request([&db]).timeout(Duration::from_millis(5));
+    assert!(ends.block_on(soon.acquire()).is_err());
+    ends.block_on(async {
+        while timers() > 1 {
+            tokio::task::yield_now().await;
+        }
+    });
 }

@@ -1,34 +1,30 @@
-//! One timer for all who wait at a gate.
+//! One timer for all that wait at a gate in one runtime.
 //!
 //! A sleep for each waiter would take the lock of tokio's timer at its first poll and again at its
-//! drop. Instead one task sleeps until the earliest deadline. It starts with the first waiter and ends
-//! when it wakes up and finds nobody waiting. Where every request has the same timeout, a new deadline
-//! is never the earliest, and waiting does not touch the timer at all.
+//! drop. Instead one task in each runtime that has waiters sleeps until the earliest deadline. It starts
+//! with the first waiter and ends when it wakes up and finds none. Where every request has the same
+//! timeout, a new deadline is never the earliest, and waiting does not touch the timer at all.
 //!
-//! The tasks of a current-thread runtime run only while somebody blocks on it, so nobody elsewhere may
-//! depend on a timer there: each such runtime that waits here has its own. The timer of a
-//! multi-thread runtime, which drives itself, serves everybody.
+//! A deadline depends on the waiter's own runtime alone: another one may be busy, paused, or not driven
+//! any more. A timer that wakes up still looks at all deadlines: what is due is due, and the work is done
+//! under the lock, once.
+//!
+//! A runtime that shuts down drops its timer, and every new one as soon as it is spawned. Futures that
+//! are still polled there, by `block_on` in a blocking thread, could wait for ever: they are refused. A
+//! future that is polled in another runtime later goes on waiting there.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
-use tokio::{
-    runtime::{Handle, Id, RuntimeFlavor},
-    sync::Notify,
-};
+use tokio::{runtime::Id, sync::Notify};
 
-use super::Gate;
+use super::{Gate, wakes::wake};
 use crate::{admission::Nanos, sync::lock};
 
-/// The timers that run for a gate.
+/// The timers that run for a gate, one for each runtime.
 pub(super) struct Alarms(Vec<Alarm>);
 
 struct Alarm {
     runtime: Id,
-    /// Whether its runtime drives itself.
-    for_all: bool,
     /// When it will look again.
     at: Nanos,
     /// Makes it look now.
@@ -47,24 +43,11 @@ impl Alarms {
         Self(Vec::new())
     }
 
-    /// Sees to it that a timer that the caller can depend on looks at `deadline` or before.
+    /// Makes the timer of `runtime` look at `deadline` or before.
     #[inline]
-    pub(super) fn rouse(&mut self, deadline: Nanos) -> Rouse {
-        // Mostly there is one timer, and it looks earlier.
-        match &*self.0 {
-            [alarm] if alarm.for_all && alarm.at <= deadline => Rouse::Nobody,
-            _ => self.rouse_one(deadline),
-        }
-    }
-
-    #[cold]
-    fn rouse_one(&mut self, deadline: Nanos) -> Rouse {
-        let for_all = self.0.iter().position(|alarm| alarm.for_all);
-        let alarm = for_all.or_else(|| {
-            let runtime = Handle::try_current().ok()?.id();
-            self.0.iter().position(|alarm| alarm.runtime == runtime)
-        });
-        match alarm.map(|position| &mut self.0[position]) {
+    pub(super) fn rouse(&mut self, runtime: Option<Id>, deadline: Nanos) -> Rouse {
+        let mut alarms = self.0.iter_mut();
+        match alarms.find(|alarm| Some(alarm.runtime) == runtime) {
             None => Rouse::Start,
             Some(alarm) if alarm.at <= deadline => Rouse::Nobody,
             Some(alarm) => {
@@ -72,6 +55,21 @@ impl Alarms {
                 Rouse::Ring(Arc::clone(&alarm.bell))
             }
         }
+    }
+
+    fn has(&self, runtime: Id) -> bool {
+        self.0.iter().any(|alarm| alarm.runtime == runtime)
+    }
+
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are timers, and all look later. The deadlines of all that wait come later, too.
+    #[inline]
+    pub(super) fn are_all_after(&self, time: Nanos) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|alarm| alarm.at > time)
     }
 
     /// Makes every timer look at `time` or before.
@@ -100,80 +98,96 @@ impl Alarms {
             }
         }
     }
+
+    /// The time of some runtimes stands still while the gate's goes on by so much; whether there is a timer
+    /// in one of them.
+    pub(super) fn postpone(
+        &mut self,
+        by: Nanos,
+        stands_still: impl Fn(Option<Id>) -> bool,
+    ) -> bool {
+        let mut are_there = false;
+        let alarms = self.0.iter_mut();
+        for alarm in alarms.filter(|alarm| stands_still(Some(alarm.runtime))) {
+            alarm.at = alarm.at.saturating_add(by);
+            are_there = true;
+        }
+        are_there
+    }
 }
 
 impl Gate {
+    /// `false` if the timer cannot be started, because the runtime shuts down.
+    ///
     /// # Panics
     ///
     /// If a timer is to start outside a tokio runtime, or in one without a time driver.
-    pub(super) fn carry_out(self: &Arc<Self>, rouse: Rouse) {
+    pub(super) fn carry_out(self: &Arc<Self>, rouse: Rouse) -> bool {
         match rouse {
-            Rouse::Nobody => {}
-            Rouse::Ring(bell) => bell.notify_one(),
+            Rouse::Nobody => true,
+            Rouse::Ring(bell) => {
+                bell.notify_one();
+                true
+            }
             Rouse::Start => self.start_timer(),
         }
     }
 
+    #[cfg(not(all(test, tcl_loom)))]
     #[cold]
-    fn start_timer(self: &Arc<Self>) {
-        if cfg!(all(test, tcl_loom)) {
-            return; // Under loom the test is the timer.
-        }
-        let Ok(runtime) = Handle::try_current() else {
+    fn start_timer(self: &Arc<Self>) -> bool {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             panic!(
                 "waiting for a resource needs a tokio runtime, for its deadline; wait inside one, \
                  or use `try_acquire`, which does not wait"
             );
         };
         // Panics here, in the caller's hands, and not unseen in the task, if time is not enabled.
-        drop(tokio::time::sleep(Duration::ZERO));
-        let bell = Arc::new(Notify::new());
+        drop(tokio::time::sleep(std::time::Duration::ZERO));
+        self.spawn_timer(runtime.id(), |timer| drop(runtime.spawn(timer.run())))
+    }
+
+    /// The test is the runtime.
+    #[cfg(all(test, tcl_loom))]
+    fn start_timer(self: &Arc<Self>) -> bool {
+        let runtime = self.clock.runtime();
+        runtime.is_none_or(|runtime| self.spawn_timer(runtime, |timer| self.clock.spawn(timer)))
+    }
+
+    /// Starts the timer of a runtime in which something waits, unless there is one; `false` if it is lost
+    /// at once, because the runtime shuts down.
+    pub(super) fn spawn_timer(self: &Arc<Self>, runtime: Id, spawn: impl FnOnce(Timer)) -> bool {
         let mut state = lock(&self.state);
-        if matches!(state.alarms.rouse(Nanos::MAX), Rouse::Start) {
-            state.alarms.0.push(Alarm {
-                runtime: runtime.id(),
-                for_all: runtime.runtime_flavor() != RuntimeFlavor::CurrentThread,
-                at: 0,
-                bell: Arc::clone(&bell),
-            });
-            drop(state);
-            let timer = Timer {
-                gate: Arc::downgrade(self),
-                runtime: runtime.id(),
-                bell,
-            };
-            runtime.spawn(timer.run());
+        self.look(&mut state); // the clock of this runtime may be another than was seen before
+        if state.alarms.has(runtime) {
+            return true;
         }
-    }
-
-    /// Starts a timer for a waiter that was looked at again, if the one it depended on was shut down
-    /// with its runtime.
-    pub(super) fn adopt(self: &Arc<Self>) {
-        if Handle::try_current().is_ok() {
-            let rouse = lock(&self.state).alarms.rouse(Nanos::MAX);
-            self.carry_out(rouse);
-        }
-    }
-
-    /// Sees to the deadline of a waiter that has moved to another task, and perhaps to this runtime:
-    /// the one it came from need not be driven any more.
-    #[cold]
-    pub(super) fn follow(self: &Arc<Self>) {
-        if Handle::try_current().is_ok() {
-            let rouse = lock(&self.state).alarms.rouse(0);
-            self.carry_out(rouse);
-        }
+        let bell = Arc::new(Notify::new());
+        state.alarms.0.push(Alarm {
+            runtime,
+            at: 0,
+            bell: Arc::clone(&bell),
+        });
+        drop(state);
+        spawn(Timer {
+            gate: Arc::downgrade(self),
+            runtime,
+            bell,
+        });
+        // It does not end by itself while something waits in its runtime.
+        lock(&self.state).alarms.has(runtime)
     }
 }
 
 /// The task. It does not keep its gate alive: one that nobody uses any more has no waiters.
-struct Timer {
+pub(super) struct Timer {
     gate: Weak<Gate>,
     runtime: Id,
     bell: Arc<Notify>,
 }
 
 impl Timer {
+    #[cfg(not(all(test, tcl_loom)))]
     async fn run(mut self) {
         while let Some(gate) = self.gate.upgrade() {
             let Some(time) = gate.expire(Some(self.runtime)) else {
@@ -188,19 +202,18 @@ impl Timer {
 }
 
 impl Drop for Timer {
-    /// Its runtime shuts down. Those who still wait, on other runtimes, have theirs look again.
+    /// Its runtime shuts down. Whatever still waits there is polled, and refused.
     fn drop(&mut self) {
         let Some(gate) = self.gate.upgrade() else {
             return;
         };
         let mut state = lock(&gate.state);
         state.alarms.set(self.runtime, None);
-        state.alarms.ring_all();
-        let wakers = state.queue.payloads().map(|party| party.waker.clone());
-        let orphans: Vec<_> = wakers.collect();
+        state.alarms.advance(0); // what waits on, and is not polled, is seen to by the others
+        let parties = state.queue.payloads();
+        let here = parties.filter(|party| party.runtime == Some(self.runtime));
+        let orphans: Vec<_> = here.map(|party| party.waker.clone()).collect();
         drop(state);
-        for waker in orphans {
-            waker.wake();
-        }
+        orphans.into_iter().for_each(wake);
     }
 }

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Gate, Grant};
+use tokio::runtime;
+
+use super::{Entry, Gate, Grant};
 use crate::{
     admission::{Demands, Nanos, Ticket, Verdict},
     sync::{AtomicU64, Ordering, lock},
@@ -76,6 +78,8 @@ pub(crate) type Granted<C> = (C, Option<Box<Grant>>);
 pub(super) struct Party {
     pub(super) waker: Waker,
     pub(super) slip: Arc<Slip>,
+    /// Where it was polled last.
+    pub(super) runtime: Option<runtime::Id>,
 }
 
 /// Where a waiter finds its verdict. Written once, under the gate's lock, and read without it.
@@ -203,7 +207,8 @@ impl<C: Claimant> Waiter<C> {
         })
     }
 
-    /// Polled without a verdict: by another task than before, perhaps, or because a timer is gone.
+    /// Polled without a verdict: by another task than before, perhaps, or in another runtime, or because a
+    /// timer is gone.
     #[cold]
     fn keep_waiting(&self, waker: &Waker) -> Option<Note> {
         let gate = self.claimant().gate();
@@ -211,16 +216,49 @@ impl<C: Claimant> Waiter<C> {
         let Some(party) = state.queue.payload_mut(self.ticket) else {
             return self.slip.read();
         };
-        if party.waker.will_wake(waker) {
-            drop(state);
-            gate.adopt();
-            return None;
-        }
-        let outdated = mem::replace(&mut party.waker, waker.clone());
+        let outdated = match party.waker.will_wake(waker) {
+            true => None,
+            false => Some(mem::replace(&mut party.waker, waker.clone())),
+        };
+        let before = party.runtime;
+        // Outside of any runtime it stays with the timer that it has.
+        let rouse = gate
+            .clock
+            .runtime()
+            .map(|runtime| match before == Some(runtime) {
+                true => state.alarms.rouse(before, Nanos::MAX),
+                false => state.watch(self.ticket, Some(runtime), 0), // which finds its deadline
+            });
         drop(state);
         drop(outdated); // after the lock: dropping a waker is somebody else's code
-        gate.follow();
-        None
+        match rouse.is_none_or(|rouse| gate.carry_out(rouse)) {
+            true => None,
+            false => self.leave_untimed(),
+        }
+    }
+
+    /// Gives up a place for which there is no timer, because the runtime in which it is polled shuts down.
+    #[cold]
+    fn leave_untimed(&self) -> Option<Note> {
+        match self.claimant().gate().give_up(self.ticket) {
+            true => Some(Note::Refused(Why::Closed, None)),
+            false => self.slip.read(),
+        }
+    }
+
+    /// The same on arrival.
+    #[cold]
+    pub(super) fn refuse_untimed(mut self) -> Entry<C> {
+        if !self.claimant().gate().give_up(self.ticket) {
+            return Entry::Queued(self); // its verdict has come, and has woken it
+        }
+        let refused = Refused {
+            why: Why::Closed,
+            waited: Duration::ZERO,
+            retry_after: None,
+        };
+        let claimant = self.claimant.take().expect("present until collected");
+        Entry::Refused(claimant, refused)
     }
 
     /// On whose behalf it waits.

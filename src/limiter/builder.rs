@@ -1,6 +1,6 @@
 //! Everything that can be said about a limiter.
 
-use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Borrow, collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
@@ -161,14 +161,11 @@ impl LimiterBuilder {
         if self.resources.is_empty() {
             return Err(InvalidLimiter(Kind::NoResources));
         }
-        for (index, resource) in self.resources.iter().enumerate() {
-            let name = resource.shared_name();
-            if self.resources[..index]
-                .iter()
-                .any(|r| r.name() == resource.name())
-            {
-                return Err(InvalidLimiter(Kind::RepeatedName(Arc::clone(name))));
-            }
+        let mut names = HashSet::with_capacity(self.resources.len());
+        let mut resources = self.resources.iter();
+        if let Some(repeated) = resources.find(|resource| !names.insert(resource.name())) {
+            let name = Arc::clone(repeated.shared_name());
+            return Err(InvalidLimiter(Kind::RepeatedName(name)));
         }
         for (index, resource) in self.resources.iter().enumerate() {
             if !resource.usage().register(index as u32) {

@@ -21,7 +21,7 @@ pub use error::{InvalidLimiter, InvalidSet};
 pub use request::AcquireRequest;
 pub use run::Run;
 pub(crate) use set::{HasSet, ResourceSet};
-pub(crate) use turn::{Terms, Turn, enter_now};
+pub(crate) use turn::{Terms, Turn, Unused, enter_now};
 
 use crate::{
     gate::{Gate, Refused, Why},
@@ -124,8 +124,47 @@ impl Limiter {
     ///
     /// [`Reason::Timeout`] if the set did not become free before the deadline,
     /// [`Reason::QueueFull`] if too many were waiting already, [`Reason::Shed`] if it gave way to others,
-    /// [`Reason::Closed`] after [`close`](Self::close), [`Reason::Unavailable`] if a resource is shared between
+    /// [`Reason::Closed`] after [`close`](Self::close), and if it would have to wait in a tokio runtime that
+    /// shuts down, [`Reason::Unavailable`] if a resource is shared between
     /// processes and what enforces its limit cannot be reached.
+    ///
+    /// # Deadlocks
+    ///
+    /// From the grant on the future holds its set, whether or not it is polled again, and even past its
+    /// deadline. A task that stops to poll it and waits for the same resource waits for itself:
+    ///
+    /// ```
+    /// # use std::{pin::pin, time::Duration};
+    /// # use tower_concurrency_limiter::{Limiter, Reason, Rejection, Resource};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Rejection> {
+    /// # tokio::time::pause();
+    /// # let db = Resource::new("db", 1);
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// # let held = limiter.acquire([&db]).await?;
+    /// # tokio::spawn(async move { drop(held) });
+    /// let mut permit = pin!(limiter.acquire([&db]));
+    /// tokio::select! {
+    ///     biased;
+    ///     _ = &mut permit => {}
+    ///     () = std::future::ready(()) => {
+    ///         // `permit` waits in the queue, and is granted while this branch waits:
+    ///         let second = limiter.acquire([&db]).await;
+    ///         assert_eq!(second.expect_err("5 s later").reason(), Reason::Timeout);
+    ///     }
+    /// }
+    /// let permit = permit.await?; // granted long ago
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Await the future, spawn it, or drop it before something else is awaited. The
+    /// [guide](crate#waiting-for-what-you-hold) has more of these.
+    ///
+    /// # Cooperation
+    ///
+    /// A request that is decided when it is first polled takes part in tokio's
+    /// [cooperative budget](tokio::task::coop).
     ///
     /// # Panics
     ///

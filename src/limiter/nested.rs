@@ -19,6 +19,13 @@ mod watch {
         static HELD: RefCell<Vec<(usize, u32)>> = const { RefCell::new(Vec::new()) };
     }
 
+    /// Nothing is noted where the thread is about to end: work may go on in the destructors of its other
+    /// variables.
+    fn with_held<T: Default>(f: impl FnOnce(&mut Vec<(usize, u32)>) -> T) -> T {
+        HELD.try_with(|held| f(&mut held.borrow_mut()))
+            .unwrap_or_default()
+    }
+
     /// While it lives, code on this thread runs under a permit of these demands.
     pub(crate) struct Held {
         outer: usize,
@@ -26,22 +33,23 @@ mod watch {
 
     pub(crate) fn held(gate: &Gate, demands: &Demands) -> Held {
         let gate = gate.id();
-        HELD.with_borrow_mut(|held| {
+        let outer = with_held(|held| {
             let outer = held.len();
             held.extend(demands.iter().map(|demand| (gate, demand.resource)));
-            Held { outer }
-        })
+            outer
+        });
+        Held { outer }
     }
 
     impl Drop for Held {
         fn drop(&mut self) {
-            HELD.with_borrow_mut(|held| held.truncate(self.outer));
+            with_held(|held| held.truncate(self.outer));
         }
     }
 
     pub(crate) fn warn_if_held(wanted: &ResourceSet) {
         let gate = wanted.gate().id();
-        let is_held = |resource| HELD.with_borrow(|held| held.contains(&(gate, resource)));
+        let is_held = |resource| with_held(|held| held.contains(&(gate, resource)));
         if wanted
             .demands()
             .iter()

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use super::{HasSet, Terms, leasing::Leasing, nested, turn::Admitted};
+use super::{HasSet, Terms, leasing::Leasing, nested, turn::Unused};
 use crate::{
     admission::Demands,
     gate::{Claimant, Entry, Gate, Grant, Granted, Refused, Wait, Waiter},
@@ -131,7 +131,7 @@ impl<C: HasSet> SharedTurn<C> {
         let arrived = self.leasing.arrived();
         match verdict {
             Ok(granted) => {
-                let admitted = Admitted::new(granted);
+                let admitted = Unused::new(granted);
                 if self.has_waited {
                     admitted.observe(|unshared| unshared.claimant.set().names(), arrived);
                 }

@@ -9,7 +9,7 @@ use std::{
 use super::{HasSet, nested, shared::SharedTurn};
 use crate::{
     admission::{Claims, Nanos},
-    gate::{Claimant, Entry, Gate, Granted, Refused, Wait, Waiter},
+    gate::{Claimant, Entry, Gate, Granted, Refused, Wait, Waiter, Why},
     observe,
     rejection::Rejection,
 };
@@ -65,7 +65,7 @@ impl<C: HasSet> Turn<C> {
             *self = Self::Over;
             return Poll::Ready(match verdict {
                 Ok(granted) => {
-                    let granted = Admitted::new(granted);
+                    let granted = Unused::new(granted);
                     granted.observe(|claimant| claimant.set().names(), arrived);
                     Ok(granted.into_inner())
                 }
@@ -119,17 +119,22 @@ impl<C: HasSet> Turn<C> {
         }))
     }
 
+    /// Whether it was never polled.
+    pub(super) fn is_arriving(&self) -> bool {
+        matches!(self, Self::Arriving(..))
+    }
+
     /// Whether it is in a queue.
     pub(crate) fn is_queued(&self) -> bool {
         matches!(self, Self::Queued(_) | Self::Shared(_))
     }
 }
 
-/// A claimant whose demands are returned should somebody who listens to the logs panic.
-pub(super) struct Admitted<C: Claimant>(Option<Granted<C>>);
+/// A claimant that was let in. Dropping it returns its set, with all that was spent: no work has begun.
+pub(crate) struct Unused<C: Claimant>(Option<Granted<C>>);
 
-impl<C: Claimant> Admitted<C> {
-    pub(super) fn new(granted: Granted<C>) -> Self {
+impl<C: Claimant> Unused<C> {
+    pub(crate) fn new(granted: Granted<C>) -> Self {
         Self(Some(granted))
     }
 
@@ -139,17 +144,38 @@ impl<C: Claimant> Admitted<C> {
         }
     }
 
-    pub(super) fn into_inner(mut self) -> Granted<C> {
+    /// On whose behalf it is.
+    pub(crate) fn claimant(&self) -> &C {
+        &self.0.as_ref().expect("taken once").0
+    }
+
+    pub(crate) fn into_inner(mut self) -> Granted<C> {
         self.0.take().expect("taken once")
     }
 }
 
-impl<C: Claimant> Drop for Admitted<C> {
+impl<C: HasSet> Unused<C> {
+    /// Rejects a request that arrived at this time, and could not begin before its deadline.
+    #[cold]
+    pub(crate) fn reject(self, arrived: Nanos) -> Rejection {
+        let (claimant, grant) = self.into_inner();
+        claimant.gate().decline(claimant.demands(), grant);
+        let refused = Refused {
+            why: Why::Timeout {
+                short: claimant.demands()[0].resource,
+                by_rate: false,
+            },
+            waited: claimant.gate().since(arrived),
+            retry_after: None,
+        };
+        reject(&claimant, refused)
+    }
+}
+
+impl<C: Claimant> Drop for Unused<C> {
     fn drop(&mut self) {
-        match &self.0 {
-            Some((claimant, Some(grant))) => claimant.gate().give_back(grant),
-            Some((claimant, None)) => claimant.gate().leave(claimant.demands()),
-            None => {}
+        if let Some((claimant, grant)) = self.0.take() {
+            claimant.gate().decline(claimant.demands(), grant);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -11,8 +12,17 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Held, ending::Ending, layer::Route};
-use crate::limiter::Turn;
+use super::{
+    Held,
+    deadline::Deadline,
+    ending::{Ending, LimitError},
+    layer::Route,
+};
+use crate::{
+    admission::Nanos,
+    gate::{Claimant, Granted},
+    limiter::{Turn, Unused},
+};
 
 pin_project! {
     /// The response future of [`ConcurrencyLimit`](super::ConcurrencyLimit).
@@ -50,13 +60,76 @@ pin_project! {
 
 /// A request that has to wait.
 struct Pending<S, Req, E> {
-    turn: Turn<Arc<Route>>,
-    /// Once admitted, while the inner service gets ready.
-    held: Option<Held>,
+    stage: Stage,
+    arrived: Nanos,
+    deadline: Nanos,
     /// Not ready yet: readiness is not hoarded while queued.
     service: S,
     request: Option<Req>,
     ending: E,
+}
+
+/// What it waits for.
+enum Stage {
+    /// Its set.
+    Turn(Turn<Arc<Route>>),
+    /// The inner service; if that was not ready at once, until the deadline.
+    Readiness(Unused<Arc<Route>>, Option<Box<Deadline>>),
+}
+
+impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
+    /// Waits until the inner service can be called.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Granted<Arc<Route>>, LimitError<S::Error>>> {
+        if let Stage::Turn(turn) = &mut self.stage {
+            match ready!(turn.poll(cx)) {
+                Ok(granted) => self.stage = Stage::Readiness(Unused::new(granted), None),
+                Err((_, rejection)) => return Poll::Ready(Err(LimitError::Rejected(rejection))),
+            }
+        }
+        let ready = self.service.poll_ready(cx);
+        let is_late = match &self.stage {
+            Stage::Readiness(_, None) if ready.is_ready() => false,
+            _ => self.is_late(ready.is_ready(), cx),
+        };
+        let over = Stage::Turn(Turn::Over);
+        match (ready, is_late) {
+            (Poll::Pending, false) => Poll::Pending,
+            (Poll::Ready(Err(error)), _) => {
+                self.stage = over;
+                Poll::Ready(Err(LimitError::Inner(error)))
+            }
+            (_, is_late) => {
+                let Stage::Readiness(unused, _) = mem::replace(&mut self.stage, over) else {
+                    unreachable!("it waits for readiness");
+                };
+                Poll::Ready(match is_late {
+                    false => Ok(unused.into_inner()),
+                    true => Err(LimitError::Rejected(unused.reject(self.arrived))),
+                })
+            }
+        }
+    }
+
+    fn is_queued(&self) -> bool {
+        matches!(&self.stage, Stage::Turn(turn) if turn.is_queued())
+    }
+
+    /// Whether the deadline has passed, or has come while the inner service is not ready.
+    #[cold]
+    fn is_late(&mut self, is_ready: bool, cx: &mut Context<'_>) -> bool {
+        let Stage::Readiness(unused, deadline) = &mut self.stage else {
+            return false;
+        };
+        let at = || unused.claimant().gate().instant(self.deadline);
+        let deadline = deadline.get_or_insert_with(|| Box::new(Deadline::new(at())));
+        match is_ready {
+            true => deadline.is_past(),
+            false => deadline.poll(cx).is_ready(),
+        }
+    }
 }
 
 impl<S, Req, E> ResponseFuture<S, Req, E>
@@ -73,10 +146,18 @@ where
         }
     }
 
-    pub(super) fn waiting(turn: Turn<Arc<Route>>, service: S, request: Req, ending: E) -> Self {
+    /// Waits for the set of a request that arrived at a time, and has to be called before its deadline.
+    pub(super) fn waiting(
+        turn: Turn<Arc<Route>>,
+        (arrived, deadline): (Nanos, Nanos),
+        service: S,
+        request: Req,
+        ending: E,
+    ) -> Self {
         let pending = Pending {
-            turn,
-            held: None,
+            stage: Stage::Turn(turn),
+            arrived,
+            deadline,
             service,
             request: Some(request),
             ending,
@@ -126,33 +207,20 @@ where
         let StateProj::Pending { pending } = self.as_mut().project() else {
             return self.poll(cx);
         };
-        let Pending {
-            turn,
-            held,
-            service,
-            request,
-            ending,
-        } = pending;
-        if held.is_none() {
-            match ready!(turn.poll(cx)) {
-                Ok((route, grant)) => {
-                    let extensions = request.as_mut().and_then(E::extensions);
-                    let expose = route.expose;
-                    *held = Some(Held::expose_if(expose, Some((route, grant)), extensions));
-                }
-                Err((_, rejection)) => {
-                    let request = request.take().expect(READY);
-                    return Poll::Ready(ending.reject(request, rejection));
-                }
+        let granted = ready!(pending.poll(cx));
+        let mut request = pending.request.take().expect(READY);
+        let (route, grant) = match granted {
+            Ok(granted) => granted,
+            Err(LimitError::Inner(error)) => return Poll::Ready(Err(E::fail(error))),
+            Err(LimitError::Rejected(rejection)) => {
+                return Poll::Ready(pending.ending.reject(request, rejection));
             }
-        }
-        if let Err(error) = ready!(service.poll_ready(cx)) {
-            *held = None;
-            return Poll::Ready(Err(E::fail(error)));
-        }
-        let held = held.take();
+        };
+        let expose = route.expose;
+        let held = Held::expose_if(expose, Some((route, grant)), E::extensions(&mut request));
+        let held = Some(held);
         let watch = held.as_ref().and_then(Held::watch);
-        let future = service.call(request.take().expect(READY));
+        let future = pending.service.call(request);
         drop(watch);
         self.set(State::Running { future, held });
         self.poll(cx)
@@ -167,7 +235,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",
-            State::Pending { pending } if pending.turn.is_queued() => "queued",
+            State::Pending { pending } if pending.is_queued() => "queued",
             State::Pending { .. } => "getting ready",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()

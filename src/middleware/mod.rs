@@ -12,6 +12,7 @@
 
 mod asks;
 mod body;
+mod deadline;
 pub mod ending;
 mod future;
 mod head;

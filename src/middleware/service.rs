@@ -103,14 +103,24 @@ impl<S, E> ConcurrencyLimit<S, E> {
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready));
         claims.or_never = deadline.is_some();
+        let gate = route.set.gate();
+        let arrived = gate.now();
+        let timeout = deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout));
         let terms = Terms {
             claims,
-            timeout: deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout)),
+            timeout,
             max_waiting: route.max_waiting,
-            arrived: Some(route.set.gate().now()),
+            arrived: Some(arrived),
         };
+        let times = (arrived, gate.deadline(arrived, timeout));
         let turn = Turn::Arriving(Arc::clone(route), terms);
-        ResponseFuture::waiting(turn, self.inner.clone(), request, self.ending.clone())
+        ResponseFuture::waiting(
+            turn,
+            times,
+            self.inner.clone(),
+            request,
+            self.ending.clone(),
+        )
     }
 }
 

@@ -14,7 +14,8 @@ pub enum Reason {
     /// It was queued, and gave way: when the queue was full, to a request of higher priority, or of a lane with
     /// fewer waiters; or because the queue stood and it had waited longest (see [`Overload`](crate::Overload)).
     Shed,
-    /// The limiter was closed.
+    /// The limiter was closed, or the request would have to wait in a tokio runtime that shuts down, where
+    /// no deadline passes any more.
     Closed,
     /// The limit is shared between processes, and what enforces it cannot be reached.
     Unavailable,
