@@ -56,6 +56,11 @@ pub(crate) enum Answer {
         short: u32,
         by_rate: bool,
     },
+    /// Its set does not fit, and those before it will keep it past its deadline.
+    Hopeless {
+        short: u32,
+        by_rate: bool,
+    },
     /// Its set does not fit and the queue at `resource` is at its bound.
     Full {
         resource: u32,
@@ -134,18 +139,23 @@ impl<T> Queue<T> {
                 }
                 Answer::Granted
             }
-            Some(short) if arrival.deadline <= now || self.is_hopeless(flow, &arrival, now) => {
+            Some(short) if arrival.deadline <= now => {
                 let by_rate = self.is_kept_by_rate(short, load, now);
                 Answer::NoTime { short, by_rate }
+            }
+            Some(short) if self.is_hopeless(flow, &arrival, now) => {
+                let by_rate = self.is_kept_by_rate(short, load, now);
+                Answer::Hopeless { short, by_rate }
             }
             Some(_) => match self.make_place(&arrival, ledger) {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
                     let rank = asker.rank;
                     // Whoever gave way may have been the last of the flow.
-                    let flow = self.flow_of(&arrival.demands, priority);
-                    let new = || self.flows.insert(Flow::new(newest_first)) as u32;
-                    let flow = flow.unwrap_or_else(new);
+                    let flow = match self.flow_of(&arrival.demands, priority) {
+                        Some(flow) => flow,
+                        None => self.begin_flow(now, &arrival.demands, priority, newest_first),
+                    };
                     let ticket = self.enqueue(now, arrival, flow, ledger);
                     let head = self.flows[flow as usize].head;
                     if head.is_none_or(|head| rank < head.rank) {
@@ -236,13 +246,37 @@ impl<T> Queue<T> {
         };
         let peers = self.lines[demand.resource as usize].peers(demand.lane);
         let mut peers = peers.iter().map(|head| &self.waiters[head.key]);
-        let alike = |d: &super::Demand, other| {
-            let line = &self.lines[d.resource as usize];
-            line.reserves_alike_for(priority, other)
-        };
-        let all_alike = |other| !self.has_rules || demands.iter().all(|d| alike(d, other));
         peers
-            .find(|w| w.demands.same_flow(demands) && all_alike(w.priority))
+            .find(|w| self.is_one_flow(demands, priority, &w.demands, w.priority))
             .map(|w| w.flow)
+    }
+
+    /// Whether two requests ask for the same and have the same reserved for them.
+    fn is_one_flow(
+        &self,
+        one: &Demands,
+        priority: u8,
+        other: &Demands,
+        other_priority: u8,
+    ) -> bool {
+        let alike = |d: &super::Demand| {
+            let line = &self.lines[d.resource as usize];
+            line.reserves_alike_for(priority, other_priority)
+        };
+        one.same_flow(other) && (!self.has_rules || one.iter().all(alike))
+    }
+
+    /// A flow for the first of those who ask for the same, at the pace that it had.
+    fn begin_flow(
+        &mut self,
+        now: Nanos,
+        demands: &Demands,
+        priority: u8,
+        newest_first: bool,
+    ) -> u32 {
+        let rested = &self.rested;
+        let found = rested.find(|of, by| self.is_one_flow(demands, priority, of, by));
+        let drain = self.rested.wake(found, now);
+        self.flows.insert(Flow::new(newest_first, drain)) as u32
     }
 }

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
+    drain::Drain,
     rank::{Head, Rank},
     waiters::{Among, List, Waiters},
 };
@@ -15,6 +16,7 @@ pub(super) struct Flow {
     /// Who contends, as it stands in the lines.
     pub(super) head: Option<Head>,
     pub(super) newest_first: bool,
+    pub(super) drain: Drain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +27,12 @@ struct Level {
 }
 
 impl Flow {
-    pub(super) fn new(newest_first: bool) -> Self {
+    pub(super) fn new(newest_first: bool, drain: Drain) -> Self {
         Self {
             levels: SmallVec::new(),
             head: None,
             newest_first,
+            drain,
         }
     }
 
