@@ -3,7 +3,8 @@
 //! A [`Resource`] has a limit on how much of it may be in use at once. A [`Limiter`] grants it, to requests
 //! through a Tower [layer](ConcurrencyLimitLayer) and to other code through
 //! [`acquire`](Limiter::acquire) and [`run`](Limiter::run). What does not fit waits in a queue that is
-//! bounded in time and in length, and is then turned away with a `503`.
+//! bounded in time and in length, and is then turned away with a `503`, which has
+//! [`retry-after`](Rejection::retry_after) where the time is known.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -72,6 +73,10 @@
 //!   at each of its resources.
 //! * **A request past its deadline is never run**, whether it has waited for its turn or for a service that
 //!   gets ready. If its turn and its deadline come at the same instant, it runs.
+//! * **A rejection says when to come back.** The `503` has the header `retry-after` if the time is known:
+//!   when the queue has drained, at the pace at which it does, or when a rate allows the request. Clients
+//!   are spread over some time after that, so that they do not all come back at once. See
+//!   [`Rejection::retry_after`].
 //! * **Nothing is lost.** Finish, error, panic, a dropped future: the units come back, and go to the next
 //!   in line at once. Nobody is let in above the limit in force, and no waiter sleeps while its set fits.
 //! * **The rest of the service is left alone.** `poll_ready` only forwards, the inner service's errors stay
@@ -178,7 +183,8 @@
 //!   nothing until the period is over. Say a second rate for the pace (`per_second` beside `per_hour`), or
 //!   [`burst(n)`](Rate::burst). A busy rate of more than 120 may also fall short of its count by 1 %.
 //! * **A rate and a long queue.** Who waits for a rate of a few per hour waits until its deadline, for nothing.
-//!   With a timeout of zero it is told at once, and when to come back.
+//!   With a timeout of zero it is rejected at once ([`Reason::NotNow`]), with the time at which the rate allows
+//!   it in `retry-after`.
 //! * **Priorities, lanes and loads from the headers of clients.** Who may say 200 says 200. Who can make up
 //!   keys has a share for each, and a key that is the name of a declared lane is in that lane. Take them
 //!   from what was authenticated: an outer layer can put it into the
@@ -350,8 +356,8 @@
 //! there, and sheds the oldest of all, faster and faster. When the wait is below 20 ms again, the order of
 //! arrival is back. Peaks shorter than that are queued as ever. See [`Overload`] for the sources.
 //!
-//! Where callers say how long they wait, [`deadline`](ConcurrencyLimitLayer::deadline) is more exact: who
-//! cannot be served in time is told at once.
+//! Where callers say how long they wait, [`deadline`](ConcurrencyLimitLayer::deadline) is more exact: a
+//! request that cannot be served in time is rejected on arrival ([`Reason::WouldTimeOut`]).
 //!
 //! ## While it runs
 //!
@@ -655,14 +661,20 @@
 //!
 //! # What it logs
 //!
-//! Events and span fields of the target `tower_concurrency_limiter`, through `tracing`; see [`observe`] for
-//! the list. A request that is admitted at once says nothing. To see why a request was slow or refused,
-//! give the request span the fields to fill:
+//! Events of the target `tower_concurrency_limiter`, through `tracing`; see [`observe`] for the list. A
+//! request that is admitted at once logs nothing. To see why a request was slow or rejected, declare the
+//! fields `limit.resource`, `limit.waited` and `limit.reason` on the request span, and the limiter records
+//! them; other fields of the span are left alone:
 //!
 //! ```
 //! use tracing::field::Empty;
 //!
-//! let span = tracing::info_span!("request", resource = Empty, waited = Empty, reason = Empty);
+//! let span = tracing::info_span!(
+//!     "request",
+//!     limit.resource = Empty,
+//!     limit.waited = Empty,
+//!     limit.reason = Empty,
+//! );
 //! ```
 //!
 //! For metrics, an outer layer finds the [`Rejection`] in the extensions of the response;

@@ -48,7 +48,7 @@ async fn a_rejection_is_a_boxed_error() {
         .await
         .expect_err("busy");
     let rejection = error.downcast_ref::<Rejection>().expect("a rejection");
-    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(rejection.reason(), Reason::NotNow);
     assert_eq!(rejection.resource(), "db");
 }
 
@@ -90,7 +90,7 @@ async fn an_error_of_ones_own_takes_the_rejection_in() {
     let service = layer.layer(service_fn(async |n: u32| Ok::<_, ApiError>(n)));
     assert_eq!(
         service.oneshot(4).await,
-        Err(ApiError::Busy(Reason::Timeout))
+        Err(ApiError::Busy(Reason::NotNow))
     );
 }
 
@@ -114,8 +114,8 @@ async fn wrapped_errors_tell_a_rejection_from_a_failure() {
     let mut service = layer.wrap_errors().layer(service_fn(foreign));
     let error = service.ready().await.expect("ready").call(4).await;
     let error = error.expect_err("busy");
-    assert_eq!(error.to_string(), "timed out waiting for resource \"db\"");
-    assert!(matches!(error, LimitError::Rejected(ref r) if r.reason() == Reason::Timeout));
+    assert_eq!(error.to_string(), "resource \"db\" is not available now");
+    assert!(matches!(error, LimitError::Rejected(ref r) if r.reason() == Reason::NotNow));
     assert!(error.source().is_none());
 
     drop(permit);
@@ -138,7 +138,7 @@ async fn wrapped_errors_tell_a_rejection_from_a_failure() {
 async fn on_reject_makes_a_value() {
     let (_permit, layer) = busy();
     let layer = layer.on_reject(|rejection: Rejection| {
-        assert_eq!(rejection.reason(), Reason::Timeout);
+        assert_eq!(rejection.reason(), Reason::NotNow);
         u32::MAX
     });
     let answer = layer.layer(service_fn(foreign)).oneshot(4).await;

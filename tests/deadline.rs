@@ -44,19 +44,20 @@ async fn send(layer: ConcurrencyLimitLayer, millis: &str) -> (Option<Rejection>,
 async fn a_request_waits_no_longer_than_it_has_nor_than_the_route_allows() {
     let (db, limiter, layer) = limited();
     let _held = limiter.try_acquire([&db]).expect("idle");
-    for (said, expected) in [
-        ("700", Duration::from_millis(700)),
-        ("5000", 5 * SECOND),
-        ("5001", 5 * SECOND),
-        ("18446744073709551615", 5 * SECOND),
-        ("99999999999999999999", 5 * SECOND), // no number: the timeout of the route
-        ("-1", 5 * SECOND),
-        ("soon", 5 * SECOND),
-        ("0", Duration::ZERO),
+    use Reason::{NotNow, Timeout};
+    for (said, reason, expected) in [
+        ("700", Timeout, Duration::from_millis(700)),
+        ("5000", Timeout, 5 * SECOND),
+        ("5001", Timeout, 5 * SECOND),
+        ("18446744073709551615", Timeout, 5 * SECOND),
+        ("99999999999999999999", Timeout, 5 * SECOND), // no number: the timeout of the route
+        ("-1", Timeout, 5 * SECOND),
+        ("soon", Timeout, 5 * SECOND),
+        ("0", NotNow, Duration::ZERO),
     ] {
         let (rejection, after) = send(layer.clone(), said).await;
         let rejection = rejection.expect("busy");
-        assert_eq!(rejection.reason(), Reason::Timeout);
+        assert_eq!(rejection.reason(), reason, "{said}");
         assert_eq!(after, expected, "{said}");
         assert_eq!(rejection.waited(), expected, "{said}");
     }
@@ -105,7 +106,7 @@ async fn who_cannot_be_served_in_time_is_told_at_once() {
     let start = Instant::now();
     let hopeless = limiter.request([&db]).deadline(4 * SECOND).acquire();
     let rejection = hopeless.await.expect_err("5 s to wait, at the least");
-    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(rejection.reason(), Reason::WouldTimeOut);
     assert_eq!(
         (rejection.waited(), start.elapsed()),
         (Duration::ZERO, Duration::ZERO)
@@ -114,7 +115,7 @@ async fn who_cannot_be_served_in_time_is_told_at_once() {
     assert!((5 * SECOND..=6 * SECOND).contains(&after), "{after:?}");
 
     let (rejection, after) = send(limiter.resources([&db]), "4000").await;
-    assert_eq!(rejection.expect("hopeless").reason(), Reason::Timeout);
+    assert_eq!(rejection.expect("hopeless").reason(), Reason::WouldTimeOut);
     assert_eq!(after, Duration::ZERO, "through the layer, too");
 }
 

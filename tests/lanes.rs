@@ -101,7 +101,7 @@ async fn strict_lanes_have_their_portions() {
         try_in(&limiter, &db, "batch"),
     ];
     let refused = try_in(&limiter, &db, "batch").expect_err("its portion is in use");
-    assert_eq!(refused.reason(), Reason::Timeout);
+    assert_eq!(refused.reason(), Reason::NotNow);
     assert_eq!(
         room(&limiter, &db, "user"),
         6,

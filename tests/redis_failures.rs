@@ -418,7 +418,7 @@ async fn what_was_held_counts_against_the_local_share() {
     let second = process.within(Duration::ZERO).await.expect("one more");
     assert_eq!(
         process.within(Duration::ZERO).await.unwrap_err(),
-        Reason::Timeout
+        Reason::NotNow
     );
     drop(held);
     let third = process.within(Duration::ZERO).await.expect("room again");
@@ -431,7 +431,7 @@ async fn what_was_held_counts_against_the_local_share() {
     );
     assert_eq!(
         process.within(Duration::ZERO).await.unwrap_err(),
-        Reason::Timeout
+        Reason::NotNow
     );
     drop((second, third));
     drop(process.acquire().await);

@@ -53,7 +53,7 @@ fn assert_server_busy(response: &Response<Bytes>) {
     assert_eq!(response.headers()["content-type"], "application/json");
     let rejection = response.extensions().get::<Rejection>();
     let rejection = rejection.expect("the rejection is in the extensions");
-    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(rejection.reason(), Reason::NotNow);
     assert_eq!(rejection.resource(), "db");
     assert_eq!(rejection.waited(), Duration::ZERO, "it was not queued");
     assert_eq!(rejection.retry_after(), None, "nobody knows");
@@ -104,7 +104,7 @@ async fn a_rejection_reads_as_a_sentence() {
     let limiter = Limiter::new(Duration::from_secs(5), [&db]);
     let _permit = limiter.try_acquire([&db]).expect("idle");
     let at_once = limiter.try_acquire([&db]).expect_err("busy");
-    assert_eq!(at_once.to_string(), "timed out waiting for resource \"db\"");
+    assert_eq!(at_once.to_string(), "resource \"db\" is not available now");
     let full = limiter.request([&db]).max_waiting(0).acquire().await;
     let full = full.expect_err("nobody waits");
     assert_eq!(full.to_string(), "the queue is full for resource \"db\"");
@@ -203,7 +203,7 @@ async fn a_layer_says_otherwise() {
     let at_head = refused(layer.release_at_head(), get("/")).await;
     for response in [until_body_end, at_head] {
         assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
-        assert_eq!(response.body(), "timeout");
+        assert_eq!(response.body(), "not_now");
         assert!(response.headers().is_empty(), "nothing is added");
         let rejection = response.extensions().get::<Rejection>();
         assert!(rejection.is_some(), "but the rejection");
@@ -222,7 +222,11 @@ async fn on_reject_after_release_at_head_is_the_same() {
         StatusCode::OK,
         "whatever the policy says"
     );
-    assert!(response.body().starts_with(b"timed out waiting"));
+    assert!(
+        response
+            .body()
+            .starts_with(b"resource \"db\" is not available now")
+    );
 }
 
 #[tokio::test]
@@ -274,7 +278,7 @@ async fn outer_layers_see_the_rejection() {
         ));
     let request = Request::get("/").body(Body::empty()).expect("a request");
     let response = app.oneshot(request).await.expect("infallible");
-    assert_eq!(response.headers()["x-reason"], "timeout");
+    assert_eq!(response.headers()["x-reason"], "not_now");
 }
 
 /// The request head is for predicates; it can be made by hand, for their tests.

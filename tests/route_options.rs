@@ -95,7 +95,7 @@ async fn a_timeout_of_zero_turns_away_at_once_when_busy() {
     let (db, _limiter, layer, permit) = busy();
     let layer = layer.timeout(Duration::ZERO);
     let rejection = assert_ready!(spawn(call(layer.clone())).poll()).expect("rejected");
-    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(rejection.reason(), Reason::NotNow);
     assert_eq!(rejection.waited(), Duration::ZERO);
     assert_eq!(db.waiting(), 0, "it never queued");
     drop(permit);

@@ -80,19 +80,30 @@ async fn the_span_of_a_request_records_its_wait() {
     let (heard, _guard) = listen(LevelFilter::INFO);
     let (db, limiter, _layer) = limited();
     let permit = limiter.try_acquire([&db]).expect("idle");
-    let span = || info_span!("request", resource = Empty, waited = Empty, reason = Empty);
+    let span = || {
+        info_span!(
+            "request",
+            limit.resource = Empty,
+            limit.waited = Empty,
+            limit.reason = Empty
+        )
+    };
 
     let mut waiter = spawn(limiter.acquire([&db]));
     assert_pending!(waiter.poll());
     tokio::time::advance(Duration::from_millis(250)).await;
     drop(permit);
     let _permit = span().in_scope(|| assert_ready_ok!(waiter.poll()));
-    let recorded = fields([("resource", "db"), ("waited", "0.25")]);
+    let recorded = fields([("limit.resource", "db"), ("limit.waited", "0.25")]);
     assert_eq!(heard.recorded(), recorded, "admitted after a wait");
 
     let refused = span().in_scope(|| limiter.try_acquire([&db]).is_err());
     assert!(refused);
-    let recorded = fields([("resource", "db"), ("waited", "0"), ("reason", "timeout")]);
+    let recorded = fields([
+        ("limit.resource", "db"),
+        ("limit.waited", "0"),
+        ("limit.reason", "not_now"),
+    ]);
     assert_eq!(heard.recorded(), recorded, "rejected");
     assert_eq!(heard.events(), [], "at INFO there are only spans");
 }
@@ -102,9 +113,18 @@ async fn a_span_without_such_fields_is_left_alone() {
     let (heard, _guard) = listen(LevelFilter::INFO);
     let (db, limiter, _layer) = limited();
     let _permit = limiter.try_acquire([&db]).expect("idle");
-    let refused = info_span!("request").in_scope(|| limiter.try_acquire([&db]).is_err());
-    assert!(refused);
-    assert_eq!(heard.recorded(), Fields::new());
+    for span in [
+        info_span!("request"),
+        info_span!(
+            "request",
+            resource = "invoices",
+            waited = Empty,
+            reason = "none"
+        ),
+    ] {
+        assert!(span.in_scope(|| limiter.try_acquire([&db]).is_err()));
+        assert_eq!(heard.recorded(), Fields::new());
+    }
 }
 
 #[cfg(debug_assertions)]

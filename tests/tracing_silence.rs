@@ -42,7 +42,7 @@ fn nothing_is_formatted() {
         let span = tracing::info_span!("request", path = "/");
         span.in_scope(count);
         assert_eq!(span.in_scope(count), 0, "in a span that does not ask");
-        let span = tracing::info_span!("request", resource = tracing::field::Empty);
+        let span = tracing::info_span!("request", limit.resource = tracing::field::Empty);
         assert_ne!(span.in_scope(count), 0, "the measure itself: this one asks");
     });
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Demands, LaneHash, LaneId, Ledger, Nanos,
+    flow::Flow,
     order::Asker,
     queue::Queue,
     rank::{DEFAULT_PRIORITY, Rank},
@@ -52,6 +53,11 @@ pub(crate) enum Answer {
     Queued(Ticket),
     /// Its set does not fit and it has no time to wait; it lacks `short`, perhaps of a rate.
     NoTime {
+        short: u32,
+        by_rate: bool,
+    },
+    /// Its set does not fit, and those before it will keep it past its deadline.
+    Hopeless {
         short: u32,
         by_rate: bool,
     },
@@ -134,23 +140,26 @@ impl<T> Queue<T> {
                 }
                 Answer::Granted
             }
-            Some(short)
-                if arrival.deadline <= now
-                    // When the limit will be raised is known to nobody.
-                    || !stands_aside && self.is_hopeless(flow, &arrival, now) =>
-            {
+            Some(short) if arrival.deadline <= now => {
                 let by_rate = self.is_kept_by_rate(short, load, now);
                 Answer::NoTime { short, by_rate }
+            }
+            // When the limit will be raised is not known.
+            Some(short) if !stands_aside && self.is_hopeless(flow, &arrival, now) => {
+                let by_rate = self.is_kept_by_rate(short, load, now);
+                Answer::Hopeless { short, by_rate }
             }
             Some(_) => match self.make_place(&arrival, ledger) {
                 Err(resource) => Answer::Full { resource },
                 Ok(()) => {
                     let rank = asker.rank;
                     // Whoever gave way may have been the last of the flow.
-                    let flow = self.flow_of(&arrival.demands, priority, stands_aside);
-                    let flow = match flow {
+                    let flow = match self.flow_of(&arrival.demands, priority, stands_aside) {
                         Some(flow) => flow,
-                        None => self.new_flow(&arrival.demands, newest_first, stands_aside),
+                        None => {
+                            let demands = &arrival.demands;
+                            self.new_flow(now, demands, priority, newest_first, stands_aside)
+                        }
                     };
                     let ticket = self.enqueue(now, arrival, flow, ledger);
                     if stands_aside {
@@ -258,17 +267,39 @@ impl<T> Queue<T> {
                 one.is_some_and(|key| self.waiters[key].demands.same_flow(demands))
             });
         }
-        let mut peers = line
-            .peers(demand.lane)
-            .iter()
-            .map(|head| &self.waiters[head.key]);
-        let alike = |d: &super::Demand, other| {
-            let line = &self.lines[d.resource as usize];
-            line.reserves_alike_for(priority, other)
-        };
-        let all_alike = |other| !self.has_rules || demands.iter().all(|d| alike(d, other));
+        let peers = line.peers(demand.lane).iter();
+        let mut peers = peers.map(|head| &self.waiters[head.key]);
         peers
-            .find(|w| w.demands.same_flow(demands) && all_alike(w.priority))
+            .find(|w| self.is_one_flow(demands, priority, &w.demands, w.priority))
             .map(|w| w.flow)
+    }
+
+    /// Whether two requests ask for the same and have the same reserved for them.
+    fn is_one_flow(
+        &self,
+        one: &Demands,
+        priority: u8,
+        other: &Demands,
+        other_priority: u8,
+    ) -> bool {
+        let alike = |d: &super::Demand| {
+            let line = &self.lines[d.resource as usize];
+            line.reserves_alike_for(priority, other_priority)
+        };
+        one.same_flow(other) && (!self.has_rules || one.iter().all(alike))
+    }
+
+    /// A flow for the first of those who ask for the same, at the pace that it had.
+    pub(super) fn begin_flow(
+        &mut self,
+        now: Nanos,
+        demands: &Demands,
+        priority: u8,
+        newest_first: bool,
+    ) -> u32 {
+        let rested = &self.rested;
+        let found = rested.find(|of, by| self.is_one_flow(demands, priority, of, by));
+        let drain = self.rested.wake(found, now);
+        self.flows.insert(Flow::new(newest_first, drain)) as u32
     }
 }

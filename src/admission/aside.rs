@@ -92,7 +92,7 @@ impl<T> Queue<T> {
             .flow_of(&demands, priority, is_aside)
             .unwrap_or_else(|| {
                 let newest_first = self.is_standing(&demands);
-                self.new_flow(&demands, newest_first, is_aside)
+                self.new_flow(now, &demands, priority, newest_first, is_aside)
             });
         self.count_aside(now, &demands, is_aside);
         self.waiters[key].flow = flow;
@@ -118,12 +118,14 @@ impl<T> Queue<T> {
 
     pub(super) fn new_flow(
         &mut self,
+        now: Nanos,
         demands: &Demands,
+        priority: u8,
         newest_first: bool,
         is_aside: bool,
     ) -> u32 {
         if !is_aside {
-            return self.flows.insert(Flow::new(newest_first)) as u32;
+            return self.begin_flow(now, demands, priority, newest_first);
         }
         let flow = self.flows.insert(Flow::aside(newest_first)) as u32;
         for demand in &**demands {
@@ -140,11 +142,14 @@ impl<T> Queue<T> {
         self.renew_head(flow, key);
         if self.flows[flow as usize].is_empty() {
             let left = self.flows.remove(flow as usize);
-            if left.is_aside {
-                for demand in &*self.waiters[key].demands {
-                    let aside = &mut self.lines[demand.resource as usize].aside;
-                    aside.flows.remove(&(demand.lane, flow));
-                }
+            let waiter = &self.waiters[key];
+            if !left.is_aside {
+                let demands = waiter.demands.clone();
+                return self.rested.put(demands, waiter.priority, left.drain);
+            }
+            for demand in &*waiter.demands {
+                let aside = &mut self.lines[demand.resource as usize].aside;
+                aside.flows.remove(&(demand.lane, flow));
             }
         }
     }

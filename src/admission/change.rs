@@ -24,7 +24,12 @@ impl<T> Queue<T> {
         if ledger.usage(resource).limit() == limit {
             return;
         }
+        let before = ledger.usage(resource).limit();
         ledger.set_limit(resource, limit);
+        self.lines[resource as usize].limit = limit;
+        if limit == 0 || before == 0 || limit > before.saturating_add(before / 4) {
+            self.forget_pace(resource);
+        }
         if let Some(lanes) = self.lines[resource as usize].lanes_mut() {
             lanes.set_limit(limit);
         }
@@ -50,8 +55,21 @@ impl<T> Queue<T> {
             NewRule::Reserve(beneficiary, units) => line.set_reserve(beneficiary, units),
         };
         self.regroup(now, resource, ledger);
+        self.forget_pace(resource);
         self.freed(resource);
         found
+    }
+
+    /// What is known of the pace at `resource` is of other rules, or of a much lower limit.
+    fn forget_pace(&mut self, resource: u32) {
+        self.lines[resource as usize].drain.forget();
+        self.rested.forget(resource);
+        for (_, flow) in &mut self.flows {
+            let head = flow.head.map(|head| &self.waiters[head.key]);
+            if head.is_some_and(|head| head.demands.of(resource).is_some()) {
+                flow.drain.forget();
+            }
+        }
     }
 
     /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with nothing

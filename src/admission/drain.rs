@@ -1,69 +1,154 @@
 //! How fast a queue drains.
 
-use super::Nanos;
+use super::{Nanos, scatter::Scatter};
 
-/// The grants of one queue, counted over stretches of a second or more.
-#[derive(Clone, Copy, Debug, Default)]
+/// The latest grants of one queue, and the time that they took.
+///
+/// Only the time in which the queue is not empty counts, so that short busy stretches with pauses
+/// between them add up. What no grant has confirmed for [`FRESH`] is dropped: a resource that was slow
+/// an hour ago may be fast by now.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Drain {
+    /// When the next grant became the next: at the last one, or when the queue began to fill.
     since: Nanos,
-    grants: u64,
-    /// The last whole stretch.
-    last: Option<Pace>,
-    hints: u64,
+    /// When the last grant was.
+    latest: Nanos,
+    /// Since when `recent` is counted.
+    opened: Nanos,
+    recent: Pace,
+    /// What was `recent` before that.
+    before: Pace,
 }
 
 /// So many grants in this time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Pace {
     grants: u64,
-    time: Nanos,
+    busy: Nanos,
 }
 
-/// Shorter ones say little.
+/// So long an estimate lasts without being confirmed.
+const FRESH: Nanos = 5_000_000_000;
+
+/// Fewer grants may be those of a few odd requests.
+const ENOUGH: u64 = 8;
+
+/// What took less time may be a part of one round of the holders: see [`rounds`].
 const STRETCH: Nanos = 1_000_000_000;
 
+/// Not yet.
+const NEVER: Nanos = Nanos::MAX;
+
+/// After so many grants all who held the resource at the first of them have returned it, and those
+/// after them as well. Where they all return it at once, fewer grants may have taken no time at all.
+fn rounds(limit: u32) -> u64 {
+    ENOUGH.max(2 * u64::from(limit))
+}
+
 impl Drain {
+    pub(super) const UNKNOWN: Self = Self {
+        since: NEVER,
+        latest: 0,
+        opened: 0,
+        recent: Pace::NONE,
+        before: Pace::NONE,
+    };
+
     /// The queue was empty until now.
     pub(super) fn start(&mut self, now: Nanos) {
+        if now.saturating_sub(self.latest) > FRESH {
+            *self = Self::UNKNOWN;
+            self.opened = now;
+        }
         self.since = now;
-        self.grants = 0;
     }
 
-    /// One of those who waited was granted its set.
-    pub(super) fn count(&mut self, now: Nanos) {
-        self.grants += 1;
-        if let Some(time) = self.stretch(now) {
-            let grants = self.grants;
-            self.last = Some(Pace { grants, time });
-            self.start(now);
+    /// The resource is another one now: what was measured says nothing about it, and neither does the
+    /// wait for the next grant.
+    pub(super) fn forget(&mut self) {
+        *self = Self::UNKNOWN;
+    }
+
+    /// Whether nothing is known that would be worth remembering.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.recent.grants == 0 && self.before.grants == 0
+    }
+
+    /// One of those who waited was granted its set, `busy` after it became the next, as far as another
+    /// queue knows. Returns after how long it was here.
+    pub(super) fn count(&mut self, now: Nanos, busy: Nanos) -> Nanos {
+        let busy = busy.min(now.saturating_sub(self.since));
+        (self.since, self.latest) = (now, now);
+        self.recent.grants += 1;
+        self.recent.busy = self.recent.busy.saturating_add(busy);
+        let is_full = self.recent.grants >= ENOUGH
+            && (self.recent.busy >= STRETCH || now.saturating_sub(self.opened) >= FRESH);
+        if is_full {
+            self.before = self.recent;
+            self.recent = Pace::NONE;
+            self.opened = now;
+        }
+        busy
+    }
+
+    /// How long so many grants take at the least; `None` while that is unknown. `limit` is that of the
+    /// resource; there are waiters.
+    pub(super) fn time_for(&self, grants: usize, limit: u32, now: Nanos) -> Option<Nanos> {
+        let pace = self.pace(limit, now, true)?;
+        (pace.grants >= ENOUGH).then(|| pace.time_for(grants))
+    }
+
+    /// In what time to come back, once those who wait were granted: that time, plus up to a fifth, so
+    /// that not all come back at once, and at most 30 s.
+    pub(super) fn hint(
+        &self,
+        waiting: usize,
+        limit: u32,
+        now: Nanos,
+        scatter: &mut Scatter,
+    ) -> Option<Nanos> {
+        const LONGEST: Nanos = 25_000_000_000;
+        let pace = self.pace(limit, now, waiting > 0)?;
+        let time = pace.time_for(waiting.max(1)).min(LONGEST);
+        Some(time + scatter.part_of(time / 5))
+    }
+
+    fn pace(&self, limit: u32, now: Nanos, is_waiting: bool) -> Option<Pace> {
+        let all = self.before.and(self.recent);
+        if all.grants == 0 || all.busy < STRETCH && all.grants < rounds(limit) {
+            return None;
+        }
+        // While the queue has not been empty since, the next grant may take its time.
+        let lasts = match is_waiting && self.since == self.latest {
+            true => FRESH.max(all.time_for(2)),
+            false => FRESH,
+        };
+        if now.saturating_sub(self.latest) > lasts {
+            return None;
+        }
+        // Where a slow resource has become fast again, that counts at once.
+        let is_faster = self.recent.grants >= rounds(limit) && self.recent.is_faster_than(all);
+        Some(if is_faster { self.recent } else { all })
+    }
+}
+
+impl Pace {
+    const NONE: Self = Self { grants: 0, busy: 0 };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            grants: self.grants + other.grants,
+            busy: self.busy.saturating_add(other.busy),
         }
     }
 
-    fn stretch(&self, now: Nanos) -> Option<Nanos> {
-        let time = now.saturating_sub(self.since);
-        (time >= STRETCH).then_some(time)
+    fn time_for(self, grants: usize) -> Nanos {
+        let time = grants as u128 * u128::from(self.busy) / u128::from(self.grants);
+        Nanos::try_from(time).unwrap_or(Nanos::MAX)
     }
 
-    /// How long so many grants take; `None` while that is unknown.
-    pub(super) fn time_for(&self, grants: usize, now: Nanos) -> Option<Nanos> {
-        let present = self.stretch(now).map(|time| Pace {
-            grants: self.grants,
-            time,
-        });
-        let pace = present.or(self.last).filter(|pace| pace.grants > 0)?;
-        let time = grants as u128 * u128::from(pace.time) / u128::from(pace.grants);
-        Some(Nanos::try_from(time).unwrap_or(Nanos::MAX))
-    }
-
-    /// When to come back, once that many were granted: up to a tenth before or after, so that not all come
-    /// back at once, and within 30 s.
-    pub(super) fn hint(&mut self, grants: usize, now: Nanos) -> Option<Nanos> {
-        const LONGEST: Nanos = 27_000_000_000;
-        let time = self.time_for(grants, now)?.min(LONGEST);
-        // Multiples of the golden ratio, modulo 1, fall far apart (Knuth, TAOCP 6.4).
-        self.hints = self.hints.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let part = u128::from(self.hints >> 32);
-        let later = (u128::from(time / 5) * part) >> 32;
-        Some(time - time / 10 + later as Nanos)
+    fn is_faster_than(self, other: Self) -> bool {
+        u128::from(self.busy) * u128::from(other.grants)
+            < u128::from(other.busy) * u128::from(self.grants)
     }
 }

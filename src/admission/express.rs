@@ -7,6 +7,7 @@
 use super::{
     Ledger, Nanos, Verdict,
     arrival::Arrival,
+    flow::Flow,
     queue::Queue,
     rank::{DEFAULT_PRIORITY, Head, Rank},
 };
@@ -73,9 +74,10 @@ impl<T> Queue<T> {
         self.timeline.forget(&mut self.waiters, key);
         let flow = &mut self.flows[number];
         flow.unlink(&mut self.waiters, key);
-        let payload = self.waiters.remove(key).payload;
+        let busy = flow.drain.count(now, Nanos::MAX);
+        let waiter = self.waiters.remove(key);
         line.waiting -= 1;
-        line.drain.count(now);
+        line.drain.count(now, busy);
         ledger.waiting(resource, line.waiting);
         match flow.front() {
             Some(key) => {
@@ -86,7 +88,8 @@ impl<T> Queue<T> {
             }
             None => {
                 line.clear();
-                self.flows.remove(number);
+                let Flow { drain, .. } = self.flows.remove(number);
+                self.rested.put(waiter.demands, waiter.priority, drain);
                 // Some may stand aside.
                 if line.waiting == 0 && !is_watched {
                     ledger.calm(resource);
@@ -97,6 +100,6 @@ impl<T> Queue<T> {
             line.is_dirty = false;
             self.dirty.clear();
         }
-        Some(Some((payload, Verdict::Granted)))
+        Some(Some((waiter.payload, Verdict::Granted)))
     }
 }

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
+    drain::Drain,
     rank::{Head, Rank},
     waiters::{Among, List, Waiters},
 };
@@ -17,6 +18,7 @@ pub(super) struct Flow {
     pub(super) newest_first: bool,
     /// Its waiters exceed what they can have: none of them contends.
     pub(super) is_aside: bool,
+    pub(super) drain: Drain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +29,13 @@ struct Level {
 }
 
 impl Flow {
-    pub(super) fn new(newest_first: bool) -> Self {
+    pub(super) fn new(newest_first: bool, drain: Drain) -> Self {
         Self {
             levels: SmallVec::new(),
             head: None,
             newest_first,
             is_aside: false,
+            drain,
         }
     }
 
@@ -40,7 +43,7 @@ impl Flow {
     pub(super) fn aside(newest_first: bool) -> Self {
         Self {
             is_aside: true,
-            ..Self::new(newest_first)
+            ..Self::new(newest_first, Drain::UNKNOWN)
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     rank::{Head, Heads, Rank},
     rate::{Meter, RateRule},
     reserves::{Reserves, Who},
+    scatter::{Scatter, Slots},
     waiters::Waiter,
 };
 
@@ -69,6 +70,16 @@ pub(crate) enum By {
     Load,
 }
 
+impl By {
+    /// What a request of this load counts as.
+    pub(crate) fn amount(self, load: u64) -> u64 {
+        match self {
+            Self::Request => 1,
+            Self::Load => load,
+        }
+    }
+}
+
 /// Units that some requests can always get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReserveRule {
@@ -108,6 +119,7 @@ pub(super) struct Line {
     heads: Heads,
     pub(super) waiting: usize,
     pub(super) max_waiting: usize,
+    pub(super) limit: u32,
     /// How many of those who contend ask for other resources too.
     sets: usize,
     /// Most that one waiter has claimed since nobody waited.
@@ -115,6 +127,7 @@ pub(super) struct Line {
     pub(super) aside: Aside,
     pub(super) is_dirty: bool,
     pub(super) drain: Drain,
+    pub(super) scatter: Scatter,
     pub(super) rules: Option<Box<Rules>>,
 }
 
@@ -126,6 +139,8 @@ pub(super) struct Rules {
     rates: Vec<Rate>,
     /// When somebody can go who was kept by a rate.
     retry_at: Cell<Option<Nanos>>,
+    /// When those should come back that a rate has refused.
+    slots: Slots,
     pub(super) overload: Option<Overload>,
     /// Those who contend for whom something is reserved by their priority, by rank.
     favoured: BTreeSet<(Head, u8)>,
@@ -140,11 +155,13 @@ impl Line {
             heads: Heads::default(),
             waiting: 0,
             max_waiting,
+            limit,
             sets: 0,
             widest: 0,
             aside: Aside::default(),
             is_dirty: false,
-            drain: Drain::default(),
+            drain: Drain::UNKNOWN,
+            scatter: Scatter::default(),
             rules: (!rules.is_plain()).then(|| Box::new(Rules::new(rules, limit))),
         }
     }
@@ -351,7 +368,7 @@ impl Line {
         let Some(rate) = rules.rates.iter_mut().find(|rate| rate.by == which) else {
             return false;
         };
-        rate.most = rule.most();
+        rate.rule = rule;
         rate.meter.get_mut().set_rule(now, rule);
         rules.retry_at.set(None); // found out anew by whoever is kept
         true
@@ -370,7 +387,7 @@ impl Line {
     pub(super) fn most_load(&self) -> Option<u64> {
         let rates = self.rules.as_ref()?.rates.iter();
         let by_load = rates.filter(|rate| rate.by == By::Load);
-        by_load.map(|rate| rate.most).max()
+        by_load.map(|rate| rate.rule.most()).max()
     }
 
     /// Whether time alone can make room here.
@@ -405,6 +422,20 @@ impl Line {
 
     pub(super) fn retry_at(&self) -> Option<Nanos> {
         self.rules.as_ref()?.retry_at.get()
+    }
+
+    /// When a request of this load should come back that was refused here, as far as the rates are
+    /// concerned: `None` if they do not keep it.
+    pub(super) fn come_back_at(&mut self, load: u64, now: Nanos) -> Option<Nanos> {
+        let rules = self.rules.as_mut()?;
+        let waiting = rules.retry_at.get().filter(|&at| at > now);
+        let own = rules.rates_ready_at(load, now).filter(|&at| at > now);
+        let ready = own.max(waiting)?;
+        let rates = rules.rates.iter();
+        let interval = rates
+            .map(|rate| rate.rule.interval(rate.amount(load)))
+            .max();
+        Some(rules.slots.next(now, ready, interval.unwrap_or(0)))
     }
 
     pub(super) fn lanes(&self) -> Option<&Lanes> {
@@ -470,6 +501,7 @@ impl Rules {
             reserves: Reserves::default(),
             rates: rates.map(|&(by, rule)| Rate::new(by, rule)).collect(),
             retry_at: Cell::new(None),
+            slots: Slots::default(),
             overload: rules.overload.map(Overload::new),
             favoured: BTreeSet::new(),
             backlog: BTreeSet::new(),
@@ -534,18 +566,20 @@ impl Rules {
 
     /// Whether all rates allow it now; otherwise the time is noted at which they will.
     fn rates_allow(&self, load: u64, now: Nanos) -> bool {
-        let ready = self
-            .rates
-            .iter()
-            .map(|rate| rate.meter.borrow_mut().ready_at(now, rate.amount(load)))
-            .max()
-            .filter(|&ready| ready > now);
+        let ready = self.rates_ready_at(load, now).filter(|&at| at > now);
         if let Some(ready) = ready {
             let before = self.retry_at.get();
             self.retry_at
                 .set(Some(before.map_or(ready, |at| at.min(ready))));
         }
         ready.is_none()
+    }
+
+    /// When all rates allow this load, unless something else is spent before.
+    fn rates_ready_at(&self, load: u64, now: Nanos) -> Option<Nanos> {
+        let rates = self.rates.iter();
+        let ready = rates.map(|rate| rate.meter.borrow_mut().ready_at(now, rate.amount(load)));
+        ready.max()
     }
 
     fn waiting_for(&self, who: Who) -> impl Iterator<Item = Head> {
@@ -565,8 +599,7 @@ impl Rules {
 #[derive(Debug)]
 struct Rate {
     by: By,
-    /// What passes in a whole period.
-    most: u64,
+    rule: RateRule,
     meter: RefCell<Meter>,
 }
 
@@ -574,16 +607,13 @@ impl Rate {
     fn new(by: By, rule: RateRule) -> Self {
         Self {
             by,
-            most: rule.most(),
+            rule,
             meter: RefCell::new(Meter::new(rule)),
         }
     }
 
     /// What a request of this load counts as.
     fn amount(&self, load: u64) -> u64 {
-        match self.by {
-            By::Request => 1,
-            By::Load => load,
-        }
+        self.by.amount(load)
     }
 }

@@ -29,6 +29,8 @@ mod queue;
 mod rank;
 mod rate;
 mod reserves;
+mod rested;
+mod scatter;
 mod shadow;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
@@ -46,6 +48,7 @@ pub(crate) use line::{Beneficiary, By, LineRules, ReserveRule};
 pub(crate) use overload::OverloadRule;
 pub(crate) use queue::{LineSpec, Queue, Verdict};
 pub(crate) use rate::{RateRule, Shape};
+pub(crate) use scatter::Slots;
 pub(crate) use shadow::{Foretold, News, Shadow};
 pub(crate) use waiters::Ticket;
 

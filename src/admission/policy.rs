@@ -64,7 +64,8 @@ impl<T> Queue<T> {
         (self.waiters[lowest].priority < priority).then_some(lowest)
     }
 
-    /// Whether those who are certain to go before an arrival will keep it past its deadline.
+    /// Whether those who are certain to go before an arrival will keep it past its deadline. That is
+    /// for its own flow alone to say: others are kept by what need not keep this one.
     pub(super) fn is_hopeless(&self, flow: Option<u32>, arrival: &Arrival<T>, now: Nanos) -> bool {
         let (true, Some(flow)) = (arrival.claims.or_never, flow) else {
             return false;
@@ -73,12 +74,12 @@ impl<T> Queue<T> {
         if flow.newest_first {
             return false;
         }
+        let limits = arrival.demands.iter();
+        let limits = limits.map(|demand| self.lines[demand.resource as usize].limit);
+        let limit = limits.max().unwrap_or(0);
         let ahead = flow.ahead_of(arrival.claims.priority);
-        arrival.demands.iter().any(|demand| {
-            let drain = &self.lines[demand.resource as usize].drain;
-            let wait = drain.time_for(ahead, now).unwrap_or(0);
-            now.saturating_add(wait) > arrival.deadline
-        })
+        let wait = flow.drain.time_for(ahead, limit, now);
+        wait.is_some_and(|wait| now.saturating_add(wait) > arrival.deadline)
     }
 
     /// Looks whether the queue at `resource` stands, and sheds what is to be shed.

@@ -10,6 +10,7 @@ use super::{
     line::Line,
     order::Asker,
     rank::{DEFAULT_PRIORITY, Head},
+    rested::Rested,
     timeline::Timeline,
     waiters::{Ticket, Waiter, Waiters},
 };
@@ -19,8 +20,13 @@ use super::{
 pub(crate) enum Verdict {
     /// Its demands are taken in the ledger, in its name.
     Granted,
-    /// Its deadline passed; `short` is a resource it was waiting for.
-    TimedOut { short: u32, by_rate: bool },
+    /// Its deadline passed; `short` is a resource it was waiting for, and `load` what it counts as
+    /// under the rates there.
+    TimedOut {
+        short: u32,
+        by_rate: bool,
+        load: u64,
+    },
     /// It gave way, to a higher priority or in an overload, at this resource.
     Shed { resource: u32 },
     /// The queue was closed.
@@ -68,6 +74,7 @@ pub(crate) const PATIENCE: u32 = 16;
 pub(crate) struct Queue<T> {
     pub(super) waiters: Waiters<T>,
     pub(super) flows: Slab<Flow>,
+    pub(super) rested: Rested,
     pub(super) lines: Vec<Line>,
     pub(super) timeline: Timeline,
     /// The resources at which something may have become possible.
@@ -105,6 +112,7 @@ impl<T> Queue<T> {
         Self {
             waiters: Waiters::new(),
             flows: Slab::new(),
+            rested: Rested::default(),
             dirty: Vec::with_capacity(lines.len()),
             has_rules: lines.iter().any(|line| line.rules.is_some()),
             lines,
@@ -177,6 +185,8 @@ impl<T> Queue<T> {
         if self.waiters[key].deadline < now {
             return Some(self.time_out(key, now, ledger));
         }
+        let flow = self.waiters[key].flow;
+        let busy = self.flows[flow as usize].drain.count(now, Nanos::MAX);
         let waiter = self.remove(key);
         let asker = Asker {
             demands: &waiter.demands,
@@ -187,7 +197,7 @@ impl<T> Queue<T> {
         };
         self.take(&asker, now, ledger);
         for demand in &*waiter.demands {
-            self.lines[demand.resource as usize].drain.count(now);
+            self.lines[demand.resource as usize].drain.count(now, busy);
         }
         self.publish(&waiter.demands, ledger);
         self.wipe_dry(ledger);
@@ -302,18 +312,24 @@ impl<T> Queue<T> {
         self.has_rules
     }
 
-    /// When a request that was turned away at `resource` should come back: once the queue has drained,
-    /// at the pace at which it does. Not all at the same time.
-    pub(crate) fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Nanos> {
+    /// When a request of this load that was turned away at `resource` should come back: once the queue
+    /// has drained, at the pace at which it does, and the rates allow it. Not all at the same time.
+    pub(crate) fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Nanos> {
         let line = &mut self.lines[resource as usize];
-        let rate = line.retry_at().and_then(|at| at.checked_sub(now));
+        let rate = line.come_back_at(load, now).map(|at| at - now);
         // Those that stand aside are before nobody, unless all do: then they are the first to go.
         let waiting = match line.queued() {
-            0 => line.waiting.max(1),
+            0 => line.waiting,
             queued => queued,
         };
+        let Line {
+            drain,
+            limit,
+            scatter,
+            ..
+        } = line;
         // When a rate allows it is known, and not a guess: to come before is to come in vain.
-        line.drain.hint(waiting, now).max(rate)
+        drain.hint(waiting, *limit, now, scatter).max(rate)
     }
 
     /// The demands of a waiter, in the lanes that it got.
@@ -326,11 +342,17 @@ impl<T> Queue<T> {
         let short = self
             .short(&self.asker(key), now, ledger)
             .unwrap_or(self.waiters[key].demands[0].resource);
-        let by_rate = self.is_kept_by_rate(short, self.waiters[key].load, now);
+        let load = self.waiters[key].load;
+        let by_rate = self.is_kept_by_rate(short, load, now);
         let waiter = self.remove(key);
         self.leave_lanes(&waiter.demands);
         self.publish(&waiter.demands, ledger);
-        (waiter.payload, Verdict::TimedOut { short, by_rate })
+        let timed_out = Verdict::TimedOut {
+            short,
+            by_rate,
+            load,
+        };
+        (waiter.payload, timed_out)
     }
 
     /// Whether it is a rate that keeps a request of this load at `resource`.

@@ -63,9 +63,22 @@ pub(crate) struct News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Foretold {
     Granted,
-    NoTime { short: u32 },
-    Full { resource: u32 },
-    Shed { resource: u32 },
+    /// It had no time to wait.
+    NotNow {
+        short: u32,
+    },
+    Hopeless {
+        short: u32,
+    },
+    TimedOut {
+        short: u32,
+    },
+    Full {
+        resource: u32,
+    },
+    Shed {
+        resource: u32,
+    },
 }
 
 impl Shadow {
@@ -118,7 +131,11 @@ impl Shadow {
         match answer {
             Answer::Queued(_) => {}
             Answer::Granted => this.fate = Fate::Granted(now),
-            Answer::NoTime { short, .. } => self.refuse(case, now, Foretold::NoTime { short }),
+            // With time it would be queued.
+            Answer::NoTime { short, .. } => self.refuse(case, now, Foretold::NotNow { short }),
+            Answer::Hopeless { short, .. } => {
+                self.refuse(case, now, Foretold::Hopeless { short });
+            }
             Answer::Full { resource } => self.refuse(case, now, Foretold::Full { resource }),
             Answer::Closed => this.fate = Fate::Refused,
         }
@@ -240,7 +257,7 @@ impl Shadow {
                 None => {}
                 Some((case, Verdict::Granted)) => self.grant(case),
                 Some((case, Verdict::TimedOut { short, .. })) => {
-                    self.refuse(case, now, Foretold::NoTime { short });
+                    self.refuse(case, now, Foretold::TimedOut { short });
                 }
                 Some((case, Verdict::Shed { resource })) => {
                     self.refuse(case, now, Foretold::Shed { resource });

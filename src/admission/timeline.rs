@@ -88,8 +88,7 @@ impl Timeline {
         &self,
         waiters: &'a Waiters<T>,
     ) -> impl Iterator<Item = u32> + use<'a, T> {
-        let next = |&key: &u32| waiters.next(key, Among::All);
-        std::iter::successors(self.all.head(), next)
+        waiters.in_list(self.all, Among::All)
     }
 
     /// A waiter is about to leave.
@@ -111,11 +110,6 @@ impl Timeline {
     /// When the next that ages arrived.
     pub(super) fn first_young<T>(&self, waiters: &Waiters<T>) -> Option<Nanos> {
         self.young.map(|key| waiters[key].arrived)
-    }
-
-    /// All who wait, in order of arrival.
-    pub(super) fn keys<T>(&self, waiters: &Waiters<T>) -> impl Iterator<Item = u32> {
-        waiters.in_list(self.all, Among::All)
     }
 
     /// Who arrived first.

@@ -72,7 +72,9 @@ impl Gate {
                     observe::would_be_admitted(names, waited);
                     continue;
                 }
-                Foretold::NoTime { short } => (Reason::Timeout, short),
+                Foretold::NotNow { short } => (Reason::NotNow, short),
+                Foretold::Hopeless { short } => (Reason::WouldTimeOut, short),
+                Foretold::TimedOut { short } => (Reason::Timeout, short),
                 Foretold::Full { resource } => (Reason::QueueFull, resource),
                 Foretold::Shed { resource } => (Reason::Shed, resource),
             };

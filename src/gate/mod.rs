@@ -232,7 +232,7 @@ impl Gate {
         let mut state = lock(&gate.state);
         let mut now = gate.tick(&mut state, now);
         let (mut answer, mut unused) = arrive(&mut state, now, arrival);
-        if let Answer::NoTime { .. } | Answer::Full { .. } = answer {
+        if let Answer::NoTime { .. } | Answer::Hopeless { .. } | Answer::Full { .. } = answer {
             let later = gate.tick(&mut state, gate.clock.now());
             if state.queue.is_due(later) {
                 // Nobody is turned away for those whose time is over.
@@ -262,9 +262,10 @@ impl Gate {
             }
             Answer::Granted => (None, None, Rouse::Nobody),
             refusal => {
-                let why = state.why(refusal, wait.claims.load, now);
-                let resource = why.resource();
-                let retry = resource.and_then(|r| state.retry_after(r, now));
+                let why = state.why(refusal, &wait, now);
+                let load = wait.claims.load;
+                let retry = why.resource();
+                let retry = retry.and_then(|resource| state.retry_after(resource, load, now));
                 (Some(why), retry, Rouse::Nobody)
             }
         };
@@ -453,16 +454,21 @@ impl State {
         let (party, verdict) = self.next_verdict(now, ledger)?;
         let retry_after = match verdict {
             Verdict::Granted | Verdict::Closed => None,
-            Verdict::TimedOut { short, .. } => self.retry_after(short, now),
-            Verdict::Shed { resource } => self.retry_after(resource, now),
+            Verdict::TimedOut { short, load, .. } => self.retry_after(short, load, now),
+            Verdict::Shed { resource } => self.retry_after(resource, 0, now),
         };
         party.slip.write(verdict, now, retry_after);
         Some(party.waker)
     }
 
-    fn why(&self, refusal: Answer, load: u64, now: Nanos) -> Why {
+    fn why(&self, refusal: Answer, wait: &Wait<'_>, now: Nanos) -> Why {
+        let load = wait.claims.load;
         match refusal {
-            Answer::NoTime { short, by_rate } => Why::Timeout { short, by_rate },
+            Answer::NoTime { short, by_rate } => match wait.timeout.is_zero() {
+                true => Why::NotNow { short, by_rate },
+                false => Why::Timeout { short, by_rate },
+            },
+            Answer::Hopeless { short, by_rate } => Why::Hopeless { short, by_rate },
             Answer::Full { resource } => Why::Full {
                 resource,
                 by_rate: self.queue.is_kept_by_rate(resource, load, now),
@@ -499,8 +505,8 @@ impl State {
         }
     }
 
-    fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Duration> {
-        let after = self.queue.retry_after(resource, now);
+    fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Duration> {
+        let after = self.queue.retry_after(resource, load, now);
         after.map(Duration::from_nanos)
     }
 }

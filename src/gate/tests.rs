@@ -1,6 +1,6 @@
 //! What the fast path does without.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::poll;
 use tokio::runtime::{Builder, Runtime};

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::runtime;
 
-use super::{Entry, Gate, Grant};
+use super::{Entry, Gate, Grant, nanos};
 use crate::{
     admission::{Demands, Nanos, Ticket, Verdict},
     sync::{AtomicU64, Ordering, lock},
@@ -19,6 +19,16 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Timeout {
+        short: u32,
+        by_rate: bool,
+    },
+    /// It had no time to wait.
+    NotNow {
+        short: u32,
+        by_rate: bool,
+    },
+    /// Those before it would have kept it past its deadline.
+    Hopeless {
         short: u32,
         by_rate: bool,
     },
@@ -39,16 +49,21 @@ pub(crate) enum Why {
 impl Why {
     /// Whether it was a rate that kept it.
     pub(crate) fn is_by_rate(self) -> bool {
-        matches!(
-            self,
-            Self::Timeout { by_rate: true, .. } | Self::Full { by_rate: true, .. }
-        )
+        match self {
+            Self::Timeout { by_rate, .. }
+            | Self::NotNow { by_rate, .. }
+            | Self::Hopeless { by_rate, .. }
+            | Self::Full { by_rate, .. } => by_rate,
+            Self::Shed { .. } | Self::Closed | Self::Unavailable { .. } => false,
+        }
     }
 
     /// Where it was turned away.
     pub(crate) fn resource(self) -> Option<u32> {
         match self {
-            Self::Timeout { short, .. } => Some(short),
+            Self::Timeout { short, .. }
+            | Self::NotNow { short, .. }
+            | Self::Hopeless { short, .. } => Some(short),
             Self::Full { resource, .. }
             | Self::Shed { resource }
             | Self::Unavailable { resource } => Some(resource),
@@ -83,19 +98,24 @@ pub(super) struct Party {
 }
 
 /// Where a waiter finds its verdict. Written once, under the gate's lock, and read without it.
-pub(super) struct Slip(AtomicU64);
+pub(super) struct Slip {
+    verdict: AtomicU64,
+    /// Of a refusal alone: in how many nanoseconds to come back, and one more; 0 if that is not known.
+    /// Written before the verdict, and read after it: the `Release` store of the one and the `Acquire`
+    /// load of it order both, so that this one needs no order of its own. A grant does not touch it.
+    retry_after: AtomicU64,
+}
 
 const BLANK: u64 = 0;
 
-/// The lowest bits say what; above them stands when it was granted, or which resource it was, by its
-/// index, and in how many milliseconds to come back.
+/// The lowest bits are the kind of verdict; above them is the time at which it was granted, or the index
+/// of the resource that refused it.
 const TAG_BITS: u32 = 3;
 const GRANTED: u64 = 1;
 const TIMED_OUT: u64 = 2;
 const TIMED_OUT_BY_RATE: u64 = 3;
 const SHED: u64 = 4;
 const CLOSED: u64 = 5;
-const RETRY_BITS: u32 = 32 - TAG_BITS;
 
 /// What a [`Slip`] says.
 enum Note {
@@ -106,34 +126,38 @@ enum Note {
 
 impl Slip {
     pub(super) fn blank() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(BLANK)))
+        Arc::new(Self {
+            verdict: AtomicU64::new(BLANK),
+            retry_after: AtomicU64::new(0),
+        })
     }
 
     pub(super) fn write(&self, verdict: Verdict, now: Nanos, retry_after: Option<Duration>) {
-        let refused = |tag: u64, resource: u32| {
-            let most = (1 << RETRY_BITS) - 1;
-            let retry = retry_after.map_or(0, |after| after.as_millis().clamp(1, most) as u64);
-            tag | retry << TAG_BITS | u64::from(resource) << 32
-        };
+        let refused = |tag: u64, resource: u32| tag | u64::from(resource) << TAG_BITS;
         let word = match verdict {
             Verdict::Granted => GRANTED | now << TAG_BITS,
-            Verdict::TimedOut { short, by_rate } => match by_rate {
+            Verdict::TimedOut { short, by_rate, .. } => match by_rate {
                 false => refused(TIMED_OUT, short),
                 true => refused(TIMED_OUT_BY_RATE, short),
             },
             Verdict::Shed { resource } => refused(SHED, resource),
             Verdict::Closed => CLOSED,
         };
-        self.0.store(word, Ordering::Release);
+        if let Some(after) = retry_after {
+            let after = nanos(after).saturating_add(1);
+            self.retry_after.store(after, Ordering::Relaxed);
+        }
+        // Pairs with the loads in `read` and `is_blank`.
+        self.verdict.store(word, Ordering::Release);
     }
 
     fn is_blank(&self) -> bool {
-        self.0.load(Ordering::Acquire) == BLANK
+        self.verdict.load(Ordering::Acquire) == BLANK
     }
 
     fn read(&self) -> Option<Note> {
-        let word = self.0.load(Ordering::Acquire);
-        let resource = (word >> 32) as u32;
+        let word = self.verdict.load(Ordering::Acquire); // pairs with the store in `write`
+        let resource = (word >> TAG_BITS) as u32;
         let why = match word & ((1 << TAG_BITS) - 1) {
             BLANK => return None,
             GRANTED => return Some(Note::Granted(word >> TAG_BITS)),
@@ -144,9 +168,8 @@ impl Slip {
                 by_rate: timed_out == TIMED_OUT_BY_RATE,
             },
         };
-        let retry = u64::from(word as u32) >> TAG_BITS;
-        let retry_after = (retry > 0).then(|| Duration::from_millis(retry));
-        Some(Note::Refused(why, retry_after))
+        let after = self.retry_after.load(Ordering::Relaxed).checked_sub(1);
+        Some(Note::Refused(why, after.map(Duration::from_nanos)))
     }
 }
 

@@ -49,7 +49,8 @@ impl LimiterBuilder {
 
     /// How long a request may be queued. Default: [`DEFAULT_TIMEOUT`].
     ///
-    /// Choose it below the patience of the clients. Zero turns away at once whatever does not fit.
+    /// Choose it below the patience of the clients. With zero, what does not fit is rejected at once,
+    /// with [`Reason::NotNow`](crate::Reason::NotNow).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -56,7 +56,10 @@ impl Leasing {
                 self.asking = None;
                 match leased {
                     Ok(lease) => self.leases.add(&self.gate, demand, lease),
-                    Err(absence) => return Poll::Ready(Err(refused(demand.resource, absence))),
+                    Err(absence) => {
+                        let refused = self.refused(demand.resource, absence);
+                        return Poll::Ready(Err(refused));
+                    }
                 }
             }
             let Some(demand) = self.ahead.pop() else {
@@ -89,7 +92,10 @@ impl Leasing {
                     is_waiting: false,
                 });
             }
-            None => return Err(timeout(demand.resource)),
+            None => {
+                let (short, by_rate) = (demand.resource, false);
+                return Err(at_once(Why::NotNow { short, by_rate }));
+            }
         }
         Ok(())
     }
@@ -100,7 +106,10 @@ impl Leasing {
         let Terms { timeout: time, .. } = self.terms;
         // Without time it asks once, however long that takes.
         match !time.is_zero() && self.gate.now() > self.gate.deadline(self.arrived, time) {
-            true => Err(timeout(resource)),
+            true => Err(at_once(Why::Timeout {
+                short: resource,
+                by_rate: false,
+            })),
             false => Ok(()),
         }
     }
@@ -109,6 +118,22 @@ impl Leasing {
         match self.gate.is_closed() {
             true => Err(at_once(Why::Closed)),
             false => Ok(()),
+        }
+    }
+
+    fn refused(&self, resource: u32, absence: NotLeased) -> Refused {
+        let (short, by_rate) = (resource, absence.by_rate);
+        let why = match absence.why {
+            Absence::Timeout if self.terms.timeout.is_zero() => Why::NotNow { short, by_rate },
+            Absence::Timeout => Why::Timeout { short, by_rate },
+            Absence::Full => Why::Full { resource, by_rate },
+            Absence::Shed => Why::Shed { resource },
+            Absence::Closed => Why::Closed,
+            Absence::Unavailable => Why::Unavailable { resource },
+        };
+        Refused {
+            retry_after: absence.retry_after,
+            ..at_once(why)
         }
     }
 
@@ -125,34 +150,11 @@ impl Leasing {
     }
 }
 
-fn timeout(short: u32) -> Refused {
-    let by_rate = false;
-    at_once(Why::Timeout { short, by_rate })
-}
-
 fn at_once(why: Why) -> Refused {
     Refused {
         why,
         waited: Duration::ZERO,
         retry_after: None,
-    }
-}
-
-fn refused(resource: u32, absence: NotLeased) -> Refused {
-    let by_rate = absence.by_rate;
-    let why = match absence.why {
-        Absence::Timeout => Why::Timeout {
-            short: resource,
-            by_rate,
-        },
-        Absence::Full => Why::Full { resource, by_rate },
-        Absence::Shed => Why::Shed { resource },
-        Absence::Closed => Why::Closed,
-        Absence::Unavailable => Why::Unavailable { resource },
-    };
-    Refused {
-        retry_after: absence.retry_after,
-        ..at_once(why)
     }
 }
 

@@ -122,7 +122,8 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// [`Reason::Timeout`] if the set did not become free before the deadline,
+    /// [`Reason::Timeout`] if the set did not become free before the deadline; with a timeout of zero,
+    /// [`Reason::NotNow`] if it is not free at once;
     /// [`Reason::QueueFull`] if too many were waiting already, [`Reason::Shed`] if it gave way to others,
     /// [`Reason::Closed`] after [`close`](Self::close), and if it would have to wait in a tokio runtime that
     /// shuts down, [`Reason::Unavailable`] if a resource is shared between
@@ -188,8 +189,8 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// [`Reason::Timeout`], with a [wait](Rejection::waited) of zero, if the set is not free, a rate does not
-    /// allow it now, or an earlier request waits for it; [`Reason::Closed`] after [`close`](Self::close).
+    /// [`Reason::NotNow`] if the set is not free, a rate does not allow it now, or an earlier request
+    /// waits for it; [`Reason::Closed`] after [`close`](Self::close).
     ///
     /// # Panics
     ///
@@ -299,6 +300,8 @@ impl Inner {
     pub(crate) fn rejection(&self, first: u32, refused: Refused) -> Rejection {
         let reason = match refused.why {
             Why::Timeout { .. } => Reason::Timeout,
+            Why::NotNow { .. } => Reason::NotNow,
+            Why::Hopeless { .. } => Reason::WouldTimeOut,
             Why::Full { .. } => Reason::QueueFull,
             Why::Shed { .. } => Reason::Shed,
             Why::Closed => Reason::Closed,

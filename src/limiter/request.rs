@@ -25,8 +25,10 @@ impl AcquireRequest {
         }
     }
 
-    /// How long this request may be queued, instead of what the limiter says. Zero: not at all, but resources that
-    /// are shared between processes are asked for once.
+    /// How long this request may be queued, instead of the timeout of the limiter. With zero it is not
+    /// queued: if its set is not free at once it is rejected with
+    /// [`Reason::NotNow`](crate::Reason::NotNow). Resources that are shared between processes are asked
+    /// for once.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -57,14 +59,20 @@ impl AcquireRequest {
         self
     }
 
-    /// As [`timeout`](Self::timeout), but turned away at once, with
-    /// [`Reason::Timeout`](crate::Reason::Timeout), if those before it in the queue will keep it longer than
-    /// that, at the pace at which the queue drains.
+    /// As [`timeout`](Self::timeout), but rejected on arrival, with
+    /// [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if those before it in the queue will keep it
+    /// longer than that, at the pace at which they are admitted.
     ///
-    /// Those before it are the requests for the same resources in the same lanes, of its priority and above.
-    /// Rates are not foreseen. While the pace is unknown, until a queue has been seen to drain for a second,
-    /// and in overload mode while the queue stands, it waits as others do; so it does at a resource that is shared
-    /// between processes.
+    /// Those before it are the requests for the same resources in the same lanes, of its priority and
+    /// above; the pace is that of such requests alone. Rates are not foreseen. In overload mode while the
+    /// queue stands, at a resource that is shared between processes, and while the pace is unknown, the
+    /// request waits as others do.
+    ///
+    /// The pace is known after eight admissions of waiters, if they took a second of waiting in all or
+    /// were twice as many as the limit; pauses in which the queue is empty do not count. It is unknown
+    /// again when no waiter has been admitted for 5 s (at a slow resource, for twice the time that an
+    /// admission takes while the queue is not empty), and when the limit was raised by more than a
+    /// quarter or was 0.
     pub fn deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.or_never = true;

@@ -321,20 +321,20 @@ async fn what_can_be_had_without_asking_needs_no_wait() {
     let scene = Scene::new();
     let permit = scene.limiter.try_acquire(scene.all()).expect("all free");
     let rejection = scene.limiter.try_acquire([&scene.api]);
-    let rejection = expect_refusal(rejection, Reason::Timeout, "api");
+    let rejection = expect_refusal(rejection, Reason::NotNow, "api");
     assert!(rejection.waited().is_zero());
     drop(permit);
     scene.record.lock().expect("no panics").clear();
 
     scene.zoo_behind.be_strict();
     let rejection = scene.limiter.try_acquire(scene.all());
-    expect_refusal(rejection, Reason::Timeout, "zoo");
+    expect_refusal(rejection, Reason::NotNow, "zoo");
     scene.expect(&["took api", "refunded api"]);
     scene.expect_idle();
 
     let busy = scene.limiter.try_acquire([&scene.db]).expect("free");
     let set = [&scene.db, &scene.api];
-    expect_refusal(scene.limiter.try_acquire(set), Reason::Timeout, "db");
+    expect_refusal(scene.limiter.try_acquire(set), Reason::NotNow, "db");
     scene.expect(&["took api", "refunded api"]);
     drop(busy);
     scene.expect_idle();
@@ -354,11 +354,11 @@ async fn without_time_it_asks_once() {
     let permit = assert_ready!(acquire.poll()).expect("free");
     scene.expect(&["asked api", "took api"]);
     let mut again = spawn(request().acquire());
-    expect_refusal(assert_ready!(again.poll()), Reason::Timeout, "api");
+    expect_refusal(assert_ready!(again.poll()), Reason::NotNow, "api");
     drop(permit);
     let busy = scene.limiter.try_acquire([&scene.db]).expect("free");
     let mut again = spawn(request().acquire());
-    expect_refusal(assert_ready!(again.poll()), Reason::Timeout, "db");
+    expect_refusal(assert_ready!(again.poll()), Reason::NotNow, "db");
     drop(busy);
     scene.expect_idle();
 }
@@ -554,11 +554,11 @@ async fn local_rates_are_spent_by_who_is_let_in() {
     let scene = Scene::with(Resource::builder("db").concurrency(9).rate(rate).build());
     scene.api_behind.set_free(0);
     let set = [&scene.db, &scene.api];
-    expect_refusal(scene.limiter.try_acquire(set), Reason::Timeout, "api");
+    expect_refusal(scene.limiter.try_acquire(set), Reason::NotNow, "api");
     scene.api_behind.set_free(1);
     drop(scene.limiter.try_acquire(set).expect("nothing was spent"));
     scene.record.lock().expect("no panics").clear();
-    let rejection = expect_refusal(scene.limiter.try_acquire(set), Reason::Timeout, "db");
+    let rejection = expect_refusal(scene.limiter.try_acquire(set), Reason::NotNow, "db");
     assert!(rejection.is_rate_limited());
     scene.expect(&["took api", "refunded api"]);
     scene.expect_idle();

@@ -140,8 +140,9 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
         self.ask(|asks| asks.load = Some(Arc::new(load)))
     }
 
-    /// How long a request has, where it says so; never longer than the timeout of the route. It is turned
-    /// away at once if those before it in the queue will keep it longer than that; see
+    /// How long a request has, where it says so; never longer than the timeout of the route. It is
+    /// rejected on arrival, with [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if those before it in
+    /// the queue will keep it longer than that; see
     /// [`AcquireRequest::deadline`](crate::limiter::AcquireRequest::deadline) for what that takes into account.
     ///
     /// ```

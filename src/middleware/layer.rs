@@ -26,6 +26,9 @@ use crate::{
 /// [`release_at_head`](Self::release_at_head), or put `axum::middleware::ResponseAxumBodyLayer` outside
 /// of this layer; `axum_extra::middleware::option_layer` does that itself.
 ///
+/// A rejected request gets a `503` with the header `retry-after`, if the time is known; see
+/// [`Rejection::retry_after`].
+///
 /// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too.
 ///
 /// # How this differs from its neighbours
@@ -131,8 +134,9 @@ impl Limiter {
 }
 
 impl<E> ConcurrencyLimitLayer<E> {
-    /// How long requests of this route may be queued, instead of what the limiter says. Zero turns
-    /// away at once whatever does not fit; resources that are shared between processes are asked for once.
+    /// How long requests of this route may be queued, instead of the timeout of the limiter. With zero,
+    /// what does not fit is rejected at once, with [`Reason::NotNow`](crate::Reason::NotNow); resources that
+    /// are shared between processes are asked for once.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.route_mut().timeout = timeout;
         self

@@ -17,10 +17,29 @@
 //! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the field
 //! `dry_run`: outside the request that they are about, and not before the next request or return of a permit.
 //!
-//! A request that waited or was rejected also records `resource`, `waited` and `reason` on the span it
-//! runs in, where that span has such fields: declare them as [`Empty`](tracing::field::Empty) on the
-//! request span. Rejections are at `DEBUG` because in an overload there are thousands of them; count
-//! them through the response's status or its [`Rejection`] extension.
+//! A request that waited or was rejected also records these fields on the span it runs in, where that
+//! span has them: declare them as [`Empty`](tracing::field::Empty) on the request span. Other fields of
+//! the span are left alone.
+//!
+//! | span field | value |
+//! |---|---|
+//! | `limit.resource` | the resource that was short; of a request that was admitted, its set as `db+fs` |
+//! | `limit.waited` | in seconds |
+//! | `limit.reason` | [`Reason::as_str`], if it was rejected |
+//!
+//! ```
+//! use tracing::field::Empty;
+//!
+//! let span = tracing::info_span!(
+//!     "request",
+//!     limit.resource = Empty,
+//!     limit.waited = Empty,
+//!     limit.reason = Empty,
+//! );
+//! ```
+//!
+//! Rejections are at `DEBUG` because in an overload there are thousands of them; count them through the
+//! response's status or its [`Rejection`] extension.
 //!
 //! A request that is admitted at once says nothing. Nothing is formatted when nobody listens.
 
@@ -39,6 +58,11 @@ pub(crate) use shared::*;
 /// The target of all events.
 pub const TARGET: &str = "tower_concurrency_limiter";
 
+// On the span of a user, so they have a prefix of their own.
+const RESOURCE: &str = "limit.resource";
+const WAITED: &str = "limit.waited";
+const REASON: &str = "limit.reason";
+
 pub(crate) fn rejected(rejection: &Rejection) {
     if nobody_listens() {
         return;
@@ -46,9 +70,9 @@ pub(crate) fn rejected(rejection: &Rejection) {
     let (resource, waited) = (rejection.resource(), rejection.waited().as_secs_f64());
     let reason = rejection.reason().as_str();
     Span::current()
-        .record("resource", resource)
-        .record("waited", waited)
-        .record("reason", reason);
+        .record(RESOURCE, resource)
+        .record(WAITED, waited)
+        .record(REASON, reason);
     debug!(target: TARGET, resource, waited, reason, "request rejected");
 }
 
@@ -57,12 +81,12 @@ pub(crate) fn admitted(resource: impl FnOnce() -> String, waited: impl FnOnce() 
         return;
     }
     let span = Span::current();
-    let span_asks = span.has_field("resource") || span.has_field("waited");
+    let span_asks = span.has_field(RESOURCE) || span.has_field(WAITED);
     if !span_asks && !event_enabled!(target: TARGET, Level::TRACE, resource, waited) {
         return;
     }
     let (resource, waited) = (resource(), waited().as_secs_f64());
-    span.record("resource", &*resource).record("waited", waited);
+    span.record(RESOURCE, &*resource).record(WAITED, waited);
     trace!(target: TARGET, resource, waited, "request admitted after waiting");
 }
 

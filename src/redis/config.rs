@@ -5,7 +5,7 @@ use super::protocol::{
 };
 use super::settings::micros;
 use crate::{
-    admission::{By, LaneHash, Sharing},
+    admission::{By, LaneHash, Nanos, RateRule, Sharing},
     resource::{Lane, Lanes, Rate, SharedSpec},
 };
 
@@ -15,7 +15,7 @@ pub(super) struct Shape {
     lanes: Option<LaneShape>,
     /// Whether something is reserved by priority.
     has_priorities: bool,
-    has_rates: bool,
+    rates: Vec<(By, RateRule)>,
     /// The most that the largest of the load rates lets pass in a whole period.
     most_load: Option<u64>,
 }
@@ -32,18 +32,28 @@ struct LaneShape {
 
 impl Shape {
     pub(super) fn new(spec: &SharedSpec<'_>) -> Self {
-        let by_load = spec.rates.iter().filter(|(by, _)| *by == By::Load);
-        let most = by_load.filter_map(|(_, rate)| Some(rate.rule().ok()?.most()));
+        let rates = spec.rates.iter();
+        let rates = rates.filter_map(|(by, rate)| Some((*by, rate.rule().ok()?)));
+        let rates: Vec<_> = rates.collect();
+        let by_load = rates.iter().filter(|(by, _)| *by == By::Load);
+        let most = by_load.map(|(_, rule)| rule.most());
         Self {
             lanes: spec.lanes.map(LaneShape::new),
             has_priorities: !spec.reserves.is_empty(),
-            has_rates: !spec.rates.is_empty(),
             most_load: most.max(),
+            rates,
         }
     }
 
     pub(super) fn has_rates(&self) -> bool {
-        self.has_rates
+        !self.rates.is_empty()
+    }
+
+    /// The time in which busy rates let a request of this load pass.
+    pub(super) fn interval(&self, load: u64) -> Nanos {
+        let rates = self.rates.iter();
+        let intervals = rates.map(|(by, rule)| rule.interval(by.amount(load)));
+        intervals.max().unwrap_or(0)
     }
 
     /// No request may close a rate for longer than a period.

@@ -194,7 +194,8 @@ fn why(rejection: &Rejection) -> NotLeased {
             Reason::Shed => Absence::Shed,
             Reason::Closed => Absence::Closed,
             Reason::Unavailable => Absence::Unavailable,
-            Reason::Timeout => Absence::Timeout,
+            // A limiter with a timeout knows by that whether it had time.
+            Reason::Timeout | Reason::NotNow | Reason::WouldTimeOut => Absence::Timeout,
         },
         by_rate: rejection.is_rate_limited(),
         retry_after: rejection.retry_after(),

@@ -11,7 +11,8 @@ pub(crate) use response::Responder;
 /// A request that was turned away: why, at which resource, after how long.
 ///
 /// It becomes the HTTP response `503` with the JSON body
-/// `{"detail":"Server busy, please retry later"}`, unless
+/// `{"detail":"Server busy, please retry later"}`, and with the header `retry-after` if
+/// [that is known](Self::retry_after), unless
 /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; the
 /// layer puts it into the extensions of that response, for logs and metrics outside the limiter.
 ///
@@ -67,12 +68,22 @@ impl Rejection {
         self.waited
     }
 
-    /// When to come back, where that is known: once the queue has drained at the pace at which it does,
-    /// plus up to a fifth, so that not all come back at once, at most 30 s; or when a rate allows it, if that
-    /// is later, without an upper bound. The response says so in `retry-after`, in whole seconds, rounded up.
+    /// In what time to come back, where that is known. The response has it as `retry-after`, in whole
+    /// seconds, rounded up. It is the later one of two times:
     ///
-    /// The pace is unknown until a queue has been seen to drain for a second. A limiter that is closed says
-    /// nothing.
+    /// * The time that the queue needs to drain, at the pace at which its waiters have been admitted
+    ///   lately, plus up to a fifth, and at most 30 s.
+    /// * The time at which the rates of the resource allow the request, and never one before it. It has no
+    ///   upper bound. Of several requests that a rate refuses, the first gets just that time; the
+    ///   others are spread over the time that the rate needs for all of them, up to the same
+    ///   time again, or 10 s if that is longer.
+    ///
+    /// Both are scattered so that not all clients come back at once.
+    ///
+    /// The pace is measured while requests wait, over short busy stretches as well as over a long one.
+    /// It is known after one second of waiting in all, or after twice as many admissions of waiters as
+    /// the limit (at least eight), and unknown again when none was admitted for 5 s, or when the limit was
+    /// raised by more than a quarter. A closed limiter gives no time.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -86,7 +97,13 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for resource \"{}\"", self.reason, self.resource)?;
+        let Self {
+            reason, resource, ..
+        } = self;
+        if *reason == Reason::NotNow {
+            return write!(f, "resource \"{resource}\" is not available now");
+        }
+        write!(f, "{reason} for resource \"{resource}\"")?;
         if self.waited.is_zero() {
             return Ok(());
         }

@@ -6,13 +6,20 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Its set did not become free before its deadline. With a timeout of zero, and with
-    /// [`try_acquire`](crate::Limiter::try_acquire), that is at once.
+    /// The request waited until its deadline, and its set did not become free before. Also a request
+    /// whose future was first polled after its deadline.
     Timeout,
-    /// The queue was at its bound when it arrived.
+    /// The set was not free when the request arrived, and the request had no time to wait: it was a
+    /// [`try_acquire`](crate::Limiter::try_acquire), or its timeout is zero.
+    NotNow,
+    /// The request has a [`deadline`](crate::limiter::AcquireRequest::deadline), and those before it in the queue
+    /// would have kept it longer than that. It was rejected on arrival.
+    WouldTimeOut,
+    /// The queue was at its bound when the request arrived.
     QueueFull,
-    /// It was queued, and gave way: when the queue was full, to a request of higher priority, or of a lane with
-    /// fewer waiters; or because the queue stood and it had waited longest (see [`Overload`](crate::Overload)).
+    /// The request was queued, and gave way: when the queue was full, to a request of higher priority, or of a
+    /// lane with fewer waiters; or because the queue stood and it had waited longest (see
+    /// [`Overload`](crate::Overload)).
     Shed,
     /// The limiter was closed, or the request would have to wait in a tokio runtime that shuts down, where
     /// no deadline passes any more.
@@ -22,11 +29,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason in one word, as it appears in logs: `timeout`, `queue_full`, `shed`, `closed` or
-    /// `unavailable`.
+    /// The reason in one word, as it appears in logs: `timeout`, `not_now`, `would_time_out`,
+    /// `queue_full`, `shed`, `closed` or `unavailable`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
+            Self::NotNow => "not_now",
+            Self::WouldTimeOut => "would_time_out",
             Self::QueueFull => "queue_full",
             Self::Shed => "shed",
             Self::Closed => "closed",
@@ -39,6 +48,8 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Timeout => "timed out waiting",
+            Self::NotNow => "not available now",
+            Self::WouldTimeOut => "would time out waiting",
             Self::QueueFull => "the queue is full",
             Self::Shed => "gave way to other requests",
             Self::Closed => "the limiter is closed",

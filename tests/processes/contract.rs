@@ -202,7 +202,7 @@ pub(crate) async fn a_rate_counts_all_processes(venue: &Venue) {
             .request([&process.db])
             .timeout(Duration::ZERO);
         let rejection = request.acquire().await.expect_err("five were enough");
-        assert_eq!(rejection.reason(), Reason::Timeout);
+        assert_eq!(rejection.reason(), Reason::NotNow);
         assert!(rejection.is_rate_limited());
         let after = rejection.retry_after().expect("known");
         assert!(
@@ -283,7 +283,7 @@ pub(crate) async fn without_time_it_asks_once(venue: &Venue) {
     let ask = |p: &Process| p.limiter.request([&p.db]).timeout(Duration::ZERO).acquire();
     let held = ask(&a).await.expect("room");
     let rejection = ask(&b).await.expect_err("none left");
-    assert_eq!(rejection.reason(), Reason::Timeout);
+    assert_eq!(rejection.reason(), Reason::NotNow);
     assert_eq!(b.db.waiting(), 0);
     drop(held);
     until("it is known", || a.health().in_use == 0).await;

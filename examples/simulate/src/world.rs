@@ -136,7 +136,9 @@ impl<T: Iterator<Item = Request>> World<T> {
                 }
             }
             (Answer::Full { .. }, _) => self.tally.ended(&request, End::Refused),
-            (Answer::NoTime { .. }, _) => self.tally.ended(&request, End::TimedOut),
+            (Answer::NoTime { .. } | Answer::Hopeless { .. }, _) => {
+                self.tally.ended(&request, End::TimedOut)
+            }
             (Answer::Closed, _) => unreachable!("nobody closes the queue"),
         }
     }

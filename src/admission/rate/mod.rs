@@ -32,6 +32,12 @@ impl RateRule {
             Shape::Gcra { burst } => self.count.max(burst),
         }
     }
+
+    /// The time in which a rate that is always busy lets `amount` pass.
+    pub(crate) fn interval(self, amount: u64) -> Nanos {
+        let time = u128::from(amount) * u128::from(self.period) / u128::from(self.count);
+        Nanos::try_from(time).unwrap_or(Nanos::MAX)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -791,7 +791,7 @@ fn limits_that_move_at_random_lose_nobody() {
 #[test]
 fn a_hint_says_when_the_queue_will_have_drained() {
     let mut world = World::new(spec(1, 1_000, LineRules::default()), SECOND);
-    assert_eq!(world.queue.retry_after(0, 0), None, "a cold start");
+    assert_eq!(world.queue.retry_after(0, 1, 0), None, "a cold start");
     for _ in 0..80 {
         world.arrive(Claims::default(), 1, 100 * SECOND);
     }
@@ -804,7 +804,7 @@ fn a_hint_says_when_the_queue_will_have_drained() {
         .map(|_| {
             world
                 .queue
-                .retry_after(0, world.now)
+                .retry_after(0, 1, world.now)
                 .expect("known")
                 .div_ceil(SECOND)
         })
@@ -813,7 +813,7 @@ fn a_hint_says_when_the_queue_will_have_drained() {
     for _ in 0..900 {
         world.arrive(Claims::default(), 1, 100 * SECOND);
     }
-    let longest = world.queue.retry_after(0, world.now).expect("known");
+    let longest = world.queue.retry_after(0, 1, world.now).expect("known");
     assert!((25 * SECOND..=30 * SECOND).contains(&longest), "{longest}");
 }
 
@@ -835,7 +835,7 @@ fn a_rate_says_to_the_moment_when_it_allows_another() {
             by_rate: true
         }
     );
-    assert_eq!(world.queue.retry_after(0, 0), Some(3_600 * SECOND));
+    assert_eq!(world.queue.retry_after(0, 1, 0), Some(3_600 * SECOND));
 }
 
 #[test]
@@ -854,7 +854,7 @@ fn whoever_cannot_be_served_in_time_is_told_at_once() {
     };
     assert!(matches!(
         world.arrive(or_never, 1, 4 * SECOND),
-        Answer::NoTime { .. }
+        Answer::Hopeless { .. }
     ));
     assert!(matches!(
         world.arrive(or_never, 1, 6 * SECOND),

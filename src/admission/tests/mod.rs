@@ -1,6 +1,7 @@
 //! The queue against models that are written for clarity, and the promises of its rules.
 
 mod bars;
+mod hints;
 mod plain;
 mod rules;
 

@@ -278,6 +278,7 @@ impl Pair {
             }
             Answer::NoTime { .. } => Said::NoTime,
             Answer::Closed => unreachable!("nobody closes it"),
+            Answer::Hopeless { .. } => unreachable!("nobody asks for a forecast"),
             Answer::Full { .. } => Said::Full,
         };
         assert_eq!(said, expected, "the answer to arrival {id}");

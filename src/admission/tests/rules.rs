@@ -1033,6 +1033,7 @@ impl Pair {
                     Answer::NoTime { short, .. } => Said::NoTime(short),
                     Answer::Full { resource } => Said::Full(resource),
                     Answer::Closed => Said::Closed,
+                    Answer::Hopeless { .. } => unreachable!("nobody asks for a forecast"),
                 };
                 let demands = demands.expect("it asked for some").to_vec();
                 assert_eq!((said, demands), expected, "the answer to arrival {id}");
@@ -1234,11 +1235,14 @@ impl Pair {
 }
 
 fn timed_out(short: u32) -> Verdict {
-    let by_rate = false;
-    Verdict::TimedOut { short, by_rate }
+    Verdict::TimedOut {
+        short,
+        by_rate: false,
+        load: 1,
+    }
 }
 
-/// Whether a rate was to blame is tested through the public API.
+/// Whether a rate was to blame, and for what load, is tested through the public API.
 fn plainly((id, verdict): (Id, Verdict)) -> (Id, Verdict) {
     match verdict {
         Verdict::TimedOut { short, .. } => (id, timed_out(short)),

@@ -1,6 +1,9 @@
 //! The way of one request into a shared limit.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::oneshot,
@@ -9,6 +12,7 @@ use tokio::{
 
 use super::{Member, RedisLease, Standing, state::Outcome};
 use crate::{
+    admission::Nanos,
     redis::sharing::WhenUnavailable,
     shared::{Absence, Ask, NotLeased},
 };
@@ -39,7 +43,10 @@ impl Member {
                 (Standing::Unavailable, WhenUnavailable::LocalShare) => {
                     self.enter_share(&ask, deadline).await
                 }
-                _ => self.enter_queue(&ask, deadline).await,
+                _ => {
+                    let entered = self.enter_queue(&ask, deadline).await;
+                    entered.map(|entered| entered.map_err(|why| self.scatter(why, ask.load)))
+                }
             };
             if let Some(answer) = answer {
                 return answer;
@@ -62,6 +69,24 @@ impl Member {
                 Err(not_leased) => Some(Err(not_leased)),
             },
             _ = is_back => None,
+        }
+    }
+
+    /// Not all whom a rate has refused come back at the moment at which it allows the first of them.
+    fn scatter(&self, not_leased: NotLeased, load: u64) -> NotLeased {
+        let scattered = |after: Duration| {
+            let now = nanos(self.joined.elapsed());
+            let ready = now.saturating_add(nanos(after));
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let slot = slots.next(now, ready, self.shape.interval(load));
+            Duration::from_nanos(slot - now)
+        };
+        NotLeased {
+            retry_after: match not_leased.by_rate {
+                true => not_leased.retry_after.map(scattered),
+                false => not_leased.retry_after,
+            },
+            ..not_leased
         }
     }
 
@@ -142,4 +167,8 @@ impl Drop for Place<'_> {
             lease.decline();
         }
     }
+}
+
+fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

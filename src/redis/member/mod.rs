@@ -28,7 +28,10 @@ use super::{
     sharing::WhenUnavailable,
     term::Term,
 };
-use crate::shared::{self, Absence, Health, Mode, NotLeased};
+use crate::{
+    admission::Slots,
+    shared::{self, Absence, Health, Mode, NotLeased},
+};
 
 /// A process's part in one shared limit: a session at the server.
 ///
@@ -50,6 +53,9 @@ pub(super) struct Member {
     when_unavailable: WhenUnavailable,
     local: LocalShare,
     state: Mutex<State>,
+    joined: Instant,
+    /// When those should come back that a rate has refused, in nanoseconds since it joined.
+    slots: Mutex<Slots>,
     /// Something is to be told to the server.
     bell: Notify,
     standing: watch::Sender<Standing>,
@@ -114,6 +120,8 @@ impl Member {
             when_unavailable,
             local,
             state: Mutex::new(State::new()),
+            joined: Instant::now(),
+            slots: Mutex::default(),
             bell: Notify::new(),
             standing: watch::Sender::new(Standing::Connecting),
             is_leaving: watch::Sender::new(false),

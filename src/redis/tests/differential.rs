@@ -469,7 +469,9 @@ impl Model {
                 request.ticket = Some(ticket);
                 self.said.queued.push(ask.id);
             }
-            Answer::NoTime { .. } => self.said.refused.push((ask.id, "timeout")),
+            Answer::NoTime { .. } | Answer::Hopeless { .. } => {
+                self.said.refused.push((ask.id, "timeout"));
+            }
             Answer::Full { .. } => self.said.refused.push((ask.id, "full")),
             Answer::Closed => unreachable!("it is never closed"),
         }
