@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Rejection, Resource};
 
@@ -68,10 +68,10 @@ fn limited(limit: usize) -> (Resource, Limiter) {
 
 #[tokio::test(start_paused = true)]
 async fn an_hour_after_a_slow_minute_nothing_is_hopeless() {
-    for quiet in [10 * SECOND, HOUR, 40 * 365 * 24 * HOUR] {
+    for quiet in [10 * SECOND, HOUR, 365 * 24 * HOUR] {
         let (db, limiter) = limited(1);
         slow_minute(&limiter, &db).await;
-        sleep(quiet).await;
+        advance(quiet).await;
         let refused = waves(&limiter, &db, 25, SECOND).await;
         assert_eq!(refused.len(), 0, "of 500, after {quiet:?}");
     }
@@ -82,7 +82,7 @@ async fn a_resource_that_is_fast_again_refuses_few_by_mistake() {
     let (db, limiter) = limited(1);
     slow_minute(&limiter, &db).await;
     let refused = waves(&limiter, &db, 25, 100 * MS).await;
-    assert!(refused.len() <= 30, "{} of 500", refused.len());
+    assert!(refused.len() <= 20, "{} of 500", refused.len());
     for rejection in &refused {
         assert_eq!(rejection.reason(), Reason::WouldTimeOut);
         assert_eq!(rejection.waited(), Duration::ZERO);
@@ -96,8 +96,9 @@ async fn short_busy_stretches_are_enough_to_know_the_pace() {
     assert_eq!(waves(&limiter, &db, 3, 2 * SECOND).await.len(), 0);
     let queue = load(&limiter, &db, 20, Duration::ZERO, 10 * MS, None);
     let hopeless = async {
+        sleep(MS).await; // the others are there
         let hasty = limiter.request([&db]).deadline(100 * MS).acquire().await;
-        let hasty = hasty.expect_err("190 ms to wait");
+        let hasty = hasty.expect_err("189 ms to wait");
         assert_eq!(hasty.reason(), Reason::WouldTimeOut);
         assert!(hasty.to_string().starts_with("would time out waiting for"));
         let patient = limiter.request([&db]).deadline(300 * MS).acquire().await;

@@ -60,6 +60,13 @@ impl Drain {
             *self = Self::UNKNOWN;
             self.opened = now;
         }
+        // What follows may be of a resource that has become faster in the pause: it is not mixed with what
+        // was slow.
+        if self.recent.busy >= STRETCH {
+            let before = self.before.bounded().and(self.recent);
+            self.turn(now);
+            self.before = before;
+        }
         self.since = now;
     }
 
@@ -84,11 +91,15 @@ impl Drain {
         let is_full = self.recent.grants >= ENOUGH
             && (self.recent.busy >= STRETCH || now.saturating_sub(self.opened) >= FRESH);
         if is_full {
-            self.before = self.recent;
-            self.recent = Pace::NONE;
-            self.opened = now;
+            self.turn(now);
         }
         busy
+    }
+
+    fn turn(&mut self, now: Nanos) {
+        self.before = self.recent;
+        self.recent = Pace::NONE;
+        self.opened = now;
     }
 
     /// How long so many grants take at the least; `None` while that is unknown. `limit` is that of the
@@ -126,14 +137,31 @@ impl Drain {
         if now.saturating_sub(self.latest) > lasts {
             return None;
         }
-        // Where a slow resource has become fast again, that counts at once.
-        let is_faster = self.recent.grants >= rounds(limit) && self.recent.is_faster_than(all);
-        Some(if is_faster { self.recent } else { all })
+        // Where a slow resource has become fast again, that counts at once; and before it is known how
+        // fast, it is known that it is not slow.
+        let Self { recent, before, .. } = *self;
+        if recent.grants >= rounds(limit) && recent.is_faster_than(all, 1) {
+            return Some(recent);
+        }
+        let is_outdated =
+            recent.grants >= u64::from(limit).max(2) && recent.is_faster_than(before, 4);
+        (!is_outdated).then_some(all)
     }
 }
 
 impl Pace {
     const NONE: Self = Self { grants: 0, busy: 0 };
+
+    /// The same with half the weight, if that is much.
+    fn bounded(self) -> Self {
+        match self.grants > 2 * ENOUGH {
+            true => Self {
+                grants: self.grants / 2,
+                busy: self.busy / 2,
+            },
+            false => self,
+        }
+    }
 
     fn and(self, other: Self) -> Self {
         Self {
@@ -147,8 +175,9 @@ impl Pace {
         Nanos::try_from(time).unwrap_or(Nanos::MAX)
     }
 
-    fn is_faster_than(self, other: Self) -> bool {
-        u128::from(self.busy) * u128::from(other.grants)
+    /// Whether it is more than so many times as fast.
+    fn is_faster_than(self, other: Self, times: u64) -> bool {
+        u128::from(self.busy) * u128::from(other.grants) * u128::from(times)
             < u128::from(other.busy) * u128::from(self.grants)
     }
 }
