@@ -178,12 +178,12 @@ fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies
     run(loom::model::Builder::new(), limits, held, bodies, None);
 }
 
-/// The same in a runtime, which a body may shut down.
-fn explore_in_a_runtime(held: &'static [(u32, u32)], bodies: Bodies) {
+/// Explores every interleaving with at most so many preemptions, in a runtime, which a body may shut down.
+fn explore_in_a_runtime(preemptions: usize, held: &'static [(u32, u32)], bodies: Bodies) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let id = runtime.expect("a runtime").handle().id();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(4);
+    builder.preemption_bound = Some(preemptions);
     run(builder, &[1], held, bodies, Some(id));
 }
 
@@ -410,6 +410,7 @@ fn closing_against_a_waiter_and_a_return() {
 #[test]
 fn a_runtime_that_shuts_down_against_a_waiter() {
     explore_in_a_runtime(
+        4,
         &[(A, 1)],
         &[
             |scene| {
@@ -426,12 +427,11 @@ fn a_runtime_that_shuts_down_against_a_waiter() {
 #[test]
 fn a_runtime_that_shuts_down_against_two_waiters() {
     explore_in_a_runtime(
+        2,
         &[(A, 1)],
         &[
             |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
-            |scene| {
-                scene.acquire_and_work_in_time(&set([(A, 1)]));
-            },
+            |scene| scene.acquire_and_work_in_time(&set([(A, 1)])),
             |scene| {
                 scene.gate.clock.shut_down();
                 scene.work(&set([(A, 1)]));

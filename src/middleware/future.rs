@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -60,7 +59,11 @@ pin_project! {
 
 /// A request that has to wait.
 struct Pending<S, Req, E> {
-    stage: Stage,
+    turn: Turn<Arc<Route>>,
+    /// Its set, while the inner service gets ready.
+    granted: Option<Unused<Arc<Route>>>,
+    /// How long it waits for that, if it does.
+    bound: Option<Box<Deadline>>,
     arrived: Nanos,
     deadline: Nanos,
     /// Not ready yet: readiness is not hoarded while queued.
@@ -69,65 +72,50 @@ struct Pending<S, Req, E> {
     ending: E,
 }
 
-/// What it waits for.
-enum Stage {
-    /// Its set.
-    Turn(Turn<Arc<Route>>),
-    /// The inner service; if that was not ready at once, until the deadline.
-    Readiness(Unused<Arc<Route>>, Option<Box<Deadline>>),
-}
+/// A request that may be called, or why it is not.
+type Admission<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
 
 impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
     /// Waits until the inner service can be called.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Granted<Arc<Route>>, LimitError<S::Error>>> {
-        if let Stage::Turn(turn) = &mut self.stage {
-            match ready!(turn.poll(cx)) {
-                Ok(granted) => self.stage = Stage::Readiness(Unused::new(granted), None),
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+        let granted = match self.granted.take() {
+            Some(granted) => granted,
+            None => match ready!(self.turn.poll(cx)) {
+                Ok(granted) => Unused::new(granted),
                 Err((_, rejection)) => return Poll::Ready(Err(LimitError::Rejected(rejection))),
-            }
-        }
-        let ready = self.service.poll_ready(cx);
-        let is_late = match &self.stage {
-            Stage::Readiness(_, None) if ready.is_ready() => false,
-            _ => self.is_late(ready.is_ready(), cx),
+            },
         };
-        let over = Stage::Turn(Turn::Over);
-        match (ready, is_late) {
-            (Poll::Pending, false) => Poll::Pending,
-            (Poll::Ready(Err(error)), _) => {
-                self.stage = over;
-                Poll::Ready(Err(LimitError::Inner(error)))
-            }
-            (_, is_late) => {
-                let Stage::Readiness(unused, _) = mem::replace(&mut self.stage, over) else {
-                    unreachable!("it waits for readiness");
-                };
-                Poll::Ready(match is_late {
-                    false => Ok(unused.into_inner()),
-                    true => Err(LimitError::Rejected(unused.reject(self.arrived))),
-                })
-            }
+        match self.service.poll_ready(cx) {
+            Poll::Ready(Ok(())) if self.bound.is_none() => Poll::Ready(Ok(granted.into_inner())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(LimitError::Inner(error))),
+            ready => self.poll_bound(granted, ready.is_ready(), cx),
         }
     }
 
-    fn is_queued(&self) -> bool {
-        matches!(&self.stage, Stage::Turn(turn) if turn.is_queued())
-    }
-
-    /// Whether the deadline has passed, or has come while the inner service is not ready.
+    /// The same for an inner service that was not ready at once.
     #[cold]
-    fn is_late(&mut self, is_ready: bool, cx: &mut Context<'_>) -> bool {
-        let Stage::Readiness(unused, deadline) = &mut self.stage else {
-            return false;
+    fn poll_bound(
+        &mut self,
+        granted: Unused<Arc<Route>>,
+        is_ready: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Admission<S::Error>> {
+        let at = || granted.claimant().gate().instant(self.deadline);
+        let bound = self
+            .bound
+            .get_or_insert_with(|| Box::new(Deadline::new(at())));
+        let is_late = match is_ready {
+            true => bound.is_past(),
+            false => bound.poll(cx).is_ready(),
         };
-        let at = || unused.claimant().gate().instant(self.deadline);
-        let deadline = deadline.get_or_insert_with(|| Box::new(Deadline::new(at())));
-        match is_ready {
-            true => deadline.is_past(),
-            false => deadline.poll(cx).is_ready(),
+        match (is_late, is_ready) {
+            (true, _) => Poll::Ready(Err(LimitError::Rejected(granted.reject(self.arrived)))),
+            (false, true) => Poll::Ready(Ok(granted.into_inner())),
+            (false, false) => {
+                self.granted = Some(granted);
+                Poll::Pending
+            }
         }
     }
 }
@@ -155,7 +143,9 @@ where
         ending: E,
     ) -> Self {
         let pending = Pending {
-            stage: Stage::Turn(turn),
+            turn,
+            granted: None,
+            bound: None,
             arrived,
             deadline,
             service,
@@ -208,19 +198,24 @@ where
             return self.poll(cx);
         };
         let granted = ready!(pending.poll(cx));
-        let mut request = pending.request.take().expect(READY);
+        let request = &mut pending.request;
         let (route, grant) = match granted {
             Ok(granted) => granted,
             Err(LimitError::Inner(error)) => return Poll::Ready(Err(E::fail(error))),
             Err(LimitError::Rejected(rejection)) => {
+                let request = request.take().expect(READY);
                 return Poll::Ready(pending.ending.reject(request, rejection));
             }
         };
-        let expose = route.expose;
-        let held = Held::expose_if(expose, Some((route, grant)), E::extensions(&mut request));
-        let held = Some(held);
+        let held = Some(match route.expose {
+            false => Held::set(route, grant),
+            true => {
+                let extensions = request.as_mut().and_then(E::extensions);
+                Held::expose_if(true, Some((route, grant)), extensions)
+            }
+        });
         let watch = held.as_ref().and_then(Held::watch);
-        let future = pending.service.call(request);
+        let future = pending.service.call(request.take().expect(READY));
         drop(watch);
         self.set(State::Running { future, held });
         self.poll(cx)
@@ -235,7 +230,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",
-            State::Pending { pending } if pending.is_queued() => "queued",
+            State::Pending { pending } if pending.turn.is_queued() => "queued",
             State::Pending { .. } => "getting ready",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
