@@ -229,7 +229,7 @@ async fn a_call_is_rejected_as_grpc_after_a_wait_too() {
     for method in METHODS {
         let status = trial.call(method).await.expect_err("the unit is held");
         assert_eq!(status.code(), Code::Unavailable);
-        let start = "timed out waiting for resource \"db\" after 2";
+        let start = "timed out waiting for resource \"db\" after ";
         assert!(status.message().starts_with(start), "{status}");
     }
 }
@@ -364,7 +364,7 @@ async fn the_deadline_of_a_call_may_bound_its_wait() {
     let response = client.send_request(request).await.expect("a response");
     assert_eq!(response.headers()["grpc-status"], "14");
     let message = response.headers()["grpc-message"].to_str().expect("ASCII");
-    let start = "timed out waiting for resource \"db\" after 2";
+    let start = "timed out waiting for resource \"db\" after ";
     assert!(message.starts_with(start), "{message}");
 }
 
