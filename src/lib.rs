@@ -745,6 +745,7 @@
 pub mod adaptive;
 mod admission;
 mod gate;
+pub mod guide;
 pub mod limiter;
 pub mod middleware;
 pub mod observe;

@@ -18,8 +18,9 @@ const LAYERS: [&str; 7] = [
 ];
 
 /// Modules that anybody above them may use, and what they may use themselves.
-const LEAVES: [(&str, &[&str]); 5] = [
+const LEAVES: [(&str, &[&str]); 6] = [
     ("adaptive", &[]),
+    ("guide", &[]),
     ("observe", &["rejection"]),
     ("rejection", &[]),
     ("shared", &[]),

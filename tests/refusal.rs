@@ -10,9 +10,9 @@ use http::{Request, Response, StatusCode, header::ACCEPT};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_concurrency_limiter::{
-    ConcurrencyLimitLayer, Limiter, Permit, Reason, Rejection, Resource,
+    ConcurrencyLimitLayer, Limiter, Permit, Rate, Reason, Rejection, Resource,
     limiter::LimiterBuilder,
-    middleware::{Reject, RequestHead},
+    middleware::{ProblemDetails, Reject, RequestHead},
 };
 
 use common::{Server, collect, connect_http1, get};
@@ -279,6 +279,77 @@ async fn outer_layers_see_the_rejection() {
     let request = Request::get("/").body(Body::empty()).expect("a request");
     let response = app.oneshot(request).await.expect("infallible");
     assert_eq!(response.headers()["x-reason"], "not_now");
+}
+
+fn assert_problem(response: &Response<Bytes>, body: &str) {
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let names: Vec<_> = response.headers().keys().collect();
+    assert_eq!(names, ["content-type"], "no other header");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    assert_eq!(response.body(), body);
+    let rejection = response.extensions().get::<Rejection>();
+    assert_eq!(rejection.expect("it is there").resource(), "db");
+}
+
+#[tokio::test]
+async fn problem_details_byte_for_byte() {
+    let body = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"#.to_owned()
+        + r#""detail":"the queue is full for resource \"db\"","#
+        + r#""resource":"db","reason":"queue_full"}"#;
+    let (layer, _permit) = busy(Limiter::builder());
+    let layer = layer.timeout(Duration::from_secs(5)).max_waiting(0);
+    let problem = layer.reject_with(ProblemDetails);
+    assert_problem(&refused(problem.clone(), get("/")).await, &body);
+    assert_problem(&refused(problem.release_at_head(), get("/")).await, &body);
+
+    let (layer, _permit) = busy(Limiter::builder().on_reject(Rejection::problem_response));
+    let layer = layer.timeout(Duration::from_secs(5)).max_waiting(0);
+    assert_problem(&refused(layer.clone(), get("/")).await, &body);
+    assert_problem(&refused(layer.release_at_head(), get("/")).await, &body);
+}
+
+#[test]
+fn problem_details_have_the_status_and_the_hint_of_the_default_response() {
+    for (builder, status, title) in [
+        (Limiter::builder(), 503, "Service Unavailable"),
+        (
+            Limiter::builder().too_many_requests(),
+            429,
+            "Too Many Requests",
+        ),
+    ] {
+        let api = Resource::builder("api").rate(Rate::per_minute(1)).build();
+        let limiter = builder.resources([&api]).build();
+        drop(limiter.try_acquire([&api]).expect("the first one"));
+        let rejection = limiter.try_acquire([&api]).expect_err("one in a minute");
+        let rejection = rejection.with_retry_after(Duration::from_millis(59_001));
+        let response = rejection.problem_response();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["retry-after"], "60");
+        let body: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["title"], title);
+        assert_eq!(body["detail"], rejection.to_string());
+        assert_eq!(body["retry_after"], 60);
+    }
+}
+
+#[test]
+fn problem_details_name_any_resource() {
+    let name: String = (char::MIN..='\u{d7ff}').chain(['\u{10ffff}']).collect();
+    let resource = Resource::new(&*name, 1);
+    let limiter = Limiter::new(Duration::ZERO, [&resource]);
+    let _permit = limiter.try_acquire([&resource]).expect("idle");
+    let rejection = limiter.try_acquire([&resource]).expect_err("busy");
+    let response = rejection.problem_response();
+    let body: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(body["resource"], name);
+    assert_eq!(body["detail"], rejection.to_string());
+    assert_eq!(body["reason"], rejection.reason().as_str());
+    assert_eq!(body.as_object().expect("an object").len(), 6);
 }
 
 /// The request head is for predicates; it can be made by hand, for their tests.

@@ -115,6 +115,10 @@ impl LimiterBuilder {
     /// What rejected HTTP requests are told, instead of the 503: by every layer of this limiter that
     /// does not say so itself, and by [`Rejection::response`].
     ///
+    /// gRPC requests get this response, too, and their clients report another one than a gRPC response
+    /// as a protocol error. Start from [`Rejection::response`], which is right for either, or use
+    /// [`Rejection::problem_response`].
+    ///
     /// ```
     /// use http::{Response, StatusCode};
     /// use tower_concurrency_limiter::{Limiter, Rejection, Resource};

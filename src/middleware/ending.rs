@@ -152,7 +152,8 @@ where
         hold_until_body_end(call, cx, held)
     }
 
-    fn reject(&self, _: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+    fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+        let rejection = rejection.of_request(request.headers());
         Ok(rejection.answer().map(ResponseBody::refusal))
     }
 
@@ -188,6 +189,7 @@ where
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+        let rejection = rejection.of_request(request.headers());
         Ok(self.0.reject(request, rejection).map(ResponseBody::free))
     }
 
@@ -226,6 +228,7 @@ where
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
+        let rejection = rejection.of_request(request.headers());
         Ok(self.0.reject(request, rejection))
     }
 

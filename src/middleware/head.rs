@@ -1,6 +1,6 @@
 //! A request without its body.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 
@@ -38,6 +38,39 @@ impl<'a> RequestHead<'a> {
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
+
+    /// Returns how long the caller of a gRPC request is going to wait for it, from the header
+    /// `grpc-timeout`; `None` if that is missing or malformed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    /// # let db = Resource::new("db", 5);
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// let layer = limiter.resources([&db]).deadline(|request| request.grpc_timeout());
+    /// ```
+    pub fn grpc_timeout(&self) -> Option<Duration> {
+        parse_timeout(self.headers.get("grpc-timeout")?.to_str().ok()?)
+    }
+}
+
+/// Parses at most eight digits and a unit, `100m` for 100 ms.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    // Checked because `parse` takes a sign.
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let amount = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(3_600 * amount)),
+        "M" => Some(Duration::from_secs(60 * amount)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
 }
 
 impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
@@ -58,5 +91,44 @@ impl fmt::Debug for RequestHead<'_> {
             .field("method", &self.method)
             .field("uri", &self.uri)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_timeout_is_a_number_and_a_unit() {
+        for (text, expected) in [
+            ("1H", Duration::from_secs(3_600)),
+            ("2M", Duration::from_secs(120)),
+            ("3S", Duration::from_secs(3)),
+            ("4m", Duration::from_millis(4)),
+            ("5u", Duration::from_micros(5)),
+            ("6n", Duration::from_nanos(6)),
+            ("0S", Duration::ZERO),
+            ("99999999H", Duration::from_secs(99_999_999 * 3_600)),
+        ] {
+            assert_eq!(parse_timeout(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_grpc_timeout_is_none() {
+        for text in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "+1S",
+            "-1S",
+            "1.5S",
+            "100000000S",
+            "1 S",
+            "1é",
+        ] {
+            assert_eq!(parse_timeout(text), None, "{text}");
+        }
     }
 }

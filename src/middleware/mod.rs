@@ -29,5 +29,5 @@ pub use future::ResponseFuture;
 pub use head::RequestHead;
 pub use held::Held;
 pub use layer::ConcurrencyLimitLayer;
-pub use reject::{Custom, Reject, ServerBusy};
+pub use reject::{Custom, GrpcStatus, ProblemDetails, Reject, ServerBusy};
 pub use service::ConcurrencyLimit;

@@ -32,7 +32,8 @@ use crate::rejection::Rejection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot turn a rejection into `{Res}`",
-    note = "where the response body cannot be made from `bytes::Bytes`, pass the response to give: `.on_reject(|rejection| response)`"
+    note = "where the response body cannot be made from `bytes::Bytes`, pass the response to give: `.on_reject(|rejection| response)`",
+    note = "around a gRPC service of tonic, whose body can only be made empty, use `.reject_with(GrpcStatus)`"
 )]
 pub trait Reject<Req, Res> {
     /// The response to a rejected request.
@@ -48,14 +49,59 @@ where
     }
 }
 
-/// The default policy: [`Rejection::response`], which is the JSON 503 unless the limiter says
-/// otherwise.
+/// The default policy: [`Rejection::response`], which is the JSON 503, or the gRPC status if the request
+/// is a gRPC one, unless the limiter says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerBusy;
 
 impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
     fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
         rejection.answer().map(B::from)
+    }
+}
+
+/// A policy that responds with problem details by RFC 9457, as `application/problem+json`; see
+/// [`Rejection::problem_response`]. It wins over what the limiter's `on_reject` makes.
+///
+/// ```
+/// # use std::time::Duration;
+/// use tower_concurrency_limiter::{Limiter, Resource, middleware::ProblemDetails};
+/// # let db = Resource::new("db", 5);
+/// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+/// let layer = limiter.resources([&db]).reject_with(ProblemDetails);
+/// ```
+///
+/// For all layers of a limiter, use `Limiter::builder().on_reject(Rejection::problem_response)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProblemDetails;
+
+impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ProblemDetails {
+    fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
+        rejection.problem_response().map(B::from)
+    }
+}
+
+/// A policy that responds with a gRPC status to every request; see [`Rejection::grpc_response`].
+///
+/// The default policy does so for gRPC requests. This one is for services that cannot have the default
+/// one: with [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head), around a service of
+/// tonic, whose response body cannot be made from bytes. It needs a body that is `Default`. It wins over
+/// what the limiter's `on_reject` makes.
+///
+/// ```
+/// # use std::time::Duration;
+/// use tower_concurrency_limiter::{Limiter, Resource, middleware::GrpcStatus};
+/// # let db = Resource::new("db", 5);
+/// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+/// let layer = limiter.resources([&db]).release_at_head().reject_with(GrpcStatus);
+/// let server = tonic::transport::Server::builder().layer(layer);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GrpcStatus;
+
+impl<Req, B: Default> Reject<Req, Response<B>> for GrpcStatus {
+    fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
+        rejection.into_grpc_response().map(|_| B::default())
     }
 }
 

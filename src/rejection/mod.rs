@@ -1,5 +1,7 @@
 //! Why a request was turned away, and what it is told.
 
+mod grpc;
+mod problem;
 mod reason;
 mod response;
 
@@ -13,8 +15,10 @@ pub(crate) use response::Responder;
 /// It becomes the HTTP response `503` with the JSON body
 /// `{"detail":"Server busy, please retry later"}`, and with the header `retry-after` if
 /// [that is known](Self::retry_after), unless
-/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; the
-/// layer puts it into the extensions of that response, for logs and metrics outside the limiter.
+/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; to a gRPC
+/// request, it becomes the status `UNAVAILABLE` or `RESOURCE_EXHAUSTED` of
+/// [`grpc_response`](Self::grpc_response). The layer puts it into the extensions of that response, for
+/// logs and metrics outside the limiter.
 ///
 /// With the feature `axum` (on by default) it is an `IntoResponse`, so that a handler can write
 /// `limiter.acquire([&db]).await?` and answer the same 503.

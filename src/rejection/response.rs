@@ -7,11 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use super::Rejection;
+use super::{Rejection, grpc};
 
 /// Makes the response of a rejection: the limiter's own, or the default.
 #[derive(Clone, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Responder {
     respond: Option<Arc<Respond>>,
     /// Whether those whom a rate has kept are told so by their status.
     answers_429: bool,
+    /// The media type of the rejected request, if that is a gRPC one.
+    grpc: Option<Box<HeaderValue>>,
 }
 
 type Respond = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
@@ -44,7 +46,7 @@ impl Responder {
     fn default_of(&self) -> Self {
         Self {
             respond: None,
-            ..*self
+            ..self.clone()
         }
     }
 }
@@ -55,6 +57,9 @@ impl Rejection {
     /// `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and `retry-after` if
     /// that is known. The rejection itself is in the extensions.
     ///
+    /// If a layer rejected a gRPC request, which is one whose `content-type` starts with
+    /// `application/grpc`, the default response is [`grpc_response`](Self::grpc_response).
+    ///
     /// Within `on_reject` it is the default response, so that it can be the start of another one.
     pub fn response(&self) -> Response<Bytes> {
         self.clone().answer()
@@ -63,7 +68,7 @@ impl Rejection {
     /// The same, when nobody else needs the rejection.
     pub(crate) fn answer(self) -> Response<Bytes> {
         let Some(respond) = &self.responder.respond else {
-            return self.server_busy();
+            return self.default_response();
         };
         let mut response = respond(&self.answered_by(self.responder.default_of()));
         let extensions = response.extensions_mut();
@@ -81,24 +86,57 @@ impl Rejection {
         }
     }
 
+    /// The rejection of a request with these headers, so that the response is in its protocol.
+    pub(crate) fn of_request(mut self, headers: &HeaderMap) -> Self {
+        self.responder.grpc = grpc::media_type(headers).map(Box::new);
+        self
+    }
+
+    pub(super) fn grpc_media_type(&self) -> Option<&HeaderValue> {
+        self.responder.grpc.as_deref()
+    }
+
+    fn default_response(self) -> Response<Bytes> {
+        match self.grpc_media_type() {
+            Some(_) => self.into_grpc_response(),
+            None => self.server_busy(),
+        }
+    }
+
     fn server_busy(self) -> Response<Bytes> {
         const BUSY: &[u8] = br#"{"detail":"Server busy, please retry later"}"#;
         const TOO_MANY: &[u8] = br#"{"detail":"Too many requests, please retry later"}"#;
-        let (status, body) = match self.by_rate && self.responder.answers_429 {
-            false => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
-            true => (StatusCode::TOO_MANY_REQUESTS, TOO_MANY),
+        let body = match self.status() {
+            StatusCode::TOO_MANY_REQUESTS => TOO_MANY,
+            _ => BUSY,
         };
-        let mut response = Response::new(Bytes::from_static(body));
-        *response.status_mut() = status;
+        self.http_response("application/json", Bytes::from_static(body))
+    }
+
+    pub(super) fn http_response(self, media_type: &'static str, body: Bytes) -> Response<Bytes> {
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(after) = self.retry_after {
-            let rounded_up = u64::from(after.subsec_nanos() > 0);
-            let seconds = after.as_secs().saturating_add(rounded_up);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);
         response
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self.by_rate && self.responder.answers_429 {
+            true => StatusCode::TOO_MANY_REQUESTS,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// [`retry_after`](Self::retry_after) in whole seconds, rounded up.
+    pub(super) fn retry_after_seconds(&self) -> Option<u64> {
+        let after = self.retry_after?;
+        let rounded_up = u64::from(after.subsec_nanos() > 0);
+        Some(after.as_secs().saturating_add(rounded_up))
     }
 }
 
