@@ -15,8 +15,8 @@
 //! is that of [`retry_after`](crate::Rejection::retry_after), as gRPC's
 //! [retry design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) defines it: a client
 //! with a retry policy for the status waits for as long before it tries again. The clients of gRPC for C++,
-//! Go and Java do so themselves. With tonic, read it from
-//! [`Status::metadata`](tonic::Status::metadata), for instance in a policy of `tower::retry`.
+//! Go and Java do so themselves. With tonic, read it from `Status::metadata`, for instance in a policy of
+//! `tower::retry`.
 //!
 //! # Where to put the layer
 //!
@@ -33,7 +33,7 @@
 //! // server.add_service(..).serve(address).await
 //! ```
 //!
-//! For one service, [`LayerExt`](tonic::service::LayerExt) keeps the name that tonic routes by:
+//! For one service, `LayerExt` keeps the name that tonic routes by:
 //!
 //! ```
 //! # use std::time::Duration;
