@@ -137,7 +137,7 @@ where
             match ready!(turn.poll(cx)) {
                 Ok((route, grant)) => {
                     let extensions = request.as_mut().and_then(E::extensions);
-                    let expose = route.expose;
+                    let expose = route.expose.is_some();
                     *held = Some(Held::expose_if(expose, Some((route, grant)), extensions));
                 }
                 Err((_, rejection)) => {

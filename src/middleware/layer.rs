@@ -2,16 +2,18 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::Response;
 use tower_layer::Layer;
 
 use super::{
-    ConcurrencyLimit, Custom,
+    ConcurrencyLimit, Custom, InnerService, OnReject,
     asks::Asks,
     ending::{AnyService, AtHead, IntoError, MapRejection, UntilBodyEnd, WrapErrors},
 };
 use crate::{
-    limiter::{HasSet, InvalidSet, Limiter, ResourceSet},
-    rejection::Rejection,
+    limiter::{HasSet, InvalidSet, Limiter, ResourceSet, respond_with},
+    permit::Exposure,
+    rejection::{RefusalBody, Rejection},
     resource::Claim,
 };
 
@@ -51,14 +53,15 @@ pub(super) struct Route {
     pub(super) timeout: Duration,
     pub(super) max_waiting: Option<usize>,
     pub(super) asks: Option<Asks>,
-    pub(super) expose: bool,
+    /// If the permit is to be exposed.
+    pub(super) expose: Option<Arc<Exposure>>,
 }
 
 impl Route {
     /// Whether all that a request does is to claim the set.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.asks.is_none() && !self.expose
+        self.asks.is_none() && self.expose.is_none()
     }
 }
 
@@ -123,7 +126,7 @@ impl Limiter {
                 set,
                 max_waiting: None,
                 asks: None,
-                expose: false,
+                expose: None,
             }),
             ending: UntilBodyEnd::default(),
         })
@@ -166,14 +169,19 @@ impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     /// Returns the permit with the response head instead of the end of its body: where the resource
     /// has done its part once the handler returns.
     ///
-    /// The response type stays the inner service's, and for a rejection its body has to be made from
-    /// `bytes::Bytes`; where that is impossible, say what to answer with
-    /// [`on_reject`](ConcurrencyLimitLayer::on_reject).
+    /// The response type stays the inner service's. For a rejection its body has to be made from
+    /// `bytes::Bytes`; where that is impossible, pass a policy that makes the response:
+    /// [`reject_with`](ConcurrencyLimitLayer::reject_with).
     pub fn release_at_head(self) -> ConcurrencyLimitLayer<AtHead<R>> {
         self.ending(|UntilBodyEnd(reject)| AtHead(reject))
     }
 
-    /// What rejected requests of this route are told: a response of the inner service's type.
+    /// Sets the response to rejected requests of this route, instead of the limiter's.
+    ///
+    /// The body is bytes, text or a body whose data is there at once; see
+    /// [`RefusalBody`](crate::rejection::RefusalBody). The [limiter's
+    /// method](crate::limiter::LimiterBuilder::on_reject) takes the same closures. For the request, or
+    /// for a body that streams, see [`reject_with`](Self::reject_with).
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -187,14 +195,16 @@ impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     ///     .on_reject(|rejection| (http::StatusCode::TOO_MANY_REQUESTS, rejection.to_string()).into_response());
     /// # }
     /// ```
-    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<F>>>
+    pub fn on_reject<F, B, M>(self, respond: F) -> ConcurrencyLimitLayer<UntilBodyEnd<OnReject>>
     where
-        F: Fn(Rejection) -> Res,
+        F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
+        B: RefusalBody<M>,
     {
-        self.reject_with(respond)
+        self.ending(|_| UntilBodyEnd(OnReject(respond_with(respond))))
     }
 
-    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    /// Sets a policy for rejected requests, which sees the request, and whose responses have the inner
+    /// service's body; see [`Reject`](super::Reject).
     pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<P>>> {
         self.ending(|_| UntilBodyEnd(Custom(policy)))
     }
@@ -220,7 +230,7 @@ impl ConcurrencyLimitLayer<UntilBodyEnd> {
     #[track_caller]
     pub fn for_any_service(self) -> ConcurrencyLimitLayer<AnyService> {
         assert!(
-            self.route.asks.is_none() && !self.route.expose,
+            self.route.asks.is_none() && self.route.expose.is_none(),
             "`.bypass(..)`, `.priority(..)` and the like, and `.expose_permit()` need HTTP requests; leave \
              them out with `.for_any_service()`"
         );
@@ -230,15 +240,19 @@ impl ConcurrencyLimitLayer<UntilBodyEnd> {
 
 /// For HTTP, with the permit returned with the response head.
 impl<R> ConcurrencyLimitLayer<AtHead<R>> {
-    /// What rejected requests of this route are told: a response of the inner service's type.
-    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<AtHead<Custom<F>>>
+    /// Sets the response to rejected requests of this route, instead of the limiter's, as
+    /// [above](ConcurrencyLimitLayer::on_reject). The inner service's body has to be made from
+    /// `bytes::Bytes`.
+    pub fn on_reject<F, B, M>(self, respond: F) -> ConcurrencyLimitLayer<AtHead<OnReject>>
     where
-        F: Fn(Rejection) -> Res,
+        F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
+        B: RefusalBody<M>,
     {
-        self.reject_with(respond)
+        self.ending(|_| AtHead(OnReject(respond_with(respond))))
     }
 
-    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    /// Sets a policy for rejected requests, which sees the request, and whose responses have the inner
+    /// service's body; see [`Reject`](super::Reject).
     pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<AtHead<Custom<P>>> {
         self.ending(|_| AtHead(Custom(policy)))
     }
@@ -277,7 +291,7 @@ impl<R> ConcurrencyLimitLayer<AnyService<R>> {
     }
 }
 
-impl<S, E: Clone> Layer<S> for ConcurrencyLimitLayer<E> {
+impl<S: InnerService, E: Clone> Layer<S> for ConcurrencyLimitLayer<E> {
     type Service = ConcurrencyLimit<S, E>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -1,12 +1,14 @@
 //! Why a request was turned away, and what it is told.
 
+mod body;
 mod reason;
 mod response;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use body::{Framed, Plain, RefusalBody};
 pub use reason::Reason;
-pub(crate) use response::Responder;
+pub(crate) use response::{Respond, Responder};
 
 /// A request that was turned away: why, at which resource, after how long.
 ///
