@@ -48,6 +48,7 @@ use tower_http::{
     add_extension::AddExtensionLayer,
     auth::{AddAuthorizationLayer, AsyncRequireAuthorizationLayer},
     catch_panic::CatchPanicLayer,
+    classify::ServerErrorsFailureClass,
     compression::CompressionLayer,
     cors::CorsLayer,
     decompression::{DecompressionLayer, RequestDecompressionLayer},
@@ -67,10 +68,19 @@ use tower_http::{
     set_header::{SetRequestHeaderLayer, SetResponseHeaderLayer},
     set_status::SetStatusLayer,
     timeout::{RequestBodyTimeoutLayer, ResponseBodyTimeoutLayer, TimeoutLayer},
-    trace::{DefaultOnFailure, TraceLayer},
+    trace::{DefaultOnFailure, OnFailure, TraceLayer},
     validate_request::ValidateRequestHeaderLayer,
 };
 use tower_sessions::{MemoryStore, SessionManagerLayer};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    subscriber::{DefaultGuard, set_default},
+};
+use tracing_subscriber::{
+    layer::{Context, Layer as SubscriberLayer},
+    prelude::*,
+};
 
 use common::collect;
 
@@ -561,4 +571,76 @@ async fn a_stack_as_services_have_it() {
         .layer(CatchPanicLayer::new())
         .layer(PropagateRequestIdLayer::x_request_id());
     trial.holds("all of it", app().layer(stack)).await;
+}
+
+/// What tower-http's trace layer reports as failures, in the order of the requests.
+async fn failures<C>(trace: C) -> Vec<String>
+where
+    C: tower::Layer<axum::routing::Route> + Clone + Send + Sync + 'static,
+    C::Service: tower::Service<Request<Body>, Response: IntoResponse, Error: Into<Infallible>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    <C::Service as tower::Service<Request<Body>>>::Future: Send,
+{
+    let trial = Trial::new();
+    let broken = get(|| async { StatusCode::INTERNAL_SERVER_ERROR });
+    let app = app()
+        .layer(trial.limit())
+        .route("/broken", broken)
+        .layer(trace);
+    let (events, _guard) = errors();
+    let _busy = trial.limiter.try_acquire([&trial.db]).expect("idle");
+    assert_eq!(ask(&app).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let request = Request::get("/broken")
+        .body(Body::empty())
+        .expect("a request");
+    app.oneshot(request).await.expect("infallible");
+    let events = events.lock().expect("no panics");
+    events.clone()
+}
+
+/// Remembers the classification of failed responses.
+fn errors() -> (Arc<Mutex<Vec<String>>>, DefaultGuard) {
+    #[derive(Clone, Default)]
+    struct Errors(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for Errors {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "classification" {
+                self.0.lock().expect("no panics").push(format!("{value:?}"));
+            }
+        }
+    }
+
+    impl<S: Subscriber> SubscriberLayer<S> for Errors {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            if *event.metadata().level() == tracing::Level::ERROR {
+                event.record(&mut self.clone());
+            }
+        }
+    }
+
+    let errors = Errors::default();
+    let guard = set_default(tracing_subscriber::registry().with(errors.clone()));
+    (errors.0, guard)
+}
+
+#[tokio::test]
+async fn trace_layer_logs_a_refusal_as_an_error_unless_it_is_left_out() {
+    let refusal = "Status code: 503 Service Unavailable".to_owned();
+    let failure = "Status code: 500 Internal Server Error".to_owned();
+    let by_default = failures(TraceLayer::new_for_http()).await;
+    assert_eq!(by_default, [refusal, failure.clone()]);
+
+    let quiet = TraceLayer::new_for_http().on_failure(
+        |class: ServerErrorsFailureClass, latency, span: &tracing::Span| {
+            let refused = StatusCode::SERVICE_UNAVAILABLE;
+            if !matches!(class, ServerErrorsFailureClass::StatusCode(status) if status == refused) {
+                DefaultOnFailure::new().on_failure(class, latency, span);
+            }
+        },
+    );
+    assert_eq!(failures(quiet).await, [failure]);
 }

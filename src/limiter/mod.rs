@@ -111,6 +111,9 @@ impl Limiter {
 
     /// Waits for the set, and holds it until the permit is dropped.
     ///
+    /// The set is an array or iterator of resources, `[&db, &fs]`, or of claims,
+    /// `[db.units(1), fs.units(2)]`, but not of both.
+    ///
     /// # Ordering
     ///
     /// Requests for the same resources are served first come, first served, unless lanes, priorities,

@@ -211,7 +211,7 @@ where
 /// Around any service: the permit is returned with the response, whatever that is.
 #[derive(Clone, Copy, Debug, Default)]
 // The compiler prints the next line where a method such as `call` cannot be called.
-pub struct AnyService<R = IntoError>(pub(super) R); // for errors that are not `From<Rejection>`, add `.wrap_errors()`
+pub struct AnyService<R = IntoError>(pub(super) R); // error not `From<Rejection>`? add `.wrap_errors()`
 
 /// A rejection becomes the inner service's error, by `From<Rejection>`. `tower::BoxError` has that.
 #[derive(Clone, Copy, Debug, Default)]

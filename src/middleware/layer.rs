@@ -75,6 +75,9 @@ impl HasSet for Arc<Route> {
 impl Limiter {
     /// A layer whose requests each claim this set: all of it, or they wait.
     ///
+    /// The set is an array or iterator of resources, `[&db, &fs]`, or of claims,
+    /// `[db.units(1), fs.units(2)]`, but not of both.
+    ///
     /// ```
     /// # #[cfg(feature = "axum")] {
     /// use std::time::Duration;
@@ -164,7 +167,7 @@ impl<E> ConcurrencyLimitLayer<E> {
 /// For HTTP, with the permit held until the response body has ended.
 ///
 /// A client that reads slowly holds a streamed response, and so its permit, for as long as it likes; the
-/// [guide](crate#slow-readers) says what to do where that matters.
+/// [guide](crate::guide::slow_peers) says what to do where that matters.
 impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     /// Returns the permit with the response head instead of the end of its body: where the resource
     /// has done its part once the handler returns.

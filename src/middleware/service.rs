@@ -17,8 +17,8 @@ use crate::{
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
 // The compiler prints the next line where a method such as `call` or `oneshot` cannot be called.
-pub struct ConcurrencyLimit<S, E> {
-    // if the error of `S` is not `From<Rejection>`, add `.wrap_errors()`
+#[rustfmt::skip]
+pub struct ConcurrencyLimit<S, E> { // error of `S` not `From<Rejection>`? add `.wrap_errors()`
     inner: S,
     route: Arc<Route>,
     ending: E,
