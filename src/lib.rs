@@ -598,6 +598,7 @@
 //! observe/      what it logs; used by limiter
 //! shared/       what a limit between processes does for the rest; used by permit, gate and resource
 //! sync.rs       locks and atomics: std's, or loom's in its tests; used by gate and resource
+//! guide/        pages of this guide; no code
 //! ```
 //!
 //! A request comes in at the top. If its resources have nothing but limits and it fits, the gate takes its

@@ -6,7 +6,13 @@
 
 mod common;
 
-use std::{convert::Infallible, future::Ready, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Ready,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     BoxError, Extension, Router,

@@ -69,9 +69,8 @@
 //! # Handlers that take the permit
 //!
 //! A handler with a [`PermitHandle`](crate::PermitHandle) runs without the layer: pass it
-//! [`PermitHandle::empty()`](crate::PermitHandle::empty), or one made
-//! [from a permit](crate::PermitHandle#impl-From<Permit>-for-PermitHandle) to see that the permit moves
-//! along. For the extractor, put the handle into the request:
+//! [`PermitHandle::empty()`](crate::PermitHandle::empty), or `PermitHandle::from(permit)` to see that the
+//! permit moves along. For the extractor, put the handle into the request:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {

@@ -28,7 +28,8 @@ use crate::{
 /// [`release_at_head`](Self::release_at_head), or put `axum::middleware::ResponseAxumBodyLayer` outside
 /// of this layer; `axum_extra::middleware::option_layer` does that itself.
 ///
-/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too.
+/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too. The page
+/// [`guide::placement`](crate::guide::placement) has a table of placements and of other layers.
 ///
 /// # How this differs from its neighbours
 ///

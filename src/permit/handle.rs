@@ -53,8 +53,8 @@ use crate::{adaptive::Outcome, observe};
 /// # }
 /// ```
 ///
-/// To call such a handler in a test without the layer, make a handle [from a permit](Self::from) or an
-/// [empty](Self::empty) one.
+/// To call such a handler in a test without the layer, make a handle by `PermitHandle::from(permit)`, or
+/// an [empty](Self::empty) one.
 #[derive(Clone)]
 pub struct PermitHandle(Arc<Mutex<Slot>>);
 
