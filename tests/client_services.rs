@@ -34,7 +34,7 @@ async fn a_reverse_proxy_on_the_client_of_hyper_util() {
     let (api, limiter) = limited_api();
     let client = limiter.resources([&api]).layer(hyper_client());
     let address = upstream.address;
-    let proxy = Router::new().fallback(|mut request: Request| async move {
+    let proxy = Router::new().fallback(move |mut request: Request| async move {
         let uri = format!("http://{address}{}", request.uri().path());
         *request.uri_mut() = uri.parse().expect("a URI");
         let answer = client.oneshot(request).await;

@@ -170,12 +170,6 @@ macro_rules! stacks {
             trial.holds("inside, by Router::layer", inside).await;
             let routes = app().route_layer(ServiceBuilder::new().layer($layer).layer(limit()));
             trial.holds("outside, by Router::route_layer", routes).await;
-            let method = get(rows).layer(($layer, limit(), $layer));
-            trial.holds("on both sides, by MethodRouter::layer", Router::new().route("/", method)).await;
-            let method = get(rows).route_layer(limit()).route_layer($layer);
-            trial.holds("outside, by MethodRouter::route_layer", Router::new().route("/", method)).await;
-            let handler = get(rows.layer(ServiceBuilder::new().layer($layer).layer(limit())));
-            trial.holds("outside, by Handler::layer", Router::new().route("/", handler)).await;
         }
     )*};
 }
@@ -527,6 +521,24 @@ async fn around_a_directory() {
     let _busy = trial.limiter.try_acquire([&trial.db]).expect("idle");
     let response = app.oneshot(manifest()).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn around_a_method_router_and_a_handler() {
+    let trial = Trial::new();
+    let stack = || {
+        ServiceBuilder::new()
+            .layer(CorsLayer::permissive())
+            .layer(trial.limit())
+            .layer(CompressionLayer::new())
+    };
+    let on_route = |methods| Router::new().route("/", methods);
+    let layer = on_route(get(rows).layer(stack()));
+    trial.holds("MethodRouter::layer", layer).await;
+    let route_layer = on_route(get(rows).route_layer(stack()));
+    trial.holds("MethodRouter::route_layer", route_layer).await;
+    let handler = on_route(get(rows.layer(stack())));
+    trial.holds("Handler::layer", handler).await;
 }
 
 /// A limit around a limit: each holds until the body has ended.
