@@ -240,7 +240,7 @@ async fn a_permit_that_is_taken_too_late_is_reported_once_for_each_layer() {
         TOO_LATE.to_owned(),
         fields([("resource", "db")]),
     );
-    assert_eq!(heard.events(), [warning.clone()]);
+    assert_eq!(heard.events(), std::slice::from_ref(&warning));
 
     let (_fs, _other, another) = limited();
     assert!(

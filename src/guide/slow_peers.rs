@@ -16,8 +16,9 @@
 //!   row has been read, not when it has been sent; or
 //! * put a buffering proxy in front.
 //!
-//! Over HTTP/2 a client grants a window for what it will read. With a window of 0, the smallest body in
-//! two frames holds its permit until the client resets the stream. The cures are the same.
+//! Over HTTP/2 a client grants a window for what it will read. With a window of 0, the smallest
+//! streamed body holds its permit until the client resets the stream; one that is a single piece of
+//! bytes does not. The cures are the same.
 //!
 //! # Slow senders
 //!
