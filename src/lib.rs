@@ -31,7 +31,7 @@
 //! [words](#words), [rules](#rules-to-rely-on), [who goes next](#who-goes-next), [which knob](#which-knob)
 //! to choose, what it [costs](#what-they-cost) and what [does not go together](#what-does-not-go-together),
 //! [placement](#where-to-put-the-layer), [clients that leave](#when-a-client-leaves),
-//! [slow readers](#slow-readers), [waiting for oneself](#waiting-for-what-you-hold),
+//! [slow readers](#slow-readers), [testing](#testing), [waiting for oneself](#waiting-for-what-you-hold),
 //! [runtimes](#runtimes), [logs](#what-it-logs), [mistakes](#mistakes-surface-at-start-up), and the
 //! [plan of the house](#the-house) for those who read the source.
 //!
@@ -475,52 +475,9 @@
 //!
 //! # Where to put the layer
 //!
-//! | placement | what is limited |
-//! |---|---|
-//! | `get(handler).route_layer(layer)` | this route; "405 Method Not Allowed" is not |
-//! | `get(handler).layer(layer)` | this route with its 405 |
-//! | `handler.layer(layer)` | this handler |
-//! | `Router::route_layer(layer)` | the routes added before, with their 405; unknown paths stay 404 |
-//! | `Router::layer(layer)` | the same with the fallback: a 404 needs a permit, too |
-//! | `ServiceBuilder::layer(layer)`, also in the above | what is below it |
-//! | hyper-util's `TowerToHyperService`, around a limited service | all requests of all connections |
-//!
-//! * Put CORS, tracing and metrics layers **outside**, so that they see rejections. In a `ServiceBuilder`
-//!   that is above; with `Router::layer` it is after.
-//! * Put what is cheap and turns requests away, such as authentication, outside as well. What needs the
-//!   resource goes inside.
-//! * [`bypass`](ConcurrencyLimitLayer::bypass) lets requests past, such as health checks.
-//! * `tower::util::option_layer` needs one response type for both cases, so it takes a layer with
-//!   [`release_at_head`](ConcurrencyLimitLayer::release_at_head), which leaves the response type alone.
-//! * A layer of one set for a whole router takes one permit per request. Two layers with a set each, one
-//!   inside the other, are hold-and-wait: name both resources in one set instead.
-//! * The inner service has to be `Clone`, as axum's are: a queued request keeps a clone that is not
-//!   made ready yet.
-//!
-//! ```
-//! # #[cfg(feature = "axum")] {
-//! # use std::time::Duration;
-//! # use axum::{Router, routing::get};
-//! # use tower_concurrency_limiter::{Limiter, Resource};
-//! use tower::util::option_layer;
-//!
-//! # let db = Resource::new("db", 5);
-//! # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
-//! # let with_limit = true;
-//! # async fn messages() {}
-//! let limit = with_limit.then(|| limiter.resources([&db]).release_at_head());
-//! let app: Router = Router::new()
-//!     .route("/messages", get(messages))
-//!     .route_layer(option_layer(limit));
-//! # }
-//! ```
-//!
-//! Services that do not speak `http` take
-//! [`for_any_service`](ConcurrencyLimitLayer::for_any_service). A rejection is then an error:
-//! `From<Rejection>`, which `tower::BoxError` has; or
-//! [`map_rejection`](ConcurrencyLimitLayer::map_rejection),
-//! [`wrap_errors`](ConcurrencyLimitLayer::wrap_errors), or a response by
-//! [`on_reject`](ConcurrencyLimitLayer::on_reject).
+//! On a route, a router, a handler, in a `ServiceBuilder`, or around a service: the page
+//! [`guide::placement`] has a table of what each limits, and of the layers that it stacks with;
+//! [`guide::services`] is about clients, proxies and services of other requests.
 //!
 //! # When a client leaves
 //!
@@ -557,16 +514,13 @@
 //!
 //! # Slow readers
 //!
-//! The end of a body is when hyper has taken its last frame. A body of some kilobytes is taken at once. A
-//! long one is taken as fast as the client reads it, so a client that reads slowly, or not at all, keeps
-//! the permit. A timeout on the body's frames does not help, because hyper does not poll a body that
-//! nobody reads. Where clients are strangers:
+//! A client that reads a long body slowly, or sends one slowly, holds its permit as long as it likes. The
+//! page [`guide::slow_peers`] says where that matters and what to do, also for HTTP/2.
 //!
-//! * read what you need of the resource in the handler, and use
-//!   [`release_at_head`](ConcurrencyLimitLayer::release_at_head); or
-//! * use [`expose_permit`](ConcurrencyLimitLayer::expose_permit) and drop the permit when the last row has
-//!   been read, not when it has been sent; or
-//! * put a buffering proxy in front.
+//! # Testing
+//!
+//! Time can be paused, and a response that a test keeps unread holds its permit: see
+//! [`guide::testing`].
 //!
 //! # Waiting for what you hold
 //!
@@ -732,6 +686,7 @@
 //! observe/      what it logs; used by limiter
 //! shared/       what a limit between processes does for the rest; used by permit, gate and resource
 //! sync.rs       locks and atomics: std's, or loom's in its tests; used by gate and resource
+//! guide/        pages of this guide; no code
 //! ```
 //!
 //! A request comes in at the top. If its resources have nothing but limits and it fits, the gate takes its

@@ -115,3 +115,22 @@ async fn a_layer_that_does_not_expose_its_permit_has_no_handle() {
     let app = Router::new().route("/", get(handler).layer(limiter.resources([&db])));
     assert_eq!(answer(app, "/").await.status(), StatusCode::OK);
 }
+
+/// A handler is tested without the layer: the handle is put into the request by hand.
+#[tokio::test]
+async fn a_handle_made_by_hand_is_extracted() {
+    let db = Resource::new("db", 1);
+    let limiter = Limiter::new(Duration::ZERO, [&db]);
+    let handler = |permit: PermitHandle| async move { format!("{:?}", permit.take()) };
+    let app = Router::new().route("/", get(handler));
+    let ask = async |handle: PermitHandle| {
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(handle);
+        collect(app.clone().oneshot(request).await.expect("infallible")).await
+    };
+    let permit = limiter.try_acquire([&db]).expect("idle");
+    let answer = ask(PermitHandle::from(permit)).await;
+    assert_eq!(answer.body(), r#"Some(Permit {"db": 1})"#);
+    assert_eq!(db.in_use(), 0, "returned by the handler");
+    assert_eq!(ask(PermitHandle::empty()).await.body(), "None");
+}

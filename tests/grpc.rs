@@ -572,7 +572,7 @@ async fn the_rejection_is_in_the_extensions() {
 async fn problem_details_leave_grpc_requests_what_they_need() {
     let (layer, _permit) = busy(Limiter::builder(), "db");
     assert_grpc(&rejected(layer.reject_with(ProblemDetails)).await);
-    let limiter = Limiter::builder().on_reject(Rejection::problem_response);
+    let limiter = Limiter::builder().on_reject(|rejection| rejection.problem_response());
     let (layer, _permit) = busy(limiter, "db");
     assert_grpc(&rejected(layer.clone()).await);
     assert_grpc(&rejected(layer.release_at_head()).await);
@@ -580,12 +580,12 @@ async fn problem_details_leave_grpc_requests_what_they_need() {
 
 #[tokio::test]
 async fn a_response_of_ones_own_wins_over_the_grpc_one() {
-    let own = |_: &Rejection| Response::new("own");
+    let own = |_: Rejection| Response::new("own");
     let (layer, _permit) = busy(Limiter::builder().on_reject(own), "db");
     assert_eq!(rejected(layer.clone()).await.body(), "own");
     assert_eq!(rejected(layer.release_at_head()).await.body(), "own");
     let (layer, _permit) = busy(Limiter::builder(), "db");
-    let layer = layer.on_reject(|_: Rejection| Response::new(Full::from("own")));
+    let layer = layer.on_reject(|_: Rejection| Response::new("own"));
     assert_eq!(rejected(layer.clone()).await.body(), "own");
     assert_eq!(rejected(layer.release_at_head()).await.body(), "own");
 }
@@ -596,11 +596,11 @@ async fn a_response_of_ones_own_may_build_on_the_grpc_one() {
         let rejection = rejection.with_retry_after(Duration::from_millis(7_500));
         rejection.response()
     };
-    let limiter = Limiter::builder().on_reject(move |r: &Rejection| later(r.clone()));
+    let limiter = Limiter::builder().on_reject(later);
     let (layer, _permit) = busy(limiter, "db");
     let by_limiter = rejected(layer).await;
     let (layer, _permit) = busy(Limiter::builder(), "db");
-    let by_layer = rejected(layer.on_reject(move |r| later(r).map(Full::from))).await;
+    let by_layer = rejected(layer.on_reject(later)).await;
     for response in [by_limiter, by_layer] {
         assert_grpc(&response);
         assert_eq!(response.headers()["grpc-retry-pushback-ms"], "7500");

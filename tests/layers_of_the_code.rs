@@ -181,7 +181,7 @@ fn all_modules_are_known() {
         let module = module_of(&file, &src);
         let known = LAYERS.contains(&&*module) || LEAVES.iter().any(|(leaf, _)| *leaf == module);
         assert!(
-            known || module == "lib",
+            known || module == "lib" || module == "guide", // which has no code
             "module `{module}` has no place in the layers yet"
         );
     }

@@ -19,7 +19,9 @@ use tokio::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{ConcurrencyLimitLayer, PermitHandle};
 
-use common::{Server, connect_http1, get, limited, shared, streamed};
+use common::{Server, connect_http1, fields, get, limited, listen, shared, streamed};
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Calls the layer around a handler that is given its permit handle.
 async fn exposed<F, Fut>(layer: ConcurrencyLimitLayer, handler: F)
@@ -202,5 +204,95 @@ async fn an_upgraded_connection_holds_the_permit_that_was_moved_there() {
     assert!(
         limiter.acquire([&db]).await.is_ok(),
         "the connection is closed"
+    );
+}
+
+/// The handle of a request that has ended.
+async fn left_over_of(layer: &ConcurrencyLimitLayer) -> PermitHandle {
+    let kept = shared(None);
+    let keep = Arc::clone(&kept);
+    let service = layer
+        .clone()
+        .layer(service_fn(move |request: Request<Empty<Bytes>>| {
+            *keep.lock().expect("no panics") = request.extensions().get::<PermitHandle>().cloned();
+            std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+        }));
+    service.oneshot(get("/")).await.expect("infallible");
+    kept.lock().expect("no panics").take().expect("exposed")
+}
+
+const TOO_LATE: &str = "a permit was taken after its request had ended: the limit does not hold for \
+                        work that goes on; call `take()` in the handler, before `on_upgrade` or \
+                        `spawn`, and move the permit there";
+
+#[tokio::test]
+async fn a_permit_that_is_taken_too_late_is_reported_once_for_each_layer() {
+    let (heard, _guard) = listen(LevelFilter::WARN);
+    let (_db, _limiter, layer) = limited();
+    let layer = layer.expose_permit();
+    for _ in 0..3 {
+        let handle = left_over_of(&layer).await;
+        assert!(handle.take().is_none());
+        assert!(handle.take().is_none(), "and again");
+    }
+    let warning = (
+        Level::WARN,
+        TOO_LATE.to_owned(),
+        fields([("resource", "db")]),
+    );
+    assert_eq!(heard.events(), std::slice::from_ref(&warning));
+
+    let (_fs, _other, another) = limited();
+    assert!(
+        left_over_of(&another.expose_permit())
+            .await
+            .take()
+            .is_none()
+    );
+    assert_eq!(heard.events(), [warning.clone(), warning], "another route");
+}
+
+#[tokio::test]
+async fn a_permit_that_was_taken_in_time_or_never_there_is_not_reported() {
+    let (heard, _guard) = listen(LevelFilter::WARN);
+    let (_db, _limiter, layer) = limited();
+    let kept = shared(None);
+    let keep = Arc::clone(&kept);
+    exposed(layer.clone(), move |handle| {
+        assert!(handle.take().is_some(), "in time");
+        *keep.lock().expect("no panics") = Some(handle);
+        async {}
+    })
+    .await;
+    let taken = kept.lock().expect("no panics").take().expect("kept");
+    assert!(taken.take().is_none());
+    let past = left_over_of(&layer.expose_permit().bypass(|_| true)).await;
+    assert!(past.take().is_none(), "it went past the limit");
+    assert!(PermitHandle::empty().take().is_none());
+    assert_eq!(heard.events(), []);
+}
+
+/// Without the layer: what a test of a handler does.
+#[tokio::test]
+async fn a_handle_is_made_by_hand() {
+    async fn report(permit: PermitHandle) -> &'static str {
+        permit.take().map_or("none", |_permit| "rows")
+    }
+    let (db, limiter, _layer) = limited();
+    let permit = || limiter.try_acquire([&db]).expect("idle");
+    assert_eq!(report(PermitHandle::from(permit())).await, "rows");
+    assert_eq!(report(PermitHandle::empty()).await, "none");
+
+    let handle = PermitHandle::from(permit());
+    assert_eq!(format!("{handle:?}"), r#"PermitHandle(Permit {"db": 1})"#);
+    drop(handle);
+    assert_eq!(
+        format!("{:?}", PermitHandle::empty()),
+        r#"PermitHandle("empty")"#
+    );
+    assert_eq!(
+        db.in_use(),
+        0,
+        "a handle that is dropped returns its permit"
     );
 }

@@ -15,7 +15,7 @@ use axum::{
     extract::State,
     handler::Handler,
     middleware::ResponseAxumBodyLayer,
-    routing::{MethodRouter, get, get_service},
+    routing::{MethodRouter, any, get, get_service},
 };
 use http::{Request, Response};
 use hyper_util::{
@@ -135,6 +135,20 @@ async fn method_router_route_layer() {
     let trial = Trial::new();
     let app = Router::new().route("/", get(play).route_layer(trial.layer()));
     trial.holds(app, &["/"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_method_by_layer() {
+    let trial = Trial::new();
+    let app = Router::new().route("/", any(play).layer(trial.layer()));
+    trial.holds(app, &["/"]).await;
+}
+
+/// Of any method there is no 405 to leave out, and axum says so.
+#[tokio::test]
+#[should_panic(expected = "Adding a route_layer before any routes is a no-op")]
+async fn any_method_by_route_layer_panics_at_start_up() {
+    let _app: MethodRouter<Stage> = any(play).route_layer(Trial::new().layer());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

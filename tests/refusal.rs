@@ -15,7 +15,9 @@ use tower_concurrency_limiter::{
     middleware::{ProblemDetails, Reject, RequestHead},
 };
 
-use common::{Server, collect, connect_http1, get};
+use common::{Server, collect, connect_http1, fields, get, listen};
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
 
 const BODY: &str = r#"{"detail":"Server busy, please retry later"}"#;
 
@@ -139,7 +141,7 @@ async fn a_policy_that_knows_says_when_to_come_back() {
     let (layer, _permit) = busy(Limiter::builder());
     let layer = layer.on_reject(|rejection: Rejection| {
         let rejection = rejection.with_retry_after(Duration::from_secs(7));
-        rejection.response().map(Full::from)
+        rejection.response()
     });
     let response = refused(layer, get("/")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -150,7 +152,7 @@ async fn a_policy_that_knows_says_when_to_come_back() {
 }
 
 fn custom_limiter() -> LimiterBuilder {
-    Limiter::builder().on_reject(|rejection: &Rejection| {
+    Limiter::builder().on_reject(|rejection: Rejection| {
         Response::builder()
             .status(StatusCode::TOO_MANY_REQUESTS)
             .header("x-short-of", rejection.resource())
@@ -177,9 +179,9 @@ async fn the_limiter_says_what_all_its_layers_answer() {
 /// The closure may start from the default response.
 #[tokio::test]
 async fn the_limiters_answer_may_build_on_the_default() {
-    let (layer, _permit) = busy(Limiter::builder().on_reject(|rejection: &Rejection| {
+    let (layer, _permit) = busy(Limiter::builder().on_reject(|rejection: Rejection| {
         let after = Duration::from_secs(9);
-        rejection.clone().with_retry_after(after).response()
+        rejection.with_retry_after(after).response()
     }));
     let response = refused(layer, get("/")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -195,7 +197,7 @@ async fn the_limiters_answer_may_build_on_the_default() {
 async fn a_layer_says_otherwise() {
     let (layer, _permit) = busy(custom_limiter());
     let layer = layer.on_reject(|rejection: Rejection| {
-        let mut response = Response::new(Full::from(rejection.reason().as_str()));
+        let mut response = Response::new(rejection.reason().as_str());
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
         response
     });
@@ -215,7 +217,7 @@ async fn on_reject_after_release_at_head_is_the_same() {
     let (layer, _permit) = busy(Limiter::builder());
     let layer = layer
         .release_at_head()
-        .on_reject(|rejection: Rejection| Response::new(Full::from(rejection.to_string())));
+        .on_reject(|rejection: Rejection| Response::new(rejection.to_string()));
     let response = refused(layer, get("/")).await;
     assert_eq!(
         response.status(),
@@ -305,7 +307,7 @@ async fn problem_details_byte_for_byte() {
     assert_problem(&refused(problem.clone(), get("/")).await, &body);
     assert_problem(&refused(problem.release_at_head(), get("/")).await, &body);
 
-    let (layer, _permit) = busy(Limiter::builder().on_reject(Rejection::problem_response));
+    let (layer, _permit) = busy(Limiter::builder().on_reject(|rejection| rejection.problem_response()));
     let layer = layer.timeout(Duration::from_secs(5)).max_waiting(0);
     assert_problem(&refused(layer.clone(), get("/")).await, &body);
     assert_problem(&refused(layer.release_at_head(), get("/")).await, &body);
@@ -364,3 +366,71 @@ fn a_request_head_shows_all_but_the_body() {
     assert_eq!(head.headers()["host"], "localhost");
     assert_eq!(head.extensions().get::<u32>(), Some(&7));
 }
+
+/// The closures of the limiter and of the layer are of the same types.
+#[tokio::test]
+async fn one_closure_for_the_limiter_and_for_the_layer() {
+    async fn says<F, B, M>(respond: F)
+    where
+        F: Fn(Rejection) -> Response<B> + Clone + Send + Sync + 'static,
+        B: tower_concurrency_limiter::rejection::RefusalBody<M>,
+    {
+        let (layer, _permit) = busy(Limiter::builder());
+        let (limiters, _other) = busy(Limiter::builder().on_reject(respond.clone()));
+        let answers = [
+            refused(limiters.clone(), get("/")).await,
+            refused(limiters.release_at_head(), get("/")).await,
+            refused(layer.clone().on_reject(respond.clone()), get("/")).await,
+            refused(layer.release_at_head().on_reject(respond), get("/")).await,
+        ];
+        for answer in answers {
+            assert_eq!(answer.body(), "db is busy");
+            assert!(answer.extensions().get::<Rejection>().is_some());
+        }
+    }
+    says(|rejection| Response::new(format!("{} is busy", rejection.resource()))).await;
+    says(|_| Response::new("db is busy")).await;
+    says(|_| Response::new(b"db is busy".to_vec())).await;
+    says(|_| Response::new(Bytes::from("db is busy"))).await;
+    says(|_| Response::new(Full::new(Bytes::from("db is busy")))).await;
+    says(|_| Response::new(Body::from("db is busy"))).await;
+    says(|_| axum::response::IntoResponse::into_response("db is busy")).await;
+    says(|rejection| rejection.response().map(|_| "db is busy")).await;
+}
+
+/// A refusal is made of bytes, so it does not matter what the service's body has become.
+#[tokio::test]
+async fn a_refusal_outside_of_layers_that_change_the_body() {
+    let (layer, _permit) = busy(Limiter::builder());
+    let stack = tower::ServiceBuilder::new()
+        .layer(layer.on_reject(|_| Response::new(Body::from("later"))))
+        .layer(tower_http::compression::CompressionLayer::new())
+        .into_inner();
+    assert_eq!(refused(stack, get("/")).await.body(), "later");
+}
+
+/// The default is sent, and the log says once why.
+#[tokio::test]
+async fn a_refusal_that_is_not_ready_is_not_sent() {
+    let (heard, _guard) = listen(LevelFilter::WARN);
+    let slow = |_| Response::new(Body::from_stream(futures_util::stream::pending::<Chunk>()));
+    let (limiters, _permit) = busy(Limiter::builder().on_reject(slow));
+    assert_server_busy(&refused(limiters.clone(), get("/")).await);
+    assert_server_busy(&refused(limiters, get("/")).await);
+    let (layer, _other) = busy(Limiter::builder());
+    assert_server_busy(&refused(layer.on_reject(slow), get("/")).await);
+    let message = "the body of a refusal was not ready, and the default was sent: return bytes or \
+                   text from `on_reject`, or use `reject_with` on the layer for a body that streams";
+    let warning = (
+        Level::WARN,
+        message.to_owned(),
+        fields([("resource", "db")]),
+    );
+    assert_eq!(
+        heard.events(),
+        [warning.clone(), warning],
+        "once for each closure"
+    );
+}
+
+type Chunk = Result<Bytes, Infallible>;

@@ -2,13 +2,14 @@
 
 use std::{borrow::Borrow, collections::HashSet, fmt, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::Response;
 
-use super::{DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind};
+use super::{
+    DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind, respond_with,
+};
 use crate::{
     gate::Gate,
-    rejection::{Rejection, Responder},
+    rejection::{RefusalBody, Rejection, Responder},
     resource::Resource,
 };
 
@@ -112,8 +113,12 @@ impl LimiterBuilder {
         self
     }
 
-    /// What rejected HTTP requests are told, instead of the 503: by every layer of this limiter that
-    /// does not say so itself, and by [`Rejection::response`].
+    /// Sets the response to rejected HTTP requests, instead of the 503: of every layer of this limiter
+    /// that has no response of its own, and of [`Rejection::response`].
+    ///
+    /// The body is bytes, text or a body whose data is there at once; see
+    /// [`RefusalBody`](crate::rejection::RefusalBody). The [layer's
+    /// method](crate::ConcurrencyLimitLayer::on_reject) takes the same closures.
     ///
     /// gRPC requests get this response, too, and their clients report another one than a gRPC response
     /// as a protocol error. Start from [`Rejection::response`], which is right for either, or use
@@ -126,20 +131,36 @@ impl LimiterBuilder {
     /// let db = Resource::new("db", 5);
     /// let limiter = Limiter::builder()
     ///     .resources([&db])
-    ///     .on_reject(|rejection: &Rejection| {
+    ///     .on_reject(|rejection: Rejection| {
     ///         let mut response = Response::new(format!("{} is busy", rejection.resource()));
     ///         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     ///         response
     ///     })
     ///     .build();
     /// ```
-    pub fn on_reject<F, B>(mut self, respond: F) -> Self
+    ///
+    /// With axum, whatever a handler may return:
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{http::StatusCode, response::IntoResponse};
+    /// # use tower_concurrency_limiter::{Limiter, Resource};
+    ///
+    /// # let db = Resource::new("db", 5);
+    /// let limiter = Limiter::builder()
+    ///     .resources([&db])
+    ///     .on_reject(|rejection| {
+    ///         (StatusCode::SERVICE_UNAVAILABLE, rejection.to_string()).into_response()
+    ///     })
+    ///     .build();
+    /// # }
+    /// ```
+    pub fn on_reject<F, B, M>(mut self, respond: F) -> Self
     where
-        F: Fn(&Rejection) -> Response<B> + Send + Sync + 'static,
-        B: Into<Bytes>,
+        F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
+        B: RefusalBody<M>,
     {
-        self.responder
-            .answer(move |rejection| respond(rejection).map(Into::into));
+        self.responder.answer(respond_with(respond));
         self
     }
 

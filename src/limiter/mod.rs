@@ -5,6 +5,7 @@ mod builder;
 mod error;
 mod leasing;
 pub(crate) mod nested;
+mod refusal;
 mod request;
 mod run;
 mod set;
@@ -18,6 +19,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 pub use acquire::Acquire;
 pub use builder::LimiterBuilder;
 pub use error::{InvalidLimiter, InvalidSet};
+pub(crate) use refusal::respond_with;
 pub use request::AcquireRequest;
 pub use run::Run;
 pub(crate) use set::{HasSet, ResourceSet};
@@ -105,6 +107,9 @@ impl Limiter {
     }
 
     /// Waits for the set, and holds it until the permit is dropped.
+    ///
+    /// The set is an array or iterator of resources, `[&db, &fs]`, or of claims,
+    /// `[db.units(1), fs.units(2)]`, but not of both.
     ///
     /// # Ordering
     ///

@@ -8,7 +8,7 @@ use super::{
     ConcurrencyLimitLayer, RequestHead,
     ending::{AtHead, UntilBodyEnd},
 };
-use crate::{adaptive::Outcome, admission::Claims, resource::LaneKey};
+use crate::{adaptive::Outcome, admission::Claims, permit::Exposure, resource::LaneKey};
 
 /// What is read from each request, and from its response. Each of them is optional.
 #[derive(Clone, Default)]
@@ -177,7 +177,8 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the handler
     /// can move the permit to work that outlives the request. Costs one allocation per request.
     pub fn expose_permit(mut self) -> Self {
-        self.route_mut().expose = true;
+        let route = self.route_mut();
+        route.expose = Some(Arc::new(Exposure::new(route.set.names())));
         self
     }
 }

@@ -18,6 +18,11 @@ pin_project! {
     ///
     /// The size hint is forwarded, so `content-length` stays what it was. A body that is empty from
     /// the start returns the permit at once.
+    ///
+    /// Layers that stand outside of the limit and answer requests themselves need a body of this type:
+    /// an empty one ([`Default`]), as for `CorsLayer` and `TimeoutLayer` of tower-http, one made of
+    /// bytes or text ([`From`]), or one of the inner type ([`new`](Self::new)). None of these holds a
+    /// permit.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -47,8 +52,8 @@ impl<B: Body> ResponseBody<B> {
 }
 
 impl<B> ResponseBody<B> {
-    /// A body of a rejection, made by a policy; it holds nothing.
-    pub(super) fn free(body: B) -> Self {
+    /// Wraps a body without a permit, for a layer outside of the limit that answers a request itself.
+    pub fn new(body: B) -> Self {
         Self {
             kind: Kind::Inner { body, held: None },
         }
@@ -62,6 +67,26 @@ impl<B> ResponseBody<B> {
         }
     }
 }
+
+/// An empty body.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::refusal(Bytes::new())
+    }
+}
+
+macro_rules! from {
+    ($($bytes:ty),*) => {$(
+        /// A body of these bytes.
+        impl<B> From<$bytes> for ResponseBody<B> {
+            fn from(bytes: $bytes) -> Self {
+                Self::refusal(Bytes::from(bytes))
+            }
+        }
+    )*};
+}
+
+from!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
 
 impl<B> Body for ResponseBody<B>
 where

@@ -19,7 +19,7 @@ use std::{
 use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body;
 
-use super::{Custom, Held, Reject, RequestHead, ResponseBody, ServerBusy};
+use super::{Custom, Held, Refuse, Reject, RequestHead, ResponseBody, ServerBusy};
 use crate::rejection::Rejection;
 
 /// How a call to a service with these requests, responses and errors ends.
@@ -28,8 +28,7 @@ use crate::rejection::Rejection;
 #[diagnostic::on_unimplemented(
     message = "a concurrency limit that ends as `{Self}` does not fit a service that answers `{Req}` with `{Res}`",
     note = "the limit speaks HTTP by default; around other services, use `limiter.resources([..]).for_any_service()`",
-    note = "where the response body cannot be made from `bytes::Bytes`, say what to answer: `.on_reject(|rejection| response)`",
-    note = "where the service's error cannot be made from a `Rejection`, use `.wrap_errors()`, `.on_reject(..)` or `.map_rejection(..)`"
+    note = "after `.release_at_head()`, a response body that cannot be made from `bytes::Bytes` needs `.reject_with(|rejection| response)`"
 )]
 pub trait Ending<Req, Res, Err>: Sealed {
     /// The response of the limited service.
@@ -136,9 +135,10 @@ pub(super) use sealed::Sealed;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UntilBodyEnd<R = ServerBusy>(pub(super) R);
 
-impl<ReqB, B, Err> Ending<Request<ReqB>, Response<B>, Err> for UntilBodyEnd<ServerBusy>
+impl<ReqB, B, Err, R> Ending<Request<ReqB>, Response<B>, Err> for UntilBodyEnd<R>
 where
     B: Body,
+    R: Refuse<Request<ReqB>, B>,
 {
     type Response = Response<ResponseBody<B>>;
     type Error = Err;
@@ -154,43 +154,7 @@ where
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
         let rejection = rejection.of_request(request.headers());
-        Ok(rejection.answer().map(ResponseBody::refusal))
-    }
-
-    #[inline]
-    fn fail(error: Err) -> Err {
-        error
-    }
-
-    fn head(request: &Request<ReqB>) -> Option<RequestHead<'_>> {
-        Some(request.into())
-    }
-
-    fn extensions(request: &mut Request<ReqB>) -> Option<&mut Extensions> {
-        Some(request.extensions_mut())
-    }
-}
-
-impl<ReqB, B, Err, P> Ending<Request<ReqB>, Response<B>, Err> for UntilBodyEnd<Custom<P>>
-where
-    B: Body,
-    P: Reject<Request<ReqB>, Response<B>>,
-{
-    type Response = Response<ResponseBody<B>>;
-    type Error = Err;
-
-    #[inline]
-    fn poll<C: Future<Output = Result<Response<B>, Err>>>(
-        call: Pin<&mut C>,
-        cx: &mut Context<'_>,
-        held: &mut Option<Held>,
-    ) -> Poll<Result<Self::Response, Err>> {
-        hold_until_body_end(call, cx, held)
-    }
-
-    fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
-        let rejection = rejection.of_request(request.headers());
-        Ok(self.0.reject(request, rejection).map(ResponseBody::free))
+        Ok(self.0.refuse(request, rejection))
     }
 
     #[inline]
@@ -248,13 +212,33 @@ where
 
 /// Around any service: the permit is returned with the response, whatever that is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AnyService<R = IntoError>(pub(super) R);
+// The compiler prints the next line where a method such as `call` cannot be called.
+pub struct AnyService<R = IntoError>(pub(super) R); // error not `From<Rejection>`? add `.wrap_errors()`
 
 /// A rejection becomes the inner service's error, by `From<Rejection>`. `tower::BoxError` has that.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IntoError;
 
-impl<Req, Res, Err: From<Rejection>> Ending<Req, Res, Err> for AnyService<IntoError> {
+/// An error that a rejection can become: every one that is `From<Rejection>`.
+#[diagnostic::on_unimplemented(
+    message = "a rejection cannot become the error `{Self}` of the limited service",
+    label = "not `From<Rejection>`",
+    note = "for services of `http` requests, such as those of axum, leave `.for_any_service()` out",
+    note = "after `.for_any_service()`, choose what a rejection becomes: `.wrap_errors()` for the error `LimitError<{Self}>`, `.map_rejection(|rejection| error)`, or `.on_reject(|rejection| response)`"
+)]
+pub trait FromRejection: Sized {
+    #[doc(hidden)]
+    fn from_rejection(rejection: Rejection) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Rejection>> FromRejection for E {
+    fn from_rejection(rejection: Rejection) -> Self {
+        rejection.into()
+    }
+}
+
+impl<Req, Res, Err: FromRejection> Ending<Req, Res, Err> for AnyService<IntoError> {
     type Response = Res;
     type Error = Err;
 
@@ -268,7 +252,7 @@ impl<Req, Res, Err: From<Rejection>> Ending<Req, Res, Err> for AnyService<IntoEr
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
-        Err(rejection.into())
+        Err(Err::from_rejection(rejection))
     }
 
     #[inline]

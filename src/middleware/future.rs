@@ -207,7 +207,7 @@ where
                 return Poll::Ready(pending.ending.reject(request, rejection));
             }
         };
-        let held = Some(match route.expose {
+        let held = Some(match route.expose.is_some() {
             false => Held::set(route, grant),
             true => {
                 let extensions = request.as_mut().and_then(E::extensions);

@@ -56,7 +56,10 @@ impl Exposed {
 
 impl Drop for Exposed {
     fn drop(&mut self) {
-        self.handle.close();
+        let route = self.route.as_ref();
+        if let Some(exposure) = route.and_then(|route| route.expose.as_ref()) {
+            self.handle.close(exposure);
+        }
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::Response;
 use tower_layer::Layer;
 
 use super::{
-    ConcurrencyLimit, Custom,
+    ConcurrencyLimit, Custom, InnerService, OnReject,
     asks::Asks,
     ending::{AnyService, AtHead, IntoError, MapRejection, UntilBodyEnd, WrapErrors},
 };
 use crate::{
-    limiter::{HasSet, InvalidSet, Limiter, ResourceSet},
-    rejection::Rejection,
+    limiter::{HasSet, InvalidSet, Limiter, ResourceSet, respond_with},
+    permit::Exposure,
+    rejection::{RefusalBody, Rejection},
     resource::Claim,
 };
 
@@ -29,7 +31,8 @@ use crate::{
 /// A rejected request gets a `503` with the header `retry-after`, if the time is known; see
 /// [`Rejection::retry_after`].
 ///
-/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too.
+/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too. The page
+/// [`guide::placement`](crate::guide::placement) has a table of placements and of other layers.
 ///
 /// # How this differs from its neighbours
 ///
@@ -54,14 +57,15 @@ pub(super) struct Route {
     pub(super) timeout: Duration,
     pub(super) max_waiting: Option<usize>,
     pub(super) asks: Option<Asks>,
-    pub(super) expose: bool,
+    /// If the permit is to be exposed.
+    pub(super) expose: Option<Arc<Exposure>>,
 }
 
 impl Route {
     /// Whether all that a request does is to claim the set.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.asks.is_none() && !self.expose
+        self.asks.is_none() && self.expose.is_none()
     }
 }
 
@@ -74,6 +78,9 @@ impl HasSet for Arc<Route> {
 
 impl Limiter {
     /// A layer whose requests each claim this set: all of it, or they wait.
+    ///
+    /// The set is an array or iterator of resources, `[&db, &fs]`, or of claims,
+    /// `[db.units(1), fs.units(2)]`, but not of both.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -126,7 +133,7 @@ impl Limiter {
                 set,
                 max_waiting: None,
                 asks: None,
-                expose: false,
+                expose: None,
             }),
             ending: UntilBodyEnd::default(),
         })
@@ -165,19 +172,24 @@ impl<E> ConcurrencyLimitLayer<E> {
 /// For HTTP, with the permit held until the response body has ended.
 ///
 /// A client that reads slowly holds a streamed response, and so its permit, for as long as it likes; the
-/// [guide](crate#slow-readers) says what to do where that matters.
+/// [guide](crate::guide::slow_peers) says what to do where that matters.
 impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     /// Returns the permit with the response head instead of the end of its body: where the resource
     /// has done its part once the handler returns.
     ///
-    /// The response type stays the inner service's, and for a rejection its body has to be made from
-    /// `bytes::Bytes`; where that is impossible, say what to answer with
-    /// [`on_reject`](ConcurrencyLimitLayer::on_reject).
+    /// The response type stays the inner service's. For a rejection its body has to be made from
+    /// `bytes::Bytes`; where that is impossible, pass a policy that makes the response:
+    /// [`reject_with`](ConcurrencyLimitLayer::reject_with).
     pub fn release_at_head(self) -> ConcurrencyLimitLayer<AtHead<R>> {
         self.ending(|UntilBodyEnd(reject)| AtHead(reject))
     }
 
-    /// What rejected requests of this route are told: a response of the inner service's type.
+    /// Sets the response to rejected requests of this route, instead of the limiter's.
+    ///
+    /// The body is bytes, text or a body whose data is there at once; see
+    /// [`RefusalBody`](crate::rejection::RefusalBody). The [limiter's
+    /// method](crate::limiter::LimiterBuilder::on_reject) takes the same closures. For the request, or
+    /// for a body that streams, see [`reject_with`](Self::reject_with).
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -191,14 +203,16 @@ impl<R> ConcurrencyLimitLayer<UntilBodyEnd<R>> {
     ///     .on_reject(|rejection| (http::StatusCode::TOO_MANY_REQUESTS, rejection.to_string()).into_response());
     /// # }
     /// ```
-    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<F>>>
+    pub fn on_reject<F, B, M>(self, respond: F) -> ConcurrencyLimitLayer<UntilBodyEnd<OnReject>>
     where
-        F: Fn(Rejection) -> Res,
+        F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
+        B: RefusalBody<M>,
     {
-        self.reject_with(respond)
+        self.ending(|_| UntilBodyEnd(OnReject(respond_with(respond))))
     }
 
-    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    /// Sets a policy for rejected requests, which sees the request, and whose responses have the inner
+    /// service's body; see [`Reject`](super::Reject).
     pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<UntilBodyEnd<Custom<P>>> {
         self.ending(|_| UntilBodyEnd(Custom(policy)))
     }
@@ -224,7 +238,7 @@ impl ConcurrencyLimitLayer<UntilBodyEnd> {
     #[track_caller]
     pub fn for_any_service(self) -> ConcurrencyLimitLayer<AnyService> {
         assert!(
-            self.route.asks.is_none() && !self.route.expose,
+            self.route.asks.is_none() && self.route.expose.is_none(),
             "`.bypass(..)`, `.priority(..)` and the like, and `.expose_permit()` need HTTP requests; leave \
              them out with `.for_any_service()`"
         );
@@ -234,15 +248,19 @@ impl ConcurrencyLimitLayer<UntilBodyEnd> {
 
 /// For HTTP, with the permit returned with the response head.
 impl<R> ConcurrencyLimitLayer<AtHead<R>> {
-    /// What rejected requests of this route are told: a response of the inner service's type.
-    pub fn on_reject<F, Res>(self, respond: F) -> ConcurrencyLimitLayer<AtHead<Custom<F>>>
+    /// Sets the response to rejected requests of this route, instead of the limiter's, as
+    /// [above](ConcurrencyLimitLayer::on_reject). The inner service's body has to be made from
+    /// `bytes::Bytes`.
+    pub fn on_reject<F, B, M>(self, respond: F) -> ConcurrencyLimitLayer<AtHead<OnReject>>
     where
-        F: Fn(Rejection) -> Res,
+        F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
+        B: RefusalBody<M>,
     {
-        self.reject_with(respond)
+        self.ending(|_| AtHead(OnReject(respond_with(respond))))
     }
 
-    /// The same by a policy that sees the request; see [`Reject`](super::Reject).
+    /// Sets a policy for rejected requests, which sees the request, and whose responses have the inner
+    /// service's body; see [`Reject`](super::Reject).
     pub fn reject_with<P>(self, policy: P) -> ConcurrencyLimitLayer<AtHead<Custom<P>>> {
         self.ending(|_| AtHead(Custom(policy)))
     }
@@ -281,7 +299,7 @@ impl<R> ConcurrencyLimitLayer<AnyService<R>> {
     }
 }
 
-impl<S, E: Clone> Layer<S> for ConcurrencyLimitLayer<E> {
+impl<S: InnerService, E: Clone> Layer<S> for ConcurrencyLimitLayer<E> {
     type Service = ConcurrencyLimit<S, E>;
 
     fn layer(&self, inner: S) -> Self::Service {

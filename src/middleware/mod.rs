@@ -29,5 +29,7 @@ pub use future::ResponseFuture;
 pub use head::RequestHead;
 pub use held::Held;
 pub use layer::ConcurrencyLimitLayer;
-pub use reject::{Custom, GrpcStatus, ProblemDetails, Reject, ServerBusy};
-pub use service::ConcurrencyLimit;
+#[doc(hidden)]
+pub use reject::Refuse;
+pub use reject::{Custom, GrpcStatus, OnReject, ProblemDetails, Reject, ServerBusy};
+pub use service::{ConcurrencyLimit, InnerService};

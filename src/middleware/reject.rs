@@ -1,9 +1,12 @@
 //! What a rejection becomes.
 
+use std::{fmt, sync::Arc};
+
 use bytes::Bytes;
 use http::Response;
 
-use crate::rejection::Rejection;
+use super::ResponseBody;
+use crate::rejection::{Rejection, Respond};
 
 /// A policy for rejected requests.
 ///
@@ -32,7 +35,7 @@ use crate::rejection::Rejection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot turn a rejection into `{Res}`",
-    note = "where the response body cannot be made from `bytes::Bytes`, pass the response to give: `.on_reject(|rejection| response)`",
+    note = "where the response body cannot be made from `bytes::Bytes`, pass the response itself: `.reject_with(|rejection| response)`",
     note = "around a gRPC service of tonic, whose body can only be made empty, use `.reject_with(GrpcStatus)`"
 )]
 pub trait Reject<Req, Res> {
@@ -71,7 +74,7 @@ impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
 /// let layer = limiter.resources([&db]).reject_with(ProblemDetails);
 /// ```
 ///
-/// For all layers of a limiter, use `Limiter::builder().on_reject(Rejection::problem_response)`.
+/// For all layers of a limiter, use `Limiter::builder().on_reject(|rejection| rejection.problem_response())`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemDetails;
 
@@ -105,6 +108,25 @@ impl<Req, B: Default> Reject<Req, Response<B>> for GrpcStatus {
     }
 }
 
+/// The policy of [`on_reject`](crate::ConcurrencyLimitLayer::on_reject): a response of bytes, whatever
+/// the service's own body is.
+#[derive(Clone)]
+pub struct OnReject(pub(super) Arc<Respond>);
+
+impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for OnReject {
+    fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
+        let mut response = (self.0)(rejection.clone());
+        response.extensions_mut().get_or_insert_with(|| rejection);
+        response.map(B::from)
+    }
+}
+
+impl fmt::Debug for OnReject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnReject").finish_non_exhaustive()
+    }
+}
+
 /// A policy of the layer's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Custom<P>(pub(super) P);
@@ -119,5 +141,33 @@ where
         let mut response = self.0.reject(request, rejection.clone());
         response.extensions_mut().get_or_insert_with(|| rejection);
         response
+    }
+}
+
+/// A refusal in the limit's own body, which holds a permit or the bytes of a refusal.
+#[doc(hidden)]
+pub trait Refuse<Req, B> {
+    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>>;
+}
+
+impl<Req, B> Refuse<Req, B> for ServerBusy {
+    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
+        self.reject(request, rejection)
+    }
+}
+
+impl<Req, B> Refuse<Req, B> for OnReject {
+    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
+        self.reject(request, rejection)
+    }
+}
+
+impl<P, Req, B> Refuse<Req, B> for Custom<P>
+where
+    P: Reject<Req, Response<B>>,
+{
+    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
+        let response: Response<B> = self.reject(request, rejection);
+        response.map(ResponseBody::new)
     }
 }

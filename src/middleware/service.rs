@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
-pub struct ConcurrencyLimit<S, E> {
+// The compiler prints the next line where a method such as `call` or `oneshot` cannot be called.
+#[rustfmt::skip]
+pub struct ConcurrencyLimit<S, E> { // error of `S` not `From<Rejection>`? add `.wrap_errors()`
     inner: S,
     route: Arc<Route>,
     ending: E,
@@ -49,9 +51,21 @@ impl<S, E> ConcurrencyLimit<S, E> {
     }
 }
 
+/// What a service has to be, to be limited: `Clone`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be limited, because it is not `Clone`",
+    label = "not `Clone`",
+    note = "a queued request keeps a clone of the inner service",
+    note = "box it with `tower::util::BoxCloneSyncService` or `BoxCloneService` instead of `BoxService`; or put a `tower::buffer::BufferLayer` between the limit and a service that cannot be cloned"
+)]
+pub trait InnerService: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<S: Clone> InnerService for S {}
+
 impl<S, Req, E> Service<Req> for ConcurrencyLimit<S, E>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req> + InnerService,
     E: Ending<Req, S::Response, S::Error> + Clone,
 {
     type Response = E::Response;
@@ -95,7 +109,8 @@ impl<S, E> ConcurrencyLimit<S, E> {
             false => self.try_enter(claims),
         };
         if bypass || granted.is_some() {
-            let held = Held::expose_if(route.expose, granted, E::extensions(&mut request));
+            let expose = route.expose.is_some();
+            let held = Held::expose_if(expose, granted, E::extensions(&mut request));
             let _watch = held.watch();
             return ResponseFuture::running(self.inner.call(request), held);
         }

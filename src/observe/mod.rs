@@ -13,6 +13,8 @@
 //! | `WARN` | `processes disagree about a shared limit` | `resource`, `own_revision`, `revision`, `limit` in force |
 //! | `INFO` | `a shared limit is enforced` | `resource`, `processes`, `epoch` |
 //! | `WARN` | `waits for a resource that it holds` (debug builds) | `resource` |
+//! | `WARN` | `a permit was taken after its request had ended`, once for each layer | `resource` |
+//! | `WARN` | `the body of a refusal was not ready`, once for each `on_reject` | `resource` |
 //!
 //! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the field
 //! `dry_run`: outside the request that they are about, and not before the next request or return of a permit.
@@ -122,6 +124,26 @@ pub(crate) fn waits_for_itself(resource: impl FnOnce() -> String) {
         resource = resource(),
         "waits for a resource that it holds: it may wait for itself until its deadline; pass the \
          permit on, or claim all units at once"
+    );
+}
+
+/// The handler let go of the permit before the work began that was to hold it.
+pub(crate) fn permit_taken_too_late(resource: &str) {
+    warn!(
+        target: TARGET,
+        resource,
+        "a permit was taken after its request had ended: the limit does not hold for work that goes on; \
+         call `take()` in the handler, before `on_upgrade` or `spawn`, and move the permit there"
+    );
+}
+
+/// Its body cannot be sent.
+pub(crate) fn refusal_is_not_ready(resource: &str) {
+    warn!(
+        target: TARGET,
+        resource,
+        "the body of a refusal was not ready, and the default was sent: return bytes or text from \
+         `on_reject`, or use `reject_with` on the layer for a body that streams"
     );
 }
 

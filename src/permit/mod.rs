@@ -4,6 +4,7 @@ mod handle;
 
 use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
 
+pub(crate) use handle::Exposure;
 #[cfg(feature = "axum")]
 pub use handle::MissingPermit;
 pub use handle::PermitHandle;

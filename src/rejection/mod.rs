@@ -1,5 +1,6 @@
 //! Why a request was turned away, and what it is told.
 
+mod body;
 mod grpc;
 mod problem;
 mod reason;
@@ -7,8 +8,9 @@ mod response;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use body::{Framed, Plain, RefusalBody};
 pub use reason::Reason;
-pub(crate) use response::Responder;
+pub(crate) use response::{Respond, Responder};
 
 /// A request that was turned away: why, at which resource, after how long.
 ///

@@ -36,12 +36,12 @@ impl Rejection {
     /// [`ProblemDetails`](crate::middleware::ProblemDetails) to its `reject_with`.
     ///
     /// ```
-    /// use tower_concurrency_limiter::{Limiter, Rejection, Resource};
+    /// use tower_concurrency_limiter::{Limiter, Resource};
     ///
     /// let db = Resource::new("db", 5);
     /// let limiter = Limiter::builder()
     ///     .resources([&db])
-    ///     .on_reject(Rejection::problem_response)
+    ///     .on_reject(|rejection| rejection.problem_response())
     ///     .build();
     /// ```
     pub fn problem_response(&self) -> Response<Bytes> {

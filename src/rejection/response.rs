@@ -23,7 +23,7 @@ pub(crate) struct Responder {
     grpc: Option<Box<HeaderValue>>,
 }
 
-type Respond = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
+pub(crate) type Respond = dyn Fn(Rejection) -> Response<Bytes> + Send + Sync;
 
 // A closure that panicked half-way is called with the next rejection all the same, as in any layer, so
 // it has to cope; it should not keep limiters and rejections from passing `catch_unwind`.
@@ -31,11 +31,8 @@ impl UnwindSafe for Responder {}
 impl RefUnwindSafe for Responder {}
 
 impl Responder {
-    pub(crate) fn answer(
-        &mut self,
-        respond: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
-    ) {
-        self.respond = Some(Arc::new(respond));
+    pub(crate) fn answer(&mut self, respond: Arc<Respond>) {
+        self.respond = Some(respond);
     }
 
     pub(crate) fn answer_429(&mut self) {
@@ -70,7 +67,7 @@ impl Rejection {
         let Some(respond) = &self.responder.respond else {
             return self.default_response();
         };
-        let mut response = respond(&self.answered_by(self.responder.default_of()));
+        let mut response = respond(self.answered_by(self.responder.default_of()));
         let extensions = response.extensions_mut();
         // What `on_reject` has put there may know more.
         let known = extensions.remove();

@@ -110,6 +110,9 @@ impl Resource {
     /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
     /// let layer = limiter.resources([db.units(3)]); // a report that runs three queries at once
     /// ```
+    ///
+    /// The members of an array have one type, so `[&db, fs.units(2)]` is a type mismatch. In a set with
+    /// a claim, write every member as one: `[db.units(1), fs.units(2)]`.
     pub fn units(&self, units: usize) -> Claim {
         Claim::new(self.clone(), units)
     }
