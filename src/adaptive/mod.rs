@@ -97,6 +97,8 @@ mod sample;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 
+use std::time::Duration;
+
 pub use aimd::{Aimd, AimdBuilder};
 pub use error::InvalidAdaptiveLimit;
 pub use gradient2::{Gradient2, Gradient2Builder};
@@ -136,6 +138,33 @@ pub trait AdaptiveLimit: Send {
 
     /// The present limit; before the first sample, where it starts.
     fn limit(&self) -> usize;
+
+    /// The smallest limit there will be: no request may claim more, or it could never be admitted
+    /// again. Read once, when the resource is built; a smaller limit counts as the floor, a floor of 0
+    /// as 1.
+    ///
+    /// Default: 1.
+    fn floor(&self) -> usize {
+        1
+    }
+
+    /// The most units that may be in use at once, [lasting work](self#lasting-work) included. Read
+    /// once, when the resource is built; a larger limit is in force all the same.
+    ///
+    /// Default: no bound.
+    fn ceiling(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Returns the limit from now on, after no permit has ended for `quiet`, many times as long as
+    /// usual, while requests were kept out by the limit. Either the resource does not respond, or the
+    /// limit is below what is held by long work.
+    ///
+    /// Default: the present limit.
+    fn stalled(&mut self, quiet: Duration) -> usize {
+        let _ = quiet;
+        self.limit()
+    }
 }
 
 impl<L: AdaptiveLimit + ?Sized> AdaptiveLimit for Box<L> {
@@ -145,5 +174,17 @@ impl<L: AdaptiveLimit + ?Sized> AdaptiveLimit for Box<L> {
 
     fn limit(&self) -> usize {
         (**self).limit()
+    }
+
+    fn floor(&self) -> usize {
+        (**self).floor()
+    }
+
+    fn ceiling(&self) -> usize {
+        (**self).ceiling()
+    }
+
+    fn stalled(&mut self, quiet: Duration) -> usize {
+        (**self).stalled(quiet)
     }
 }

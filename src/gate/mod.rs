@@ -5,6 +5,7 @@
 //! under the lock, a [`Waiter`] is the request's side of its place there, and `timer` ends waits whose
 //! deadline has come. Wakers run after the lock is released, a few at a time.
 
+mod adaptive;
 mod clock;
 mod dry;
 mod grant;
@@ -26,7 +27,6 @@ use std::{
 };
 
 use crate::{
-    adaptive::AdaptiveLimit,
     admission::{
         Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Shadow, Ticket, Usage,
         Verdict,
@@ -36,6 +36,7 @@ use crate::{
 };
 use tokio::runtime;
 
+use adaptive::Adaptive;
 use clock::Clock;
 pub(crate) use grant::Grant;
 pub(crate) use leases::Leases;
@@ -65,7 +66,7 @@ struct State {
     /// When somebody was here last.
     latest: Nanos,
     /// By resource.
-    adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
+    adaptive: Vec<Option<Adaptive>>,
     /// Those who wait for nothing to be in use.
     drains: Drains,
     /// What would be decided about the resources that keep nobody.
@@ -95,6 +96,7 @@ impl Gate {
     /// A gate to these resources, which the caller has registered in this order. A waiter can be
     /// overtaken by priority for as long as the `credit`.
     pub(crate) fn new(resources: Vec<Resource>, max_waiting: usize, credit: Duration) -> Self {
+        let adaptive: Vec<_> = resources.iter().map(Self::adaptive).collect();
         let spec = |resource: &Resource, rules| LineSpec {
             max_waiting: resource.max_waiting().unwrap_or(max_waiting),
             limit: resource.usage().load().limit(),
@@ -105,7 +107,6 @@ impl Gate {
             let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
             Box::new(Shadow::new(specs.collect(), nanos(credit)))
         });
-        let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
         let has_more = |r: &&Resource| !r.rules().is_plain() || r.is_shared();
         for resource in resources.iter().filter(has_more) {
             resource.usage().contend(); // always by way of the queue
@@ -223,6 +224,9 @@ impl Gate {
         };
         let mut state = lock(&gate.state);
         let mut now = state.tick(now);
+        if gate.has_rules {
+            gate.relieve(&mut state, claimant.demands(), now);
+        }
         let (mut answer, mut unused) = arrive(&mut state, now, arrival);
         if let Answer::NoTime { .. } | Answer::Full { .. } = answer {
             let later = gate.clock.now();
@@ -377,11 +381,12 @@ impl Gate {
     fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
             let (mut state, now) = self.lock_now();
+            self.relieve_waiting(&mut state, now);
             if state.queue.is_due(now) {
                 self.settle(state, now);
                 continue;
             }
-            let next = state.queue.next_event();
+            let next = state.next_event();
             if let Some(runtime) = runtime {
                 state.alarms.set(runtime, next);
             }
@@ -407,7 +412,7 @@ impl Drop for Gate {
         let mut state = lock(&self.state);
         state.alarms.ring_all();
         for (resource, adaptive) in self.resources.iter().zip(&mut state.adaptive) {
-            resource.restore_adaptive(adaptive.take());
+            resource.restore_adaptive(adaptive.take().map(Adaptive::into_inner));
             resource.usage().calm();
             resource.usage().unregister();
         }
@@ -460,10 +465,22 @@ impl State {
         self.queue.is_dirty() || self.queue.is_due(now)
     }
 
-    /// Where rates or higher priorities keep waiters, the timers have to look when they let them go.
+    /// When the timers have to look; `None` if nobody waits.
+    fn next_event(&mut self) -> Option<Nanos> {
+        let next = self.queue.next_event()?;
+        let adaptive = self.adaptive.iter().flatten();
+        Some(
+            adaptive
+                .filter_map(Adaptive::relief_at)
+                .fold(next, Nanos::min),
+        )
+    }
+
+    /// Where rates, higher priorities or an adaptive limit keep waiters, the timers have to look when
+    /// they let them go.
     fn look_again(&mut self) {
         if self.queue.depends_on_time() {
-            if let Some(next) = self.queue.next_event() {
+            if let Some(next) = self.next_event() {
                 self.alarms.advance(next);
             }
         }

@@ -56,9 +56,15 @@ impl Limiter {
                 registered.is_some_and(|r| r.is(resource))
             })
             .ok_or_else(|| Fault::Unregistered { name: name() })?;
-        match (claim.units(), resource.usage().highest_limit()) {
+        let limit = resource.usage().highest_limit();
+        match (claim.units(), resource.floor()) {
             (0, _) => Err(Fault::ZeroUnits { name: name() }),
-            (units, limit) if units > limit => Err(Fault::TooWide {
+            (units, Some(floor)) if units > floor as usize => Err(Fault::AboveFloor {
+                name: name(),
+                units,
+                floor,
+            }),
+            (units, None) if units > limit => Err(Fault::TooWide {
                 name: name(),
                 units,
                 limit,
