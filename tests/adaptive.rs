@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::{advance, sleep};
 use tokio_test::{assert_pending, assert_ready_ok, task::spawn};
@@ -206,6 +206,68 @@ async fn a_layer_reads_the_status() {
             [outcome],
             "{path}, with a permit that nobody took"
         );
+    }
+}
+
+/// gRPC puts its status into a header where there is no message, beside an HTTP status of 200.
+#[tokio::test(start_paused = true)]
+async fn a_layer_reads_the_whole_head() {
+    #[derive(Clone)]
+    struct Cached;
+
+    let (fake, db, limiter) = adaptive(5);
+    let classify = |head: Option<&ResponseHead<'_>>| {
+        let head = head.expect("no failure");
+        assert_eq!(
+            (head.status(), head.version()),
+            (StatusCode::OK, Version::HTTP_2)
+        );
+        match head.headers().get("grpc-status") {
+            Some(code) if code == "14" => Outcome::Overload,
+            _ if head.extensions().get::<Cached>().is_some() => Outcome::Ignore,
+            _ => Outcome::Success,
+        }
+    };
+    let layer = limiter.resources([&db]).classify(classify);
+    let service = service_fn(|request: Request<Empty<Bytes>>| async move {
+        let response = Response::builder().version(Version::HTTP_2);
+        let response = match request.uri().path() {
+            "/unavailable" => response.header("grpc-status", "14"),
+            "/cached" => response.extension(Cached),
+            _ => response,
+        };
+        response.body(Full::<Bytes>::from("body"))
+    });
+    let until_end = layer.clone().layer(service);
+    let at_head = layer.clone().release_at_head().layer(service);
+    let exposed = layer.expose_permit().layer(service);
+    for (path, outcome) in [
+        ("/unavailable", Outcome::Overload),
+        ("/cached", Outcome::Ignore),
+        ("/", Outcome::Success),
+    ] {
+        drop(
+            until_end
+                .clone()
+                .oneshot(get(path))
+                .await
+                .expect("a response"),
+        );
+        drop(
+            at_head
+                .clone()
+                .oneshot(get(path))
+                .await
+                .expect("a response"),
+        );
+        drop(
+            exposed
+                .clone()
+                .oneshot(get(path))
+                .await
+                .expect("a response"),
+        );
+        assert_eq!(fake.outcomes(), [outcome; 3], "{path}");
     }
 }
 

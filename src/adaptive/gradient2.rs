@@ -289,7 +289,10 @@ impl Gradient2 {
             Stage::Open { rounds } if rounds > 1 => Stage::Open { rounds: rounds - 1 },
             Stage::Open { .. } => match self.limit.others(last) {
                 0 => Stage::Probe,
-                units => Stage::Drain { units },
+                // The slowest of them are outlasted by newcomers, so one turnover more.
+                units => Stage::Drain {
+                    units: units.saturating_add(self.probe_limit()),
+                },
             },
             Stage::Drain { .. } | Stage::Probe => Stage::Open { rounds: next_probe },
         }
