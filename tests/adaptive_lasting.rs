@@ -106,7 +106,7 @@ async fn waiters_behind_work_that_does_not_end_are_let_in() {
         .map(|_| limiter.try_acquire([&db]).expect("room"))
         .collect();
     let short = limiter.run([&db], || sleep(10 * MILLIS));
-    timeout(2 * SECOND, short)
+    timeout(4 * SECOND, short)
         .await
         .expect("not for ever")
         .expect("let in before its deadline");
@@ -282,4 +282,33 @@ async fn a_custom_limit_is_helped_as_well() {
     let _streams = streams(&limiter, &db, Outcome::Ignore);
     let done = short_work(&limiter, &db, 100 * SECOND).await;
     assert!(done > 100 * 15 * 10 * 85 / 100, "{done}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_by_hand_lasts() {
+    let (db, limiter) = adaptive(Aimd::between(1, 9).start(2).build());
+    drop(limiter.try_acquire([&db]).expect("idle"));
+    let held = [(); 2].map(|()| limiter.try_acquire([&db]).expect("room"));
+    assert!(limiter.try_acquire([&db]).is_err());
+    db.set_limit(0);
+    sleep(30 * SECOND).await;
+    let waited = limiter.acquire([&db]).await;
+    assert!(waited.is_err(), "the deadline passes");
+    assert_eq!((db.limit(), db.in_use()), (0, 2));
+    drop(held);
+    assert_eq!(db.limit(), 2);
+}
+
+/// A timer that looked for it would never sleep.
+#[tokio::test(start_paused = true)]
+async fn waiters_elsewhere_have_their_deadline() {
+    let one = Resource::builder("one")
+        .adaptive(Aimd::between(1, 1).build())
+        .build();
+    let two = Resource::new("two", 1);
+    let limiter = Limiter::new(5 * SECOND, [&one, &two]);
+    let _held = limiter.try_acquire([&one, &two]).expect("idle");
+    assert!(limiter.try_acquire([&one]).is_err());
+    sleep(60 * SECOND).await;
+    assert!(limiter.acquire([&two]).await.is_err());
 }

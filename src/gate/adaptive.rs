@@ -11,20 +11,23 @@ use crate::{
 };
 
 /// Work is lasting once it is held for this many times the usual time.
-const LASTING: Nanos = 16;
+const LASTING: Nanos = 8;
 
-/// And once this many times the units that were in use with it have come and gone. While a resource
+/// And once this many times the units that were in use beside lasting work have come and gone. While a resource
 /// does not respond, everything is held for long, but nothing comes and goes.
 const TURNOVERS: u64 = 4;
 
-/// Requests are not taken for locked out before, however short the usual time.
+/// Requests are not taken for locked out before no permit has ended for this many times the usual time,
+const PATIENCE: Nanos = 4;
+
+/// nor before this, however short the usual time.
 const LEAST_PATIENCE: Nanos = 1_000_000_000;
 
 /// The same before any work has succeeded, so that nothing is known to be usual.
-const FIRST_PATIENCE: Nanos = 10_000_000_000;
+const FIRST_PATIENCE: Nanos = 5_000_000_000;
 
 /// An adaptive limit under a gate.
-pub(super) struct Adaptive {
+pub(super) struct AdaptiveResource {
     limit: Box<dyn AdaptiveLimit>,
     floor: u32,
     ceiling: u32,
@@ -46,16 +49,16 @@ pub(super) struct Adaptive {
 struct Cohort {
     since: Nanos,
     held: u32,
-    /// How many there were.
+    /// How many there were beside lasting ones.
     size: u32,
 }
 
 impl Cohort {
-    fn new(since: Nanos, units: u32) -> Self {
+    fn new(since: Nanos, held: u32, lasting: u32) -> Self {
         Self {
             since,
-            held: units,
-            size: units,
+            held,
+            size: held.saturating_sub(lasting),
         }
     }
 
@@ -69,7 +72,8 @@ impl Cohort {
 /// Requests are kept out, and no permit has ended since.
 struct Kept {
     since: Nanos,
-    reliefs: u32,
+    /// How often it was looked at whether they are locked out.
+    looks: u32,
 }
 
 /// A permit that has ended, as one resource sees it.
@@ -85,7 +89,7 @@ pub(super) struct Ended {
     pub(super) is_first: bool,
 }
 
-impl Adaptive {
+impl AdaptiveResource {
     pub(super) fn new(limit: Box<dyn AdaptiveLimit>, floor: u32) -> Self {
         let ceiling = limit.ceiling().min(Resource::MAX_LIMIT) as u32;
         Self {
@@ -143,8 +147,8 @@ impl Adaptive {
         if ended.outcome == Outcome::Success {
             self.came_and_went(held, ended);
             if ended.is_first && self.has_turned_over(now) {
-                self.lasting = mem::replace(&mut self.next, Cohort::new(now, ended.in_use));
-                self.turnover = 0;
+                self.lasting = mem::take(&mut self.next);
+                self.begin_cohort(now, ended.in_use);
                 self.relief = 0;
             }
         }
@@ -174,18 +178,22 @@ impl Adaptive {
 
     fn has_turned_over(&self, now: Nanos) -> bool {
         let age = now.saturating_sub(self.next.since);
-        age >= self.patience() && self.turnover >= TURNOVERS * u64::from(self.next.size)
+        age >= self.usual_times(LASTING) && self.turnover >= TURNOVERS * u64::from(self.next.size)
     }
 
-    /// After which time without change work is not usual any more.
-    fn patience(&self) -> Nanos {
-        self.usual.unwrap_or_default().saturating_mul(LASTING)
+    fn begin_cohort(&mut self, now: Nanos, in_use: u32) {
+        self.next = Cohort::new(now, in_use, self.lasting.held);
+        self.turnover = 0;
+    }
+
+    fn usual_times(&self, factor: Nanos) -> Nanos {
+        self.usual.unwrap_or_default().saturating_mul(factor)
     }
 
     fn kept_since(&mut self, now: Nanos) -> &mut Kept {
         self.kept.get_or_insert(Kept {
             since: now,
-            reliefs: 0,
+            looks: 0,
         })
     }
 
@@ -194,10 +202,10 @@ impl Adaptive {
         let kept = self.kept.as_ref()?;
         let patience = match self.usual {
             None => FIRST_PATIENCE,
-            Some(_) => self.patience().max(LEAST_PATIENCE),
+            Some(_) => self.usual_times(PATIENCE).max(LEAST_PATIENCE),
         };
         // Twice as long each time: where the resource does not respond, more only makes it worse.
-        let factor = 1_u64.checked_shl(kept.reliefs + 1).unwrap_or(u64::MAX) - 1;
+        let factor = 1_u64.checked_shl(kept.looks).unwrap_or(u64::MAX);
         Some(kept.since.saturating_add(patience.saturating_mul(factor)))
     }
 
@@ -209,14 +217,15 @@ impl Adaptive {
             return None;
         }
         let kept = self.kept_since(now);
-        kept.reliefs += 1; // first, as what follows may panic
+        kept.looks += 1; // first, as what follows may panic
+        let is_first = kept.looks == 1;
         let quiet = Duration::from_nanos(now - kept.since);
         let limit = self.limit.stalled(quiet);
         // From here on a turnover shows that the resource responds, and what is held is lasting.
-        self.next = Cohort::new(now, in_use);
-        self.turnover = 0;
+        self.begin_cohort(now, in_use);
         let wanted = in_use.saturating_add(self.floor);
-        if self.on_top_of_lasting(limit) < wanted {
+        // A probe that is given up may be enough.
+        if !is_first && self.on_top_of_lasting(limit) < wanted {
             // The floor is what a resource gets even if all signs say no, and fits every claim.
             self.relief = wanted;
         }
@@ -226,8 +235,8 @@ impl Adaptive {
 
 impl Gate {
     /// What moves the limit of a resource that is registered from now on.
-    pub(super) fn adaptive(resource: &Resource) -> Option<Adaptive> {
-        let adaptive = Adaptive::new(resource.take_adaptive()?, resource.floor()?);
+    pub(super) fn adaptive(resource: &Resource) -> Option<AdaptiveResource> {
+        let adaptive = AdaptiveResource::new(resource.take_adaptive()?, resource.floor()?);
         resource.usage().set_limit(adaptive.in_force());
         Some(adaptive)
     }
@@ -245,7 +254,10 @@ impl Gate {
 
     /// The same for those who wait.
     pub(super) fn relieve_waiting(&self, state: &mut State, now: Nanos) {
-        for resource in 0..state.adaptive.len() as u32 {
+        if !self.has_rules {
+            return;
+        }
+        for resource in 0..self.resources.len() as u32 {
             if self.resources[resource as usize].usage().waiting() > 0 {
                 self.relieve_one(state, resource, now);
             }
@@ -253,16 +265,35 @@ impl Gate {
     }
 
     fn relieve_one(&self, state: &mut State, resource: u32, now: Nanos) {
+        if !self.is_enforced(resource) {
+            return;
+        }
         let Some(adaptive) = &mut state.adaptive[resource as usize] else {
             return;
         };
-        let resource_of = &self.resources[resource as usize];
-        let usage = resource_of.usage().load();
-        if resource_of.rules().is_dry || usage.limit() == 0 {
-            return; // keeps nobody out, or was paused by hand
-        }
-        if let Some(limit) = adaptive.kept_out(now, usage.in_use()) {
+        let in_use = self.resources[resource as usize].usage().load().in_use();
+        if let Some(limit) = adaptive.kept_out(now, in_use) {
             self.limit(state, resource, limit, now);
         }
+    }
+
+    /// When the first of those who wait are to be seen to.
+    pub(super) fn next_relief(&self, state: &State) -> Option<Nanos> {
+        if !self.has_rules {
+            return None;
+        }
+        let all = (0..).zip(&state.adaptive);
+        let kept = all.filter_map(|(resource, adaptive)| {
+            let at = adaptive.as_ref()?.relief_at()?;
+            let is_awaited = self.resources[resource as usize].usage().waiting() > 0;
+            (is_awaited && self.is_enforced(resource)).then_some(at)
+        });
+        kept.min()
+    }
+
+    /// Whether a limit keeps requests out, and was not paused by hand.
+    fn is_enforced(&self, resource: u32) -> bool {
+        let resource = &self.resources[resource as usize];
+        !resource.rules().is_dry && resource.usage().load().limit() > 0
     }
 }

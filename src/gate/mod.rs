@@ -36,7 +36,7 @@ use crate::{
 };
 use tokio::runtime;
 
-use adaptive::Adaptive;
+use adaptive::AdaptiveResource;
 use clock::Clock;
 pub(crate) use grant::Grant;
 pub(crate) use leases::Leases;
@@ -66,7 +66,7 @@ struct State {
     /// When somebody was here last.
     latest: Nanos,
     /// By resource.
-    adaptive: Vec<Option<Adaptive>>,
+    adaptive: Vec<Option<AdaptiveResource>>,
     /// Those who wait for nothing to be in use.
     drains: Drains,
     /// What would be decided about the resources that keep nobody.
@@ -251,7 +251,7 @@ impl Gate {
         });
         let (why, retry_after, rouse) = match answer {
             Answer::Queued(_) => {
-                state.look_again();
+                gate.look_again(&mut state);
                 (None, None, state.alarms.rouse(deadline))
             }
             Answer::Granted => (None, None, Rouse::Nobody),
@@ -338,7 +338,7 @@ impl Gate {
         if state.has_more(now) || !state.drains.is_empty() {
             return self.settle_more(state, first, now);
         }
-        state.look_again();
+        self.look_again(&mut state);
         drop(state);
         if let Some(waker) = first {
             wake(waker);
@@ -362,7 +362,7 @@ impl Gate {
             }
             let more = state.has_more(now);
             if !more {
-                state.look_again();
+                self.look_again(&mut state);
                 self.drained_now(&mut state, &mut wakes);
             }
             drop(state);
@@ -386,11 +386,27 @@ impl Gate {
                 self.settle(state, now);
                 continue;
             }
-            let next = state.next_event();
+            let next = self.next_event(&mut state);
             if let Some(runtime) = runtime {
                 state.alarms.set(runtime, next);
             }
             return next;
+        }
+    }
+
+    /// When the timers have to look; `None` if nobody waits.
+    fn next_event(&self, state: &mut State) -> Option<Nanos> {
+        let next = state.queue.next_event()?;
+        Some(self.next_relief(state).map_or(next, |at| at.min(next)))
+    }
+
+    /// Where rates, higher priorities or an adaptive limit keep waiters, the timers have to look when
+    /// they let them go.
+    fn look_again(&self, state: &mut State) {
+        if state.queue.depends_on_time() {
+            if let Some(next) = self.next_event(state) {
+                state.alarms.advance(next);
+            }
         }
     }
 
@@ -412,7 +428,7 @@ impl Drop for Gate {
         let mut state = lock(&self.state);
         state.alarms.ring_all();
         for (resource, adaptive) in self.resources.iter().zip(&mut state.adaptive) {
-            resource.restore_adaptive(adaptive.take().map(Adaptive::into_inner));
+            resource.restore_adaptive(adaptive.take().map(AdaptiveResource::into_inner));
             resource.usage().calm();
             resource.usage().unregister();
         }
@@ -463,27 +479,6 @@ impl State {
     /// Whether there is something left to look at.
     fn has_more(&mut self, now: Nanos) -> bool {
         self.queue.is_dirty() || self.queue.is_due(now)
-    }
-
-    /// When the timers have to look; `None` if nobody waits.
-    fn next_event(&mut self) -> Option<Nanos> {
-        let next = self.queue.next_event()?;
-        let adaptive = self.adaptive.iter().flatten();
-        Some(
-            adaptive
-                .filter_map(Adaptive::relief_at)
-                .fold(next, Nanos::min),
-        )
-    }
-
-    /// Where rates, higher priorities or an adaptive limit keep waiters, the timers have to look when
-    /// they let them go.
-    fn look_again(&mut self) {
-        if self.queue.depends_on_time() {
-            if let Some(next) = self.next_event() {
-                self.alarms.advance(next);
-            }
-        }
     }
 
     fn retry_after(&mut self, resource: u32, now: Nanos) -> Option<Duration> {

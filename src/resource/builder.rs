@@ -242,7 +242,7 @@ impl ResourceBuilder {
             adaptive: Mutex::new(self.adaptive.map(Adaptive::into_inner)),
             floor,
             registrar: Mutex::new(None),
-            usage: SharedUsage::new(limit),
+            usage: SharedUsage::new(limit, floor),
         })))
     }
 
