@@ -94,7 +94,7 @@ impl Drop for Busy<'_> {
 enum Load {
     /// 60 clients at once, all let in at the start: nobody gets an answer in time.
     GiveUp,
-    /// 18 streams of a minute or so beside 40 clients.
+    /// 18 streams of some minutes beside 40 clients.
     Streams,
     /// One in four claims as much as the floor.
     Wide,
@@ -206,12 +206,12 @@ impl World {
         }
     }
 
-    /// Holds a unit for half a minute up to one and a half, and is no load.
+    /// Holds a unit for 75 to 225 s, and is no load.
     async fn stream(self) {
         loop {
             if let Ok(mut permit) = self.limiter.acquire([&self.db]).await {
                 permit.set_outcome(Outcome::Ignore);
-                let length = 30.0 + 60.0 * self.database.random();
+                let length = 75.0 + 150.0 * self.database.random();
                 sleep(Duration::from_secs_f64(length)).await;
             }
             sleep(BACKOFF).await;
