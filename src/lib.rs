@@ -175,8 +175,8 @@
 //! * **An adaptive limit and others who use the resource**, such as another process of the same service. It
 //!   takes their load for its own doing, and yields.
 //! * **An adaptive limit and `set_limit`**: the next permit that ends sets it back. **And a reserve**: that
-//!   stays as it is when the limit falls. Keep the floor well above what is reserved. **And wide claims**:
-//!   while the limit is below the units of a claim, that claim waits and narrower ones pass it.
+//!   stays as it is when the limit falls, so the floor has to be above what is reserved. **And wide claims**:
+//!   a claim above the floor is refused at start-up.
 //! * **Ageing and an overload.** With a credit below the time for which the queue stands, every waiter has
 //!   aged, and an urgent request waits behind all of them; see [priorities](#priorities).
 //! * **A plain rate with a huge count or a long period.** The whole count may pass in the first moment, and then
@@ -452,7 +452,7 @@
 //! let limiter = Limiter::new(Duration::from_secs(2), [&search]);
 //!
 //! # async fn find() {}
-//! let limit = limiter.resources([&search]).classify(|status| match status {
+//! let limit = limiter.resources([&search]).classify(|head| match head.map(|head| head.status()) {
 //!     Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) => Outcome::Overload,
 //!     Some(StatusCode::BAD_REQUEST) => Outcome::Ignore, // it was never asked
 //!     _ => Outcome::Success,
@@ -461,10 +461,13 @@
 //! # }
 //! ```
 //!
-//! Without `classify` every response is a success, even a 503 that says that the resource had too much. A
-//! permit is timed until it is returned, by default at the end of the body: where clients read slowly, use
-//! [`release_at_head`](ConcurrencyLimitLayer::release_at_head), or their lines are measured instead of the
-//! resource. Read [`adaptive`] before you choose one.
+//! Without `classify` every response is a success, even a 503 by which the resource refuses work; the
+//! closure sees the [head](middleware::ResponseHead) of the response, so also a gRPC status in it. A
+//! request whose client leaves counts as well: a permit held longer than the timeout of [`Aimd`](adaptive::Aimd)
+//! is overload, dropped or not. A permit is timed until it is returned, by default at the end of the body:
+//! where clients read slowly, use [`release_at_head`](ConcurrencyLimitLayer::release_at_head), or their
+//! lines are measured instead of the resource. A request may claim as much as the floor at most, here 4
+//! units. Read [`adaptive`] before you choose one.
 //!
 //! ## Dry run
 //!
@@ -647,6 +650,7 @@
 //! | an empty or repeated name | to give each resource its own |
 //! | a resource of another limiter, or of none | to register it with this one |
 //! | an empty set, a resource twice in it, a claim of 0 units or above the limit | what to claim |
+//! | a claim above the floor of an adaptive limit, or as much reserved as its floor | to claim or reserve fewer, or to raise the floor |
 //! | a set in another order than the resources were registered in | the right order, or [`any_order`](limiter::LimiterBuilder::any_order) |
 //!
 //! For values from a configuration there are twins that return an error:

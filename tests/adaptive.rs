@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::{advance, sleep};
 use tokio_test::{assert_pending, assert_ready_ok, task::spawn};
@@ -21,6 +21,7 @@ use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{
     Limiter, PermitHandle, Resource,
     adaptive::{AdaptiveLimit, Aimd, Outcome, Sample},
+    middleware::ResponseHead,
 };
 
 use common::{data, get, shared, streamed};
@@ -31,6 +32,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 struct Fake {
     limit: Arc<AtomicUsize>,
+    floor: usize,
     samples: Arc<Mutex<Vec<Sample>>>,
 }
 
@@ -38,8 +40,13 @@ impl Fake {
     fn new(limit: usize) -> Self {
         Self {
             limit: Arc::new(limit.into()),
+            floor: 1,
             samples: Arc::default(),
         }
+    }
+
+    fn with_floor(self, floor: usize) -> Self {
+        Self { floor, ..self }
     }
 
     fn say(&self, limit: usize) {
@@ -65,10 +72,18 @@ impl AdaptiveLimit for Fake {
     fn limit(&self) -> usize {
         self.limit.load(Ordering::SeqCst)
     }
+
+    fn floor(&self) -> usize {
+        self.floor
+    }
 }
 
 fn adaptive(limit: usize) -> (Fake, Resource, Limiter) {
-    let fake = Fake::new(limit);
+    with_floor(1, limit)
+}
+
+fn with_floor(floor: usize, limit: usize) -> (Fake, Resource, Limiter) {
+    let fake = Fake::new(limit).with_floor(floor);
     let db = Resource::builder("db").adaptive(fake.clone()).build();
     let limiter = Limiter::new(60 * SECOND, [&db]);
     (fake, db, limiter)
@@ -76,7 +91,7 @@ fn adaptive(limit: usize) -> (Fake, Resource, Limiter) {
 
 #[tokio::test(start_paused = true)]
 async fn it_sees_how_long_a_permit_was_held_and_what_was_in_use() {
-    let (fake, db, limiter) = adaptive(5);
+    let (fake, db, limiter) = with_floor(3, 5);
     assert_eq!(db.limit(), 5, "where it starts");
     let one = limiter.try_acquire([&db]).expect("idle");
     let three = limiter.try_acquire([db.units(3)]).expect("idle");
@@ -85,7 +100,7 @@ async fn it_sees_how_long_a_permit_was_held_and_what_was_in_use() {
     advance(SECOND).await;
     drop(three);
     let success = |seconds, in_use| Sample::new(seconds * SECOND, in_use, Outcome::Success);
-    assert_eq!(fake.heard(), [success(2, 4), success(3, 3)]);
+    assert_eq!(fake.heard(), [success(2, 4), success(3, 3).with_units(3)]);
 }
 
 /// The time in the queue is not part of it, and neither is that in which nobody looked.
@@ -137,14 +152,14 @@ async fn run_succeeds_unless_it_is_dropped() {
     let mut run = spawn(limiter.run([&db], || sleep(SECOND)));
     assert_pending!(run.poll());
     drop(run);
-    assert_eq!(fake.outcomes(), [Outcome::Ignore]);
+    assert_eq!(fake.outcomes(), [Outcome::Dropped]);
 }
 
 /// Each status of the service, read by a classifier as a server would.
 #[tokio::test(start_paused = true)]
 async fn a_layer_reads_the_status() {
     let (fake, db, limiter) = adaptive(5);
-    let classify = |status: Option<StatusCode>| match status {
+    let classify = |head: Option<&ResponseHead<'_>>| match head.map(|head| head.status()) {
         None => Outcome::Overload,
         Some(StatusCode::SERVICE_UNAVAILABLE) => Outcome::Overload,
         Some(status) if status.is_client_error() => Outcome::Ignore,
@@ -194,8 +209,70 @@ async fn a_layer_reads_the_status() {
     }
 }
 
+/// gRPC puts its status into a header where there is no message, beside an HTTP status of 200.
 #[tokio::test(start_paused = true)]
-async fn a_dropped_call_tells_nothing_of_the_resource() {
+async fn a_layer_reads_the_whole_head() {
+    #[derive(Clone)]
+    struct Cached;
+
+    let (fake, db, limiter) = adaptive(5);
+    let classify = |head: Option<&ResponseHead<'_>>| {
+        let head = head.expect("no failure");
+        assert_eq!(
+            (head.status(), head.version()),
+            (StatusCode::OK, Version::HTTP_2)
+        );
+        match head.headers().get("grpc-status") {
+            Some(code) if code == "14" => Outcome::Overload,
+            _ if head.extensions().get::<Cached>().is_some() => Outcome::Ignore,
+            _ => Outcome::Success,
+        }
+    };
+    let layer = limiter.resources([&db]).classify(classify);
+    let service = service_fn(|request: Request<Empty<Bytes>>| async move {
+        let response = Response::builder().version(Version::HTTP_2);
+        let response = match request.uri().path() {
+            "/unavailable" => response.header("grpc-status", "14"),
+            "/cached" => response.extension(Cached),
+            _ => response,
+        };
+        response.body(Full::<Bytes>::from("body"))
+    });
+    let until_end = layer.clone().layer(service);
+    let at_head = layer.clone().release_at_head().layer(service);
+    let exposed = layer.expose_permit().layer(service);
+    for (path, outcome) in [
+        ("/unavailable", Outcome::Overload),
+        ("/cached", Outcome::Ignore),
+        ("/", Outcome::Success),
+    ] {
+        drop(
+            until_end
+                .clone()
+                .oneshot(get(path))
+                .await
+                .expect("a response"),
+        );
+        drop(
+            at_head
+                .clone()
+                .oneshot(get(path))
+                .await
+                .expect("a response"),
+        );
+        drop(
+            exposed
+                .clone()
+                .oneshot(get(path))
+                .await
+                .expect("a response"),
+        );
+        assert_eq!(fake.outcomes(), [outcome; 3], "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_counts_as_dropped() {
     let (fake, db, limiter) = adaptive(5);
     let layer = limiter.resources([&db]);
     let stuck = service_fn(|_: Request<Empty<Bytes>>| async {
@@ -205,8 +282,9 @@ async fn a_dropped_call_tells_nothing_of_the_resource() {
     for layer in [layer.clone(), layer.expose_permit()] {
         let mut call = spawn(layer.layer(stuck).oneshot(get("/")));
         assert_pending!(call.poll());
+        advance(SECOND).await;
         drop(call);
-        assert_eq!(fake.outcomes(), [Outcome::Ignore]);
+        assert_eq!(fake.heard(), [Sample::new(SECOND, 1, Outcome::Dropped)]);
     }
 }
 
@@ -264,7 +342,7 @@ async fn a_streamed_body_is_held_time() {
 #[tokio::test(start_paused = true)]
 async fn the_limit_moves_and_wakes() {
     let (fake, db, limiter) = adaptive(2);
-    let held = limiter.try_acquire([db.units(2)]);
+    let held = [(); 2].map(|()| limiter.try_acquire([&db]).expect("idle"));
     let mut waiting: Vec<_> = (0..4)
         .map(|_| {
             let mut waiting = spawn(limiter.acquire([&db]));
@@ -353,7 +431,7 @@ async fn a_limit_that_panics() {
 /// In a set, each resource hears of its own units, and those with a fixed limit of nothing.
 #[tokio::test(start_paused = true)]
 async fn a_set_of_adaptive_and_fixed_limits() {
-    let (one, two) = (Fake::new(5), Fake::new(7));
+    let (one, two) = (Fake::new(5).with_floor(2), Fake::new(7).with_floor(3));
     let db = Resource::builder("db").adaptive(one.clone()).build();
     let fs = Resource::new("fs", 3);
     let api = Resource::builder("api").adaptive(two.clone()).build();
@@ -367,8 +445,9 @@ async fn a_set_of_adaptive_and_fixed_limits() {
     one.say(4);
     two.say(6);
     drop(permit);
-    assert_eq!(one.heard(), [Sample::new(SECOND, 2, Outcome::Overload)]);
-    assert_eq!(two.heard(), [Sample::new(SECOND, 3, Outcome::Overload)]);
+    let overload = |units| Sample::new(SECOND, units, Outcome::Overload).with_units(units);
+    assert_eq!(one.heard(), [overload(2)]);
+    assert_eq!(two.heard(), [overload(3)]);
     assert_eq!((db.limit(), fs.limit(), api.limit()), (4, 3, 6));
 }
 
@@ -392,13 +471,15 @@ async fn aimd_under_a_limiter() {
     let aimd = Aimd::between(1, 100).start(10).build();
     let db = Resource::builder("db").adaptive(aimd).build();
     let limiter = Limiter::new(SECOND, [&db]);
-    let mut permit = limiter.try_acquire([db.units(10)]).expect("idle");
-    permit.set_outcome(Outcome::Overload);
-    drop(permit);
-    assert!(db.limit() < 10);
+    let take = || limiter.try_acquire([&db]).ok();
+    let mut all: Vec<_> = std::iter::from_fn(take).collect();
+    assert_eq!(all.len(), 10);
+    all.iter_mut()
+        .for_each(|permit| permit.set_outcome(Outcome::Overload));
+    drop(all);
+    assert_eq!(db.limit(), 7, "a burst is one step");
     let low = db.limit();
     for _ in 0..200 {
-        let take = || limiter.try_acquire([&db]).ok();
         drop(std::iter::from_fn(take).collect::<Vec<_>>());
     }
     assert!(db.limit() > low, "it recovers");

@@ -15,7 +15,7 @@ use tower_concurrency_limiter::{
     adaptive::{Aimd, AimdBuilder, Gradient2, Gradient2Builder, InvalidAdaptiveLimit, Sample},
     limiter::{Acquire, AcquireRequest, InvalidLimiter, InvalidSet, LimiterBuilder, Run},
     middleware::{
-        Custom, RequestHead, ResponseBody, ResponseFuture, ServerBusy,
+        Custom, RequestHead, ResponseBody, ResponseFuture, ResponseHead, ServerBusy,
         ending::{AnyService, AtHead, LimitError, UntilBodyEnd, WrapErrors},
     },
     resource::{InvalidResource, ResourceBuilder},
@@ -135,6 +135,7 @@ fn everything_says_what_it_is() {
     debug::<PermitHandle>();
     debug::<Rejection>();
     debug::<RequestHead<'_>>();
+    debug::<ResponseHead<'_>>();
     debug::<Acquire>();
     debug::<ConcurrencyLimitLayer>();
     debug::<ConcurrencyLimit<(), UntilBodyEnd>>();

@@ -11,16 +11,17 @@ use super::{
 /// Additive increase, multiplicative decrease: up by a little while all goes well, down by a share at
 /// the first overload.
 ///
-/// It listens to what the resource says: [`Outcome::Overload`], and a permit held longer than
-/// [`timeout`](AimdBuilder::timeout). With neither it rises to the ceiling.
+/// It reads two signals: [`Outcome::Overload`], and a permit held longer than
+/// [`timeout`](AimdBuilder::timeout). Without either it rises to the ceiling.
 ///
 /// * **Up**: each success adds [`increase`](AimdBuilder::increase) divided by the limit, which comes to
 ///   `increase` units a round, a round being as many permits as the limit. Only while at least half of
 ///   the limit is in use: a limit that nobody reaches has not been tried, and raising it would say
 ///   nothing (the "application-limited" rule of TCP, RFC 7661).
 /// * **Down**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and takes at least
-///   one unit. The permits that are out at that moment began under the old limit; what they say is the
-///   same news, so until as many have ended nothing moves. One burst of timeouts is one step down.
+///   one unit. The permits that are out at that moment were acquired under the old limit and carry the
+///   same news, so the limit does not move until as many units have been returned, whatever the
+///   outcome. One burst of timeouts is one step down.
 ///
 /// The limit saws to and fro below the point where overload shows: with the defaults between 70 % of
 /// it and all of it.
@@ -50,7 +51,7 @@ pub struct Aimd {
     increase: f64,
     backoff: f64,
     timeout: Option<Duration>,
-    /// How many permits are still to end that began before the last decrease.
+    /// How many units are still to be returned that were acquired before the last decrease.
     stale: usize,
 }
 
@@ -107,9 +108,12 @@ impl AimdBuilder {
         self
     }
 
-    /// How long a permit may be held; longer counts as overload, however it ended.
+    /// How long a permit may be held; longer counts as overload, also if the work was
+    /// [dropped](Outcome::Dropped). Only [`Outcome::Ignore`] exempts a permit, such as that of a
+    /// stream.
     ///
-    /// Set it well above the slowest request on a quiet day, or slow work is taken for too much work.
+    /// Set it well above the slowest request on a quiet day, or slow work is taken for too much work,
+    /// and below the time at which clients give up.
     ///
     /// Default: none, so that only [`Outcome::Overload`] lowers the limit.
     pub fn timeout(mut self, held: Duration) -> Self {
@@ -158,31 +162,51 @@ impl AimdBuilder {
 }
 
 impl Aimd {
-    fn is_overload(&self, sample: &Sample) -> bool {
-        let is_late = self.timeout.is_some_and(|timeout| sample.held() > timeout);
-        is_late || sample.outcome() == Outcome::Overload
+    fn is_late(&self, sample: &Sample) -> bool {
+        self.timeout.is_some_and(|timeout| sample.held() > timeout)
+    }
+
+    fn raise(&mut self, sample: &Sample) {
+        if !self.limit.is_app_limited(sample.in_use()) {
+            let estimate = self.limit.estimate();
+            let rounds = sample.units() as f64 / estimate;
+            self.limit.set(estimate + self.increase * rounds);
+        }
+    }
+
+    fn lower(&mut self, sample: &Sample) {
+        self.stale = self.limit.others(sample);
+        let estimate = self.limit.estimate();
+        let one_unit_less = estimate.floor() - 1.0;
+        self.limit.set(one_unit_less.min(estimate * self.backoff));
     }
 }
 
 impl AdaptiveLimit for Aimd {
     fn update(&mut self, sample: &Sample) -> usize {
-        if sample.outcome() == Outcome::Ignore {
+        if self.stale > 0 {
+            self.stale = self.stale.saturating_sub(sample.units());
             return self.limit();
         }
-        let estimate = self.limit.estimate();
-        if self.stale > 0 {
-            self.stale -= 1;
-        } else if self.is_overload(sample) {
-            self.stale = self.limit.others(sample.in_use());
-            let one_unit_less = estimate.floor() - 1.0;
-            self.limit.set(one_unit_less.min(estimate * self.backoff));
-        } else if !self.limit.is_app_limited(sample.in_use()) {
-            self.limit.set(estimate + self.increase / estimate);
+        match sample.outcome() {
+            Outcome::Ignore => {}
+            Outcome::Overload => self.lower(sample),
+            Outcome::Success | Outcome::Dropped if self.is_late(sample) => self.lower(sample),
+            Outcome::Success => self.raise(sample),
+            Outcome::Dropped => {}
         }
         self.limit()
     }
 
     fn limit(&self) -> usize {
         self.limit.units()
+    }
+
+    fn floor(&self) -> usize {
+        self.limit.floor()
+    }
+
+    fn ceiling(&self) -> usize {
+        self.limit.ceiling()
     }
 }

@@ -1,6 +1,6 @@
 //! Between which values a limit moves, and where it starts.
 
-use super::{InvalidAdaptiveLimit, error::Kind};
+use super::{InvalidAdaptiveLimit, Sample, error::Kind};
 
 /// The ends of the range, not checked yet.
 #[derive(Clone, Copy, Debug)]
@@ -73,11 +73,20 @@ impl Bounded {
         in_use < self.units().div_ceil(2)
     }
 
-    /// How many other permits are out while one of them ends. They began under the present limit,
+    /// How many other units are in use when a permit ends. Their work began under the present limit,
     /// whatever it becomes.
     ///
-    /// The ceiling caps it, so that an impossible report does not end the listening for good.
-    pub(super) fn others(&self, in_use: usize) -> usize {
-        in_use.saturating_sub(1).min(self.ceiling)
+    /// The ceiling caps it: after an impossible report the limit still moves again.
+    pub(super) fn others(&self, sample: &Sample) -> usize {
+        let others = sample.in_use().saturating_sub(sample.units());
+        others.min(self.ceiling)
+    }
+
+    pub(super) fn floor(&self) -> usize {
+        self.floor
+    }
+
+    pub(super) fn ceiling(&self) -> usize {
+        self.ceiling
     }
 }

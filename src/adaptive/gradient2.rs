@@ -1,9 +1,9 @@
 //! The limit from the gradient of the held times.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use super::{
-    AdaptiveLimit, InvalidAdaptiveLimit, Outcome, Sample,
+    AdaptiveLimit, InvalidAdaptiveLimit, Sample,
     bounds::{Bounded, Range},
     error::Kind,
     round::Round,
@@ -32,16 +32,22 @@ use super::{
 /// * Overload takes the limit down by its share of the round: with the share `p` of successes, the gradient
 ///   becomes `max(gradient * p, 0.5)` and the queue `queue_size * p`. The held times of overloads are not
 ///   averaged, as a quick refusal would make the resource look fast.
+/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. Above `long` it is
+///   averaged, below it is not, as it may have been as fast as any. A round in which more was dropped
+///   above `long` than done counts what was dropped as overload: the resource works for clients that
+///   are gone.
+/// * A single time counts as 10 times `long` at most.
 ///
 /// # Probes
 ///
 /// Under a load that stays, `long` learns the slow times, and `short` no longer looks slow beside it: by the
 /// formula alone the limit doubles every few hundred rounds, up to the ceiling. So ten times in a long
-/// window of rounds at the limit, the limit drops to `limit / (2 * tolerance)` until the permits that were
-/// out have ended, and for one round more. The average of that round becomes `long`. If the resource was
-/// overloaded, it is now less so, the limit comes down by half or until it fits, and the next probe comes
-/// soon. If the work itself has become slower, that shows, too, and the limit comes back up. At a load that
-/// stays, probes cost about 1 % of the throughput.
+/// window of rounds at the limit, the limit drops to `limit / (2 * tolerance)` until as many units as were
+/// in use have been returned, and for one round more, both whatever the outcomes. The average of that round
+/// becomes `long`. If the resource was overloaded, it is now less so, the limit comes down by half or until
+/// it fits, and the next probe comes soon. If the work itself has become slower, that shows, too, and the
+/// limit comes back up. At a load that stays, probes cost about 1 % of the throughput. A probe during which
+/// no permit ends although requests wait is given up; see [lasting work](super#lasting-work).
 ///
 /// # Sources
 ///
@@ -81,8 +87,9 @@ pub struct Gradient2 {
 enum Stage {
     /// The limit applies, for so many rounds until the next probe.
     Open { rounds: usize },
-    /// The probe's limit applies to newcomers. `permits` that began before are still to end.
-    Drain { permits: usize },
+    /// The probe's limit applies to newcomers. `units` that were acquired before are still to be
+    /// returned.
+    Drain { units: usize },
     /// The probe's limit applies to all that end.
     Probe,
 }
@@ -223,8 +230,8 @@ impl Gradient2Builder {
 }
 
 impl Gradient2 {
-    /// Moves the limit by the round that has ended, the last of it with `in_use` units.
-    fn step(&mut self, in_use: usize) {
+    /// Moves the limit by the round that ended with this sample.
+    fn step(&mut self, last: &Sample) {
         let round = mem::take(&mut self.round);
         let is_app_limited = self.limit.is_app_limited(round.peak_in_use());
         let (mut gradient, mut queue) = (1.0, 0.0);
@@ -250,7 +257,7 @@ impl Gradient2 {
         let success = round.success();
         let target = limit * (gradient * success).max(STEEPEST) + queue * success;
         self.limit.set(limit + (target - limit) * self.smoothing);
-        self.stage = self.next_stage(is_app_limited, in_use, next_probe);
+        self.stage = self.next_stage(is_app_limited, last, next_probe);
     }
 
     /// Lets the long average learn from the short one.
@@ -275,17 +282,29 @@ impl Gradient2 {
         }
     }
 
-    fn next_stage(&self, is_app_limited: bool, in_use: usize, next_probe: usize) -> Stage {
+    fn next_stage(&self, is_app_limited: bool, last: &Sample, next_probe: usize) -> Stage {
         match self.stage {
             // With room to spare the times are those of a quiet resource, without a probe.
             Stage::Open { rounds } if is_app_limited => Stage::Open { rounds },
             Stage::Open { rounds } if rounds > 1 => Stage::Open { rounds: rounds - 1 },
-            Stage::Open { .. } => match self.limit.others(in_use) {
+            Stage::Open { .. } => match self.limit.others(last) {
                 0 => Stage::Probe,
-                permits => Stage::Drain { permits },
+                // The slowest of them are outlasted by newcomers, so one turnover more.
+                units => Stage::Drain {
+                    units: units.saturating_add(self.probe_limit()),
+                },
             },
             Stage::Drain { .. } | Stage::Probe => Stage::Open { rounds: next_probe },
         }
+    }
+
+    fn is_round_over(&self) -> bool {
+        let units = match self.stage {
+            Stage::Open { .. } => self.round.len(),
+            // A probe keeps others out, and takes what there is after a round.
+            Stage::Drain { .. } | Stage::Probe => self.round.ended(),
+        };
+        units >= self.limit().max(MIN_ROUND)
     }
 
     /// Deep enough to find a queue that the tolerance hides.
@@ -297,23 +316,37 @@ impl Gradient2 {
 
 impl AdaptiveLimit for Gradient2 {
     fn update(&mut self, sample: &Sample) -> usize {
-        if sample.outcome() == Outcome::Ignore {
-            return self.limit();
-        }
-        if let Stage::Drain { permits } = self.stage {
-            self.stage = match permits {
-                0 | 1 => Stage::Probe,
-                _ => Stage::Drain {
-                    permits: permits - 1,
-                },
+        if let Stage::Drain { units } = self.stage {
+            self.stage = match units.saturating_sub(sample.units()) {
+                0 => Stage::Probe,
+                units => Stage::Drain { units },
             };
             return self.limit();
         }
-        self.round.add(sample);
-        if self.round.len() >= self.limit().max(MIN_ROUND) {
-            self.step(sample.in_use());
+        self.round.add(sample, self.long);
+        if self.is_round_over() {
+            self.step(sample);
         }
         self.limit()
+    }
+
+    /// Ends a probe: what is held was acquired before it, or is longer than its round.
+    fn stalled(&mut self, _: Duration) -> usize {
+        if !matches!(self.stage, Stage::Open { .. }) {
+            self.round = Round::default();
+            self.stage = Stage::Open {
+                rounds: self.probe_every,
+            };
+        }
+        self.limit()
+    }
+
+    fn floor(&self) -> usize {
+        self.limit.floor()
+    }
+
+    fn ceiling(&self) -> usize {
+        self.limit.ceiling()
     }
 
     fn limit(&self) -> usize {

@@ -50,16 +50,35 @@
 //! |---|---|---|
 //! | [`Success`](Outcome::Success) | rows, "not found", a conflict: the resource has worked | counts with its held time |
 //! | [`Overload`](Outcome::Overload) | a timeout, 503, 429, a refused connection | takes the limit down; its held time is not averaged |
-//! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a dropped request | none |
+//! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a stream | none |
+//! | [`Dropped`](Outcome::Dropped) | the client has left, a timeout outside the limiter | its held time is a lower bound: overload above the timeout of [`Aimd`], counted by [`Gradient2`] where it is above the average |
 //!
-//! A layer says it by [`classify`](crate::ConcurrencyLimitLayer::classify), by the status of the response; code
-//! by [`Permit::set_outcome`](crate::Permit::set_outcome). Who says nothing has a success: then only the times
-//! count.
+//! A layer sets it by [`classify`](crate::ConcurrencyLimitLayer::classify), from the head of the response; code
+//! by [`Permit::set_outcome`](crate::Permit::set_outcome). The default is a success: then only the times
+//! count. The layer and [`Limiter::run`](crate::Limiter::run) set `Dropped` where the work is dropped before
+//! it is done. Whatever the outcome, the permit counts as ended: it is part of its round.
 //!
 //! The middle one has to be right. An error that is quick and counts as a success says "fast", and invites more
 //! load on a resource that is down. A cache hit that counts as a success says the same. A bug of your own that
 //! counts as overload throttles a healthy resource. What is held for other reasons, such as a stream that waits
 //! for its reader or a WebSocket, is best ignored, or given a resource of its own.
+//!
+//! # Lasting work
+//!
+//! Streams beside short work would fill a limit that is made for the short work: a probe, or two steps
+//! down, and the limit is below what they hold. So the limit moves by short work, and applies to it alone:
+//!
+//! * Units held for more than 8 times the usual time of a success, while 4 times as many units as were in
+//!   use beside them came and went, are lasting. [`Resource::limit`](crate::Resource::limit) is the limit of the
+//!   algorithm plus lasting units, up to the ceiling, and [`Sample::in_use`] is without them. While a resource
+//!   does not respond, nothing comes and goes, so that nothing becomes lasting.
+//! * If no permit ends for 4 times the usual time, and for 1 s at least (5 s before the first success), while
+//!   requests are kept out, a probe is [given up](AdaptiveLimit::stalled). After twice that time as many units as
+//!   the floor are let in beside what is held, within the ceiling, and again whenever the time has doubled.
+//!
+//! At the ceiling it is a fixed limit: lasting work that fills it keeps other work out. Where very many quick requests, such as
+//! cache hits, share a resource with slow ones, mark the quick ones as `Ignore`: otherwise they are the usual
+//! ones, and the slow ones lasting.
 //!
 //! # Floor and ceiling
 //!
@@ -71,6 +90,9 @@
 //!   a third of its limit, and cannot go below the floor for it.
 //! * The **ceiling** is what you do not exceed even if all signs say yes: the size of the connection pool, file
 //!   descriptors, memory per request. At the ceiling this is a fixed limit.
+//!
+//! A request may claim as many units as the floor at most, which is checked where its set is named: above it,
+//! an idle resource could refuse it for ever. For the same reason fewer units than the floor can be reserved.
 //!
 //! The limit starts at the floor unless told otherwise, and grows by a unit or so per round, a round being as
 //! many permits as the limit. If a restart meets full load, start at what was good before.
@@ -85,8 +107,9 @@
 //!
 //! # Your own
 //!
-//! [`AdaptiveLimit`] is a trait of two methods, without clock and I/O: samples go in, the limit comes out. So a
-//! test can drive it in virtual time.
+//! [`AdaptiveLimit`] is a trait without clock and I/O: samples go in, the limit comes out. So a test can drive
+//! it in virtual time. Two methods are required. Override [`floor`](AdaptiveLimit::floor) if requests claim more
+//! than one unit.
 
 mod aimd;
 mod bounds;
@@ -97,6 +120,8 @@ mod sample;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 
+use std::time::Duration;
+
 pub use aimd::{Aimd, AimdBuilder};
 pub use error::InvalidAdaptiveLimit;
 pub use gradient2::{Gradient2, Gradient2Builder};
@@ -105,7 +130,8 @@ pub use sample::{Outcome, Sample};
 /// How a limit moves by the permits that end.
 ///
 /// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it may be
-/// called under a lock. A limit of 0, from where no permit could raise it again, counts as 1.
+/// called under a lock. A limit below the [`floor`](Self::floor), from where no permit might raise it
+/// again, counts as the floor.
 ///
 /// ```
 /// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};
@@ -136,6 +162,33 @@ pub trait AdaptiveLimit: Send {
 
     /// The present limit; before the first sample, where it starts.
     fn limit(&self) -> usize;
+
+    /// The smallest limit there will be: no request may claim more, or it could never be admitted
+    /// again. Read once, when the resource is built; a smaller limit counts as the floor, a floor of 0
+    /// as 1.
+    ///
+    /// Default: 1.
+    fn floor(&self) -> usize {
+        1
+    }
+
+    /// The most units that may be in use at once, [lasting work](self#lasting-work) included. Read
+    /// once, when the resource is built; a larger limit is in force all the same.
+    ///
+    /// Default: no bound.
+    fn ceiling(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Returns the limit from now on, after no permit has ended for `quiet`, several times as long as
+    /// usual, while requests were kept out by the limit. Either the resource does not respond, or the
+    /// limit is below what is held by long work.
+    ///
+    /// Default: the present limit.
+    fn stalled(&mut self, quiet: Duration) -> usize {
+        let _ = quiet;
+        self.limit()
+    }
 }
 
 impl<L: AdaptiveLimit + ?Sized> AdaptiveLimit for Box<L> {
@@ -145,5 +198,17 @@ impl<L: AdaptiveLimit + ?Sized> AdaptiveLimit for Box<L> {
 
     fn limit(&self) -> usize {
         (**self).limit()
+    }
+
+    fn floor(&self) -> usize {
+        (**self).floor()
+    }
+
+    fn ceiling(&self) -> usize {
+        (**self).ceiling()
+    }
+
+    fn stalled(&mut self, quiet: Duration) -> usize {
+        (**self).stalled(quiet)
     }
 }

@@ -2,40 +2,80 @@
 
 use super::{Outcome, Sample};
 
-/// The samples since the last step.
+/// The samples since the last step. Counts are in units, so that a wide permit is a larger part.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
+    ended: usize,
     successes: usize,
     overloads: usize,
-    /// Of the successes, in seconds.
+    /// Dropped after the usual time.
+    late: usize,
+    /// Of successes and late ones, in unit seconds.
     held: f64,
     peak_in_use: usize,
 }
 
+/// A single time beyond this many times the usual one says no more than that it was slow: a stream
+/// that ends must not become the average.
+const OUTLIER: f64 = 10.0;
+
 impl Round {
-    pub(super) fn add(&mut self, sample: &Sample) {
+    /// Takes in a sample, where `usual` is the long-term average of the held times in seconds.
+    pub(super) fn add(&mut self, sample: &Sample, usual: Option<f64>) {
+        let units = sample.units();
+        let held = sample.held().as_secs_f64();
         self.peak_in_use = self.peak_in_use.max(sample.in_use());
-        if sample.outcome() == Outcome::Overload {
+        self.ended = self.ended.saturating_add(units);
+        match sample.outcome() {
             // A refusal is quick. Among the held times it would pass for a fast resource.
-            self.overloads += 1;
-        } else {
-            self.successes += 1;
-            self.held += sample.held().as_secs_f64();
+            Outcome::Overload => self.overloads = self.overloads.saturating_add(units),
+            Outcome::Success => self.successes = self.successes.saturating_add(units),
+            // Dropped before the usual time, it may have been as fast as any.
+            Outcome::Dropped if usual.is_none_or(|usual| held > usual) => {
+                self.late = self.late.saturating_add(units);
+            }
+            Outcome::Dropped | Outcome::Ignore => return,
+        }
+        if sample.outcome() != Outcome::Overload {
+            let counted = usual.map_or(held, |usual| match usual > 0.0 {
+                true => held.min(usual * OUTLIER),
+                false => held,
+            });
+            self.held += counted * units as f64;
         }
     }
 
+    /// Units returned, whatever the outcome.
+    pub(super) fn ended(&self) -> usize {
+        self.ended
+    }
+
+    /// Units returned with an outcome that counts.
     pub(super) fn len(&self) -> usize {
-        self.successes + self.overloads
+        let sum = self.successes.saturating_add(self.overloads);
+        sum.saturating_add(self.late)
     }
 
-    /// The share of the successes, from 0 to 1.
+    /// The share of what was not overload, from 0 to 1.
+    ///
+    /// What is dropped late only counts by its time, unless it outnumbers what is done: then the
+    /// resource works for clients that are gone.
     pub(super) fn success(&self) -> f64 {
-        self.successes as f64 / self.len() as f64
+        let done = match self.late > self.successes {
+            true => self.successes,
+            false => self.successes.saturating_add(self.late),
+        };
+        match self.len() {
+            0 => 1.0,
+            len => done as f64 / len as f64,
+        }
     }
 
-    /// How long the successes were held on average, in seconds.
+    /// How long a unit was held on average, in seconds. `None` if no work was done: the times of
+    /// dropped work are lower bounds, and alone they are no measure.
     pub(super) fn mean_held(&self) -> Option<f64> {
-        (self.successes > 0).then(|| self.held / self.successes as f64)
+        let timed = self.successes.saturating_add(self.late);
+        (self.successes > 0).then(|| self.held / timed as f64)
     }
 
     /// The most units that were in use at once.

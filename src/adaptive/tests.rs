@@ -5,8 +5,6 @@ mod properties;
 mod simulation;
 mod single_samples;
 
-use std::time::Duration;
-
 use super::*;
 
 fn seconds(seconds: u64) -> Duration {

@@ -55,6 +55,11 @@ impl Clocks {
         }
     }
 
+    /// When the lock was last held.
+    pub(super) fn latest(&self) -> Nanos {
+        self.latest
+    }
+
     /// What the clock that was read last will show at this time.
     pub(super) fn reading_at(&self, time: Nanos) -> Nanos {
         shifted(time, self.ahead.wrapping_neg())

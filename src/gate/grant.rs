@@ -1,13 +1,10 @@
 //! What is remembered of a grant.
 
-use std::time::Duration;
-
-use super::{Gate, Leases, State, Wait, dry::DryCase};
+use super::{Gate, Leases, State, Wait, adaptive::Ended, dry::DryCase};
 use crate::{
-    adaptive::{Outcome, Sample},
+    adaptive::Outcome,
     admission::{Charge, Claims, Demands, Nanos},
-    resource::Resource,
-    sync::MutexGuard,
+    sync::{MutexGuard, lock},
 };
 
 /// A granted set of which more has to be known, when it is returned, than how much it was: some of its
@@ -67,7 +64,11 @@ impl Gate {
             return self.leave(&grant.demands); // there is more to its leases alone
         }
         self.end(grant, self.clock.now());
-        let (mut state, now) = self.lock_now();
+        let read = self.clock.now();
+        let mut state = lock(&self.state);
+        let before = state.clocks.latest();
+        let now = self.tick(&mut state, read);
+        let is_first = now > before;
         self.put_back(&mut state, grant);
         let mut settling = Settling {
             gate: self,
@@ -75,22 +76,27 @@ impl Gate {
             now,
         };
         if let Some(state) = &mut settling.state {
-            self.learn(state, grant, now);
+            self.learn(state, grant, now, is_first);
         }
     }
 
-    /// Moves the adaptive limits by a grant that was returned.
-    fn learn(&self, state: &mut State, grant: &Grant, now: Nanos) {
-        let held = Duration::from_nanos(now.saturating_sub(grant.at));
+    /// Moves the adaptive limits by a grant that was returned, by the first at this instant or not.
+    fn learn(&self, state: &mut State, grant: &Grant, now: Nanos, is_first: bool) {
         for demand in &*grant.demands {
-            let Some(limit) = &mut state.adaptive[demand.resource as usize] else {
+            let Some(adaptive) = &mut state.adaptive[demand.resource as usize] else {
                 continue;
             };
-            let in_use = self.usage(*demand).load().in_use() + demand.units;
-            let units = limit.update(&Sample::new(held, in_use as usize, grant.outcome));
-            // From 0 nobody could raise it again.
-            let units = units.clamp(1, Resource::MAX_LIMIT) as u32;
-            self.limit(state, demand.resource, units, now);
+            let usage = self.usage(*demand);
+            let ended = Ended {
+                acquired: grant.at,
+                units: demand.units,
+                outcome: grant.outcome,
+                in_use: usage.load().in_use(),
+                is_awaited: usage.waiting() > 0,
+                is_first,
+            };
+            let limit = adaptive.ended(now, &ended);
+            self.limit(state, demand.resource, limit, now);
         }
     }
 
@@ -125,6 +131,9 @@ impl Gate {
             } else {
                 // Its mark says that somebody looks: that is done here.
                 let _ = resource.usage().give_back(demand.units);
+            }
+            if let Some(adaptive) = &mut state.adaptive[demand.resource as usize] {
+                adaptive.released(grant.at, demand.units);
             }
         }
         state.queue.returned(&grant.demands, grant.claims.priority);

@@ -25,6 +25,8 @@ impl Registrar for Gate {
         let (mut state, now) = self.lock_now();
         let is_known = match change {
             Change::Limit(limit) => {
+                let adaptive = state.adaptive[resource as usize].as_ref();
+                let limit = adaptive.map_or(limit, |adaptive| adaptive.by_hand(limit));
                 self.limit(&mut state, resource, limit, now);
                 true
             }

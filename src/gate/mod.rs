@@ -5,6 +5,7 @@
 //! under the lock, a [`Waiter`] is the request's side of its place there, and `timer` ends waits whose
 //! deadline has come. Wakers run after the lock is released, a few at a time.
 
+mod adaptive;
 mod clock;
 mod clocks;
 mod dry;
@@ -27,7 +28,6 @@ use std::{
 };
 
 use crate::{
-    adaptive::AdaptiveLimit,
     admission::{
         Answer, Arrival, Claims, Demand, Ledger, LineSpec, Nanos, Queue, Shadow, Ticket, Usage,
         Verdict,
@@ -37,6 +37,7 @@ use crate::{
 };
 use tokio::runtime;
 
+use adaptive::AdaptiveResource;
 use clock::Clock;
 use clocks::Clocks;
 pub(crate) use grant::Grant;
@@ -66,7 +67,7 @@ struct State {
     alarms: Alarms,
     clocks: Clocks,
     /// By resource.
-    adaptive: Vec<Option<Box<dyn AdaptiveLimit>>>,
+    adaptive: Vec<Option<AdaptiveResource>>,
     /// Those who wait for nothing to be in use.
     drains: Drains,
     /// What would be decided about the resources that keep nobody.
@@ -101,6 +102,7 @@ impl Gate {
         credit: Option<Duration>,
     ) -> Self {
         let credit = credit.map(nanos);
+        let adaptive: Vec<_> = resources.iter().map(Self::adaptive).collect();
         let spec = |resource: &Resource, rules| LineSpec {
             max_waiting: resource.max_waiting().unwrap_or(max_waiting),
             limit: resource.usage().load().limit(),
@@ -111,7 +113,6 @@ impl Gate {
             let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
             Box::new(Shadow::new(specs.collect(), credit))
         });
-        let adaptive: Vec<_> = resources.iter().map(Resource::take_adaptive).collect();
         let has_more = |r: &&Resource| !r.rules().is_plain() || r.is_shared();
         for resource in resources.iter().filter(has_more) {
             resource.usage().contend(); // always by way of the queue
@@ -231,6 +232,9 @@ impl Gate {
         };
         let mut state = lock(&gate.state);
         let mut now = gate.tick(&mut state, now);
+        if gate.has_rules {
+            gate.relieve(&mut state, claimant.demands(), now);
+        }
         let (mut answer, mut unused) = arrive(&mut state, now, arrival);
         if let Answer::NoTime { .. } | Answer::Hopeless { .. } | Answer::Full { .. } = answer {
             let later = gate.tick(&mut state, gate.clock.now());
@@ -255,7 +259,7 @@ impl Gate {
         });
         let (why, retry_after, rouse) = match answer {
             Answer::Queued(ticket) => {
-                state.look_again();
+                gate.look_again(&mut state);
                 let deadline = state.clocks.at(last_reading);
                 let rouse = state.watch(ticket, gate.clock.runtime(), deadline);
                 (None, None, rouse)
@@ -347,7 +351,7 @@ impl Gate {
         if state.has_more(now) || !state.drains.is_empty() {
             return self.settle_more(state, first, now);
         }
-        state.look_again();
+        self.look_again(&mut state);
         drop(state);
         if let Some(waker) = first {
             wake(waker);
@@ -371,7 +375,7 @@ impl Gate {
             }
             let more = state.has_more(now);
             if !more {
-                state.look_again();
+                self.look_again(&mut state);
                 self.drained_now(&mut state, &mut wakes);
             }
             drop(state);
@@ -390,14 +394,45 @@ impl Gate {
     fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
             let (mut state, now) = self.lock_now();
+            self.relieve_waiting(&mut state, now);
             if state.queue.is_due(now) {
                 self.settle(state, now);
                 continue;
             }
             let runtime = runtime?;
-            let next = state.next_event_in(runtime);
+            let next = self.next_event_in(&mut state, runtime);
             state.alarms.set(runtime, next);
             return next.map(|next| state.clocks.reading_at(next));
+        }
+    }
+
+    /// When the timer of `runtime` should look again; `None` if nothing waits there.
+    fn next_event_in(&self, state: &mut State, runtime: runtime::Id) -> Option<Nanos> {
+        let is_there = |party: &Party| party.runtime == Some(runtime);
+        if !state.queue.payloads().any(is_there) {
+            return None;
+        }
+        let next = match state.clocks.differ() {
+            false => state.queue.next_event(),
+            // The deadlines of others may come at another time.
+            true => state.queue.next_event_of(is_there),
+        };
+        next.into_iter().chain(self.next_relief(state)).min()
+    }
+
+    /// When the timers have to look; `None` if nobody waits.
+    fn next_event(&self, state: &mut State) -> Option<Nanos> {
+        let next = state.queue.next_event()?;
+        Some(self.next_relief(state).map_or(next, |at| at.min(next)))
+    }
+
+    /// Where rates, higher priorities or an adaptive limit keep waiters, the timers have to look when
+    /// they let them go.
+    fn look_again(&self, state: &mut State) {
+        if state.queue.depends_on_time() {
+            if let Some(next) = self.next_event(state) {
+                state.alarms.advance(next);
+            }
         }
     }
 
@@ -419,7 +454,7 @@ impl Drop for Gate {
         let mut state = lock(&self.state);
         state.alarms.ring_all();
         for (resource, adaptive) in self.resources.iter().zip(&mut state.adaptive) {
-            resource.restore_adaptive(adaptive.take());
+            resource.restore_adaptive(adaptive.take().map(AdaptiveResource::into_inner));
             resource.usage().calm();
             resource.usage().unregister();
         }
@@ -434,19 +469,6 @@ impl State {
             party.runtime = runtime;
         }
         self.alarms.rouse(runtime, deadline)
-    }
-
-    /// When the timer of `runtime` should look again; `None` if nothing waits there.
-    fn next_event_in(&mut self, runtime: runtime::Id) -> Option<Nanos> {
-        let is_there = |party: &Party| party.runtime == Some(runtime);
-        if !self.queue.payloads().any(is_there) {
-            return None;
-        }
-        match self.clocks.differ() {
-            false => self.queue.next_event(),
-            // The deadlines of others may come at another time.
-            true => self.queue.next_event_of(is_there),
-        }
     }
 
     /// Leaves the next verdict for its waiter, and returns whom to wake.
@@ -494,15 +516,6 @@ impl State {
         }
         let is_early = self.alarms.are_all_after(now) && !self.queue.depends_on_time();
         !is_early && self.queue.is_due(now)
-    }
-
-    /// Where rates or higher priorities keep waiters, the timers have to look when they let them go.
-    fn look_again(&mut self) {
-        if self.queue.depends_on_time() {
-            if let Some(next) = self.queue.next_event() {
-                self.alarms.advance(next);
-            }
-        }
     }
 
     fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Duration> {

@@ -81,6 +81,11 @@ pub(super) enum Fault {
         units: usize,
         limit: usize,
     },
+    AboveFloor {
+        name: Arc<str>,
+        units: usize,
+        floor: u32,
+    },
     OutOfOrder {
         order: String,
     },
@@ -102,9 +107,13 @@ impl InvalidSet {
         matches!(self.0, Fault::Repeated { .. })
     }
 
-    /// Whether it claims 0 units of a resource, or more than its limit.
+    /// Whether it claims 0 units of a resource, or more than its limit or the floor of its adaptive
+    /// limit.
     pub fn is_units(&self) -> bool {
-        matches!(self.0, Fault::ZeroUnits { .. } | Fault::TooWide { .. })
+        matches!(
+            self.0,
+            Fault::ZeroUnits { .. } | Fault::TooWide { .. } | Fault::AboveFloor { .. }
+        )
     }
 
     /// Whether its resources are not in canonical order.
@@ -135,6 +144,11 @@ impl fmt::Display for InvalidSet {
                 f,
                 "a claim of {units} units of \"{name}\" can never be granted, its limit is \
                  {limit}; claim fewer or raise the limit"
+            ),
+            Fault::AboveFloor { name, units, floor } => write!(
+                f,
+                "a claim of {units} units of \"{name}\" is above the floor of its adaptive limit, {floor}, \
+                 and could never be granted once the limit is there; claim fewer or raise the floor"
             ),
             Fault::OutOfOrder { order } => write!(
                 f,

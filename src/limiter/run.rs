@@ -58,7 +58,7 @@ where
             let (next, outcome) = match state.as_mut().project() {
                 StateProj::Waiting { acquire, work } => match ready!(Pin::new(acquire).poll(cx)) {
                     Ok(mut permit) => {
-                        permit.set_outcome(Outcome::Ignore); // should the work be dropped
+                        permit.set_outcome(Outcome::Dropped); // unless it ends
                         let work = work.take().expect("present until called");
                         let held = nested::held(permit.gate(), permit.demands());
                         let future = work();

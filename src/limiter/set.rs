@@ -56,12 +56,19 @@ impl Limiter {
                 registered.is_some_and(|r| r.is(resource))
             })
             .ok_or_else(|| Fault::Unregistered { name: name() })?;
-        match (claim.units(), resource.usage().highest_limit()) {
+        match (claim.units(), resource.usage().widest_claim()) {
             (0, _) => Err(Fault::ZeroUnits { name: name() }),
-            (units, limit) if units > limit => Err(Fault::TooWide {
-                name: name(),
-                units,
-                limit,
+            (units, widest) if units > widest => Err(match resource.floor() {
+                Some(floor) => Fault::AboveFloor {
+                    name: name(),
+                    units,
+                    floor,
+                },
+                None => Fault::TooWide {
+                    name: name(),
+                    units,
+                    limit: widest,
+                },
             }),
             (units, _) => Ok(Demand::new(index, units as u32)),
         }

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
-
 use super::{
-    ConcurrencyLimitLayer, RequestHead,
+    ConcurrencyLimitLayer, RequestHead, ResponseHead,
     ending::{AtHead, UntilBodyEnd},
 };
 use crate::{adaptive::Outcome, admission::Claims, permit::Exposure, resource::LaneKey};
@@ -18,8 +16,10 @@ pub(super) struct Asks {
     lane: Option<Ask<LaneKey>>,
     load: Option<Ask<u64>>,
     deadline: Option<Ask<Option<Duration>>>,
-    classify: Option<Arc<dyn Fn(Option<StatusCode>) -> Outcome + Send + Sync>>,
+    classify: Option<Arc<Classify>>,
 }
+
+type Classify = dyn Fn(Option<&ResponseHead<'_>>) -> Outcome + Send + Sync;
 
 type Ask<T> = Arc<dyn Fn(&RequestHead<'_>) -> T + Send + Sync>;
 
@@ -50,9 +50,9 @@ impl Asks {
     }
 
     /// How its work went.
-    pub(super) fn outcome(&self, status: Option<StatusCode>) -> Outcome {
+    pub(super) fn outcome(&self, head: Option<&ResponseHead<'_>>) -> Outcome {
         let classify = self.classify.as_ref();
-        classify.map_or(Outcome::Success, |classify| classify(status))
+        classify.map_or(Outcome::Success, |classify| classify(head))
     }
 }
 
@@ -162,14 +162,36 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
         self.ask(|asks| asks.deadline = Some(Arc::new(deadline)))
     }
 
-    /// How the work went, by the status of the response (`None` if the service failed), for resources
-    /// with an [adaptive](crate::adaptive) limit. Default: [`Outcome::Success`]. Requests that are
-    /// dropped before their response count as [`Outcome::Ignore`].
+    /// Sets how the work went, by the head of the response (`None` if the service failed), for
+    /// resources with an [adaptive](crate::adaptive) limit. Default: [`Outcome::Success`]. Requests
+    /// that are dropped before their response count as [`Outcome::Dropped`].
     ///
-    /// A handler that has taken the permit, by [`expose_permit`](Self::expose_permit), says so itself.
+    /// gRPC answers failures with status 200. If nothing was streamed, its own status is in the head:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use http::StatusCode;
+    /// # use tower_concurrency_limiter::{Limiter, Resource, adaptive::{Aimd, Outcome}};
+    /// # let db = Resource::builder("db").adaptive(Aimd::between(4, 200).build()).build();
+    /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
+    /// let layer = limiter.resources([&db]).classify(|head| {
+    ///     let Some(head) = head else {
+    ///         return Outcome::Overload;
+    ///     };
+    ///     match (head.status(), head.headers().get("grpc-status")) {
+    ///         (StatusCode::SERVICE_UNAVAILABLE, _) => Outcome::Overload,
+    ///         (_, Some(code)) if code == "14" || code == "8" => Outcome::Overload, // unavailable, exhausted
+    ///         (_, Some(code)) if code == "3" => Outcome::Ignore, // invalid argument
+    ///         _ => Outcome::Success,
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// A status in the trailers of a body comes too late for it. A handler that has taken the permit,
+    /// by [`expose_permit`](Self::expose_permit), sets the outcome itself.
     pub fn classify<F>(self, classify: F) -> Self
     where
-        F: Fn(Option<StatusCode>) -> Outcome + Send + Sync + 'static,
+        F: Fn(Option<&ResponseHead<'_>>) -> Outcome + Send + Sync + 'static,
     {
         self.ask(|asks| asks.classify = Some(Arc::new(classify)))
     }

@@ -16,10 +16,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response, StatusCode};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 
-use super::{Custom, Held, Refuse, Reject, RequestHead, ResponseBody, ServerBusy};
+use super::{
+    Custom, Held, Refuse, Reject, RequestHead, ResponseBody, ResponseHead, ServerBusy,
+};
 use crate::rejection::Rejection;
 
 /// How a call to a service with these requests, responses and errors ends.
@@ -66,10 +68,10 @@ fn hold_until_ready<C: Future>(
     call: Pin<&mut C>,
     cx: &mut Context<'_>,
     held: &mut Option<Held>,
-    status: impl FnOnce(&C::Output) -> Option<StatusCode>,
+    head: impl FnOnce(&C::Output) -> Option<ResponseHead<'_>>,
 ) -> Poll<C::Output> {
     if held.as_ref().is_some_and(Held::is_remembered) {
-        return hold_and_tell(call, cx, held, status);
+        return hold_and_tell(call, cx, held, head);
     }
     let poll = call.poll(cx);
     // Returned last of all, when the response is in the caller's hands: as long as a panic here would
@@ -87,12 +89,12 @@ fn hold_and_tell<C: Future>(
     call: Pin<&mut C>,
     cx: &mut Context<'_>,
     held: &mut Option<Held>,
-    status: impl FnOnce(&C::Output) -> Option<StatusCode>,
+    head: impl FnOnce(&C::Output) -> Option<ResponseHead<'_>>,
 ) -> Poll<C::Output> {
     let poll = call.poll(cx);
     if let Poll::Ready(output) = &poll {
         if let Some(mut held) = held.take() {
-            held.ended(status(output));
+            held.ended(head(output).as_ref());
         }
     }
     poll
@@ -107,19 +109,19 @@ fn hold_until_body_end<B: Body, Err>(
     call.poll(cx).map(|result| {
         let mut held = held.take();
         if let Some(held) = held.as_mut().filter(|held| held.is_remembered()) {
-            held.ended(status_of(&result));
+            held.ended(head_of(&result).as_ref());
         }
         result.map(|response| response.map(|body| ResponseBody::holding(body, held)))
     })
 }
 
-/// The status of a response, unless the service failed.
-fn status_of<B, Err>(result: &Result<Response<B>, Err>) -> Option<StatusCode> {
-    result.as_ref().ok().map(Response::status)
+/// The head of a response, unless the service failed.
+fn head_of<B, Err>(result: &Result<Response<B>, Err>) -> Option<ResponseHead<'_>> {
+    result.as_ref().ok().map(ResponseHead::from)
 }
 
 /// Of a response that has none.
-fn no_status<T>(_: &T) -> Option<StatusCode> {
+fn no_head<T>(_: &T) -> Option<ResponseHead<'_>> {
     None
 }
 
@@ -188,7 +190,7 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Response<B>, Err>> {
-        hold_until_ready(call, cx, held, status_of)
+        hold_until_ready(call, cx, held, head_of)
     }
 
     fn reject(&self, request: Request<ReqB>, rejection: Rejection) -> Result<Self::Response, Err> {
@@ -248,7 +250,7 @@ impl<Req, Res, Err: FromRejection> Ending<Req, Res, Err> for AnyService<IntoErro
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, Err>> {
-        hold_until_ready(call, cx, held, no_status)
+        hold_until_ready(call, cx, held, no_head)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -278,7 +280,7 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, Err>> {
-        hold_until_ready(call, cx, held, no_status)
+        hold_until_ready(call, cx, held, no_head)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -305,7 +307,7 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, Err>> {
-        hold_until_ready(call, cx, held, no_status)
+        hold_until_ready(call, cx, held, no_head)
     }
 
     fn reject(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
@@ -333,7 +335,7 @@ impl<Req, Res, Err> Ending<Req, Res, Err> for AnyService<WrapErrors> {
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, LimitError<Err>>> {
-        hold_until_ready(call, cx, held, no_status).map_err(LimitError::Inner)
+        hold_until_ready(call, cx, held, no_head).map_err(LimitError::Inner)
     }
 
     fn reject(&self, _: Req, rejection: Rejection) -> Result<Res, LimitError<Err>> {

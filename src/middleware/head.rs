@@ -1,8 +1,8 @@
-//! A request without its body.
+//! Requests and responses without their bodies.
 
 use std::{fmt, time::Duration};
 
-use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 /// What a layer's closures see of a request: everything but the body, whatever its type.
 pub struct RequestHead<'a> {
@@ -90,6 +90,57 @@ impl fmt::Debug for RequestHead<'_> {
         f.debug_struct("RequestHead")
             .field("method", &self.method)
             .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a layer's [`classify`](crate::ConcurrencyLimitLayer::classify) sees of a response: everything
+/// but the body, whatever its type.
+pub struct ResponseHead<'a> {
+    status: StatusCode,
+    version: Version,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The HTTP version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The headers. Where a gRPC call fails without a message, `grpc-status` is among them.
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The extensions, with what the handler and inner layers have put there.
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+}
+
+impl<'a, B> From<&'a Response<B>> for ResponseHead<'a> {
+    fn from(response: &'a Response<B>) -> Self {
+        Self {
+            status: response.status(),
+            version: response.version(),
+            headers: response.headers(),
+            extensions: response.extensions(),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("status", &self.status)
+            .field("version", &self.version)
             .finish_non_exhaustive()
     }
 }

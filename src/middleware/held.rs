@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Extensions, StatusCode};
+use http::Extensions;
 
-use super::layer::Route;
+use super::{ResponseHead, layer::Route};
 use crate::{
     adaptive::Outcome,
     gate::{Claimant, Grant},
@@ -68,7 +68,7 @@ impl Held {
     #[inline]
     pub(super) fn set(route: Arc<Route>, mut grant: Option<Box<Grant>>) -> Self {
         if let Some(grant) = &mut grant {
-            grant.set_outcome(Outcome::Ignore); // should the call be dropped
+            grant.set_outcome(Outcome::Dropped); // unless the call ends
         }
         Self(Kind::Set(Admitted { route, grant }))
     }
@@ -87,7 +87,7 @@ impl Held {
                     .map(|(route, grant)| (Arc::clone(&route), route.set.permit(grant)))
                     .unzip();
                 let handle = PermitHandle::new(permit);
-                handle.set_outcome(Outcome::Ignore); // should the call be dropped
+                handle.set_outcome(Outcome::Dropped); // unless the call ends
                 extensions.insert(handle.clone());
                 Self(Kind::Exposed(Exposed { handle, route }))
             }
@@ -106,12 +106,12 @@ impl Held {
         }
     }
 
-    /// The call has ended, with this status.
+    /// The call has ended, with this response unless the service failed.
     #[cold]
-    pub(super) fn ended(&mut self, status: Option<StatusCode>) {
+    pub(super) fn ended(&mut self, head: Option<&ResponseHead<'_>>) {
         let outcome = |route: &Route| {
             let asks = route.asks.as_ref();
-            asks.map_or(Outcome::Success, |asks| asks.outcome(status))
+            asks.map_or(Outcome::Success, |asks| asks.outcome(head))
         };
         match &mut self.0 {
             Kind::Set(Admitted {

@@ -26,7 +26,7 @@ mod shared_tests;
 pub use asks::Http;
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
-pub use head::RequestHead;
+pub use head::{RequestHead, ResponseHead};
 pub use held::Held;
 pub use layer::ConcurrencyLimitLayer;
 #[doc(hidden)]

@@ -140,9 +140,9 @@ impl Permit {
         leases.token(demand.resource)
     }
 
-    /// Says how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:
-    /// [`Outcome::Success`]. The last word before the permit is dropped counts; where a permit may be dropped
-    /// half-way, say [`Outcome::Ignore`] first.
+    /// Sets how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:
+    /// [`Outcome::Success`]. If called more than once, the last call before the permit is dropped wins;
+    /// where the work may be dropped half-way, set [`Outcome::Dropped`] first.
     pub fn set_outcome(&mut self, outcome: Outcome) {
         if let Some(grant) = &mut self.grant {
             grant.set_outcome(outcome);

@@ -54,10 +54,16 @@ struct Adaptive(Mutex<Box<dyn AdaptiveLimit>>);
 
 impl Adaptive {
     fn limit(&self) -> usize {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .limit()
+        self.ask(|limit| limit.limit())
+    }
+
+    /// From 0, no permit could raise it again.
+    fn floor(&self) -> usize {
+        self.ask(|limit| limit.floor()).max(1)
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&dyn AdaptiveLimit) -> T) -> T {
+        ask(&**self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn into_inner(self) -> Box<dyn AdaptiveLimit> {
@@ -147,7 +153,9 @@ impl ResourceBuilder {
     /// Moves the limit by how the work goes; see [`adaptive`](crate::adaptive). Takes the place of
     /// [`concurrency`](Self::concurrency).
     ///
-    /// Keep its floor above what is reserved: reserves do not shrink with the limit.
+    /// A request may claim as many units as its [floor](AdaptiveLimit::floor) at most, and the floor has to
+    /// be above what is reserved, as reserves do not shrink with the limit. A claim that is wider than what
+    /// reserves leave of the floor waits for a higher limit.
     pub fn adaptive(mut self, limit: impl AdaptiveLimit + 'static) -> Self {
         self.adaptive = Some(Adaptive(Mutex::new(Box::new(limit))));
         self
@@ -217,7 +225,8 @@ impl ResourceBuilder {
             return Err(InvalidResource(Kind::EmptyName));
         }
         let limit = self.limit_now()?;
-        let mut rules = self.rules(limit)?;
+        let floor = self.floor()?;
+        let mut rules = self.rules(limit, floor)?;
         let mut shared = None;
         if let Some(opener) = self.opener {
             rules = LineRules::default(); // it is decided elsewhere
@@ -234,8 +243,9 @@ impl ResourceBuilder {
             rules,
             shared,
             adaptive: Mutex::new(self.adaptive.map(Adaptive::into_inner)),
+            floor,
             registrar: Mutex::new(None),
-            usage: SharedUsage::new(limit),
+            usage: SharedUsage::new(limit, floor),
         })))
     }
 
@@ -252,16 +262,26 @@ impl ResourceBuilder {
         if limit == 0 {
             return Err(InvalidResource(Kind::ZeroLimit { name: name() }));
         }
+        self.not_huge(limit)
+    }
+
+    fn not_huge(&self, limit: usize) -> Result<u32, InvalidResource> {
         let huge = || {
             InvalidResource(Kind::HugeLimit {
-                name: name(),
+                name: Arc::clone(&self.name),
                 limit,
             })
         };
         largest(limit).ok_or_else(huge)
     }
 
-    fn rules(&self, limit: u32) -> Result<LineRules, InvalidResource> {
+    /// The lowest value of an adaptive limit.
+    fn floor(&self) -> Result<Option<u32>, InvalidResource> {
+        let floor = self.adaptive.as_ref().map(Adaptive::floor);
+        floor.map(|floor| self.not_huge(floor)).transpose()
+    }
+
+    fn rules(&self, limit: u32, floor: Option<u32>) -> Result<LineRules, InvalidResource> {
         let name = || Arc::clone(&self.name);
         let mut rates = Vec::new();
         for (by, rate) in &self.rates {
@@ -284,6 +304,13 @@ impl ResourceBuilder {
         let reserves: Vec<_> = by_lane.chain(by_priority).collect();
         let units = reserves.iter().map(|(units, _)| *units as u64);
         let reserved = units.fold(0, u64::saturating_add);
+        if let Some(floor) = floor.filter(|&floor| reserved > 0 && reserved >= u64::from(floor)) {
+            return Err(InvalidResource(Kind::ReservedFloor {
+                name: name(),
+                reserved,
+                floor,
+            }));
+        }
         if reserved > u64::from(limit) {
             return Err(InvalidResource(Kind::Reserved {
                 name: name(),
@@ -298,7 +325,7 @@ impl ResourceBuilder {
             return Err(InvalidResource(Kind::NoInterval { name: name() }));
         }
         if let Some(lanes) = &self.lanes {
-            check_lanes(lanes, &self.name, limit)?;
+            check_lanes(lanes, &self.name, floor.unwrap_or(limit))?;
         }
         if let (Some(_), Some((fault, call))) = (&self.opener, self.unshareable()) {
             let name = name();

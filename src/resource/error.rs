@@ -38,6 +38,11 @@ pub(super) enum Kind {
         reserved: u64,
         limit: u32,
     },
+    ReservedFloor {
+        name: Arc<str>,
+        reserved: u64,
+        floor: u32,
+    },
     NoInterval {
         name: Arc<str>,
     },
@@ -72,7 +77,10 @@ impl InvalidResource {
 
     /// Whether it is the lanes or the reserves that are wrong.
     pub fn is_lanes(&self) -> bool {
-        matches!(self.0, Kind::Lanes { .. } | Kind::Reserved { .. })
+        matches!(
+            self.0,
+            Kind::Lanes { .. } | Kind::Reserved { .. } | Kind::ReservedFloor { .. }
+        )
     }
 
     /// Whether it is the rate or the load rate that is wrong.
@@ -119,6 +127,15 @@ impl fmt::Display for InvalidResource {
                 f,
                 "resource \"{name}\" has {reserved} reserved units, more than its limit of {limit}; \
                  reserve less, or raise the limit"
+            ),
+            Kind::ReservedFloor {
+                name,
+                reserved,
+                floor,
+            } => write!(
+                f,
+                "resource \"{name}\" has {reserved} reserved units, and its adaptive limit may fall to \
+                 {floor}, which leaves nothing to others; reserve less, or raise the floor"
             ),
             Kind::NoInterval { name } => write!(
                 f,

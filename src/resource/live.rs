@@ -71,7 +71,8 @@ impl Resource {
     /// ```
     ///
     /// Strict lanes keep their part of it, reserves their units: whoever has none gets what is left beside
-    /// them. An [adaptive](crate::adaptive) limit goes back to its own with the next permit that ends. The limit
+    /// them. An [adaptive](crate::adaptive) limit is not lowered below its floor, unless to 0, and goes back to
+    /// its own with the next permit that ends. The limit
     /// of a resource that is shared between processes changes for all of them.
     ///
     /// # Panics

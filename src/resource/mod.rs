@@ -53,6 +53,8 @@ struct Inner {
     shared: Option<shared::SharedRules>,
     /// Until the resource is registered.
     adaptive: Mutex<Option<Box<dyn AdaptiveLimit>>>,
+    /// Below which an adaptive limit never falls.
+    floor: Option<u32>,
     registrar: Mutex<Option<Weak<dyn Registrar>>>,
     usage: SharedUsage,
 }
@@ -133,6 +135,11 @@ impl Resource {
     pub(crate) fn take_adaptive(&self) -> Option<Box<dyn AdaptiveLimit>> {
         let adaptive = self.0.adaptive.lock();
         adaptive.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Below which the limit never falls, if it moves by itself.
+    pub(crate) fn floor(&self) -> Option<u32> {
+        self.0.floor
     }
 
     /// For when it is registered again.

@@ -18,19 +18,23 @@ pub(crate) struct SharedUsage {
     waiting: AtomicUsize,
     /// What a dry run has let in beyond what the word can count. Changes under the limiter's lock.
     beyond: AtomicUsize,
-    /// The highest limit there was. A claim above it is a mistake; one above the present limit waits.
-    highest: AtomicUsize,
+    /// The widest claim: the highest limit there was, or the floor of an adaptive one. A claim above it is
+    /// a mistake; one above the present limit waits.
+    widest: AtomicUsize,
+    /// Whether the limit moves by itself, and its floor bounds the claims.
+    is_adaptive: bool,
     /// The index in the limiter's canonical order, plus 1; 0 while unregistered.
     registered: AtomicUsize,
 }
 
 impl SharedUsage {
-    pub(super) fn new(limit: u32) -> Self {
+    pub(super) fn new(limit: u32, floor: Option<u32>) -> Self {
         Self {
             word: AtomicU64::new(Usage::new(limit).bits()),
             waiting: AtomicUsize::new(0),
             beyond: AtomicUsize::new(0),
-            highest: AtomicUsize::new(limit as usize),
+            widest: AtomicUsize::new(floor.unwrap_or(limit) as usize),
+            is_adaptive: floor.is_some(),
             registered: AtomicUsize::new(0),
         }
     }
@@ -43,9 +47,9 @@ impl SharedUsage {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// The highest limit there was.
-    pub(crate) fn highest_limit(&self) -> usize {
-        self.highest.load(Ordering::Relaxed)
+    /// How many units a request may claim.
+    pub(crate) fn widest_claim(&self) -> usize {
+        self.widest.load(Ordering::Relaxed)
     }
 
     /// Takes units if they fit and nobody waits.
@@ -114,7 +118,9 @@ impl SharedUsage {
 
     /// Sets another limit; what is in use stays in use.
     pub(crate) fn set_limit(&self, limit: u32) {
-        self.highest.fetch_max(limit as usize, Ordering::Relaxed);
+        if !self.is_adaptive {
+            self.widest.fetch_max(limit as usize, Ordering::Relaxed);
+        }
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let limited = Usage::from_bits(seen).with_limit(limit).bits();

@@ -158,7 +158,10 @@ fn aimd_limits_of_one_resource_come_to_a_fair_share() {
 /// Why the guide keeps it to resources with one limit.
 #[test]
 fn gradient2_limits_of_one_resource_push_each_other_up() {
-    let mut resource = Simulation::new(Length::Even, [gradient2(20), gradient2(20)]);
+    // Not at the same pace, or each probes while the other does.
+    let other = Gradient2::between(1, 400).start(30).long_window(430);
+    let other: Box<dyn AdaptiveLimit> = Box::new(other.build());
+    let mut resource = Simulation::new(Length::Even, [gradient2(20), other]);
     resource.run(seconds(100));
     for seen in resource.run(seconds(20)) {
         assert!(seen.mean > 100.0, "expected no rest: {seen:?}");

@@ -253,3 +253,138 @@ fn mistakes_name_the_cure() {
         assert_eq!(error.to_string(), words);
     }
 }
+
+fn ended(outcome: Outcome, held: Duration, in_use: usize) -> Sample {
+    Sample::new(held, in_use, outcome)
+}
+
+#[test]
+fn aimd_takes_what_was_dropped_too_late_for_overload() {
+    let aimd = || Aimd::between(1, 100).start(10).timeout(seconds(1)).build();
+    let late = seconds(2);
+    assert_eq!(aimd().update(&ended(Outcome::Dropped, late, 10)), 7);
+    assert_eq!(aimd().update(&ended(Outcome::Dropped, seconds(1), 10)), 10);
+    assert_eq!(aimd().update(&ended(Outcome::Ignore, late, 10)), 10);
+    let mut without = Aimd::between(1, 100).start(10).build();
+    assert_eq!(without.update(&ended(Outcome::Dropped, late, 10)), 10);
+}
+
+#[test]
+fn aimd_counts_every_permit_that_ends_whatever_its_outcome() {
+    for outcome in [Outcome::Dropped, Outcome::Ignore, Outcome::Success] {
+        let mut limit = Aimd::between(1, 500).start(500).backoff(0.5).build();
+        assert_eq!(limit.update(&overload(500)), 250);
+        for in_use in (1..500).rev() {
+            limit.update(&ended(outcome, seconds(0), in_use));
+        }
+        assert_eq!(limit.limit(), 250, "these began before");
+        assert_eq!(limit.update(&overload(1)), 125, "after 499 {outcome:?}");
+    }
+}
+
+#[test]
+fn aimd_counts_a_wide_permit_by_its_units() {
+    let mut limit = Aimd::between(1, 100).start(40).build();
+    let wide = |outcome, in_use| Sample::new(seconds(1), in_use, outcome).with_units(10);
+    for in_use in [40, 30, 20, 10] {
+        limit.update(&wide(Outcome::Overload, in_use));
+        assert_eq!(limit.limit(), 28, "the other 3 began at 40");
+    }
+    assert_eq!(limit.update(&wide(Outcome::Overload, 20)), 19);
+    let mut limit = Aimd::between(1, 100).start(40).build();
+    for _ in 0..4 {
+        limit.update(&wide(Outcome::Success, 40));
+    }
+    limit.update(&wide(Outcome::Success, 40));
+    assert_eq!(limit.limit(), 41, "a round of 40 units is over");
+}
+
+/// A limit of 60 in its first probe.
+fn probing() -> Gradient2 {
+    let mut limit = Gradient2::between(1, 400).start(60).build();
+    while limit.limit() >= 60 {
+        let in_use = limit.limit();
+        limit.update(&success(seconds(1), in_use));
+    }
+    limit
+}
+
+#[test]
+fn gradient2_ends_a_probe_with_its_round_whatever_the_outcomes() {
+    for outcome in [Outcome::Dropped, Outcome::Ignore, Outcome::Overload] {
+        let mut limit = probing();
+        let permits = (0..200).take_while(|_| {
+            let in_use = limit.limit();
+            let held = Duration::from_millis(1); // dropped before the usual time
+            limit.update(&ended(outcome, held, in_use)) < 50
+        });
+        let permits = permits.count();
+        assert!(permits < 130, "{permits} permits, all {outcome:?}");
+    }
+}
+
+#[test]
+fn gradient2_gives_up_a_probe_in_which_nothing_ends() {
+    let mut limit = probing();
+    assert!(limit.limit() < 30);
+    assert!(limit.stalled(seconds(10)) > 60);
+    assert!(limit.limit() > 60);
+    let before = limit.limit();
+    assert_eq!(limit.stalled(seconds(10)), before, "no probe, no change");
+}
+
+#[test]
+fn gradient2_takes_the_time_of_dropped_work_for_a_lower_bound() {
+    let with = |outcome, held| {
+        let mut limit = gradient2(100);
+        rounds(&mut limit, 3, Duration::from_millis(10));
+        let before = limit.limit();
+        for permit in 0..before * 3 {
+            let in_use = limit.limit();
+            match permit % 2 {
+                0 => limit.update(&success(Duration::from_millis(10), in_use)),
+                _ => limit.update(&ended(outcome, held, in_use)),
+            };
+        }
+        limit.limit() as isize - before as isize
+    };
+    assert!(with(Outcome::Dropped, Duration::from_millis(90)) < 0);
+    assert!(with(Outcome::Ignore, Duration::from_millis(90)) > 0);
+    assert!(with(Outcome::Dropped, Duration::from_millis(5)) > 0);
+}
+
+#[test]
+fn gradient2_comes_down_where_all_work_is_dropped() {
+    for warm_up in [0, 3] {
+        let mut limit = gradient2(100);
+        rounds(&mut limit, warm_up, Duration::from_millis(10));
+        for _ in 0..5000 {
+            let in_use = limit.limit();
+            limit.update(&ended(Outcome::Dropped, seconds(1), in_use));
+        }
+        assert_eq!(limit.limit(), 1);
+    }
+}
+
+#[test]
+fn gradient2_does_not_take_a_stream_that_ends_for_the_usual_time() {
+    let mut limit = gradient2(100);
+    rounds(&mut limit, 3, Duration::from_millis(10));
+    let in_use = limit.limit();
+    limit.update(&success(seconds(3600), in_use));
+    rounds(&mut limit, 2, Duration::from_millis(10));
+    rounds(&mut limit, 4, Duration::from_millis(80));
+    let now = limit.limit();
+    assert!(now < 80, "expected 80 ms to be slow beside 10 ms: {now}");
+}
+
+#[test]
+fn the_range_is_known_outside() {
+    let limits: [Box<dyn AdaptiveLimit>; 2] = [
+        Box::new(Aimd::between(4, 200).build()),
+        Box::new(Gradient2::between(4, 200).build()),
+    ];
+    for limit in limits {
+        assert_eq!((limit.floor(), limit.ceiling()), (4, 200));
+    }
+}
