@@ -342,9 +342,9 @@
 //! let db = Resource::builder("db").concurrency(5).rate(Rate::per_second(50)).build();
 //! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
 //!
-//! db.set_limit(8); // three waiters go at once, in order
-//! db.set_limit(2); // nobody is interrupted; the next one goes when fewer than two are in use
-//! db.set_limit(0); // pause
+//! db.set_limit(8)?; // three waiters go at once, in order
+//! db.set_limit(2)?; // nobody is interrupted; the next one goes when fewer than two are in use
+//! db.set_limit(0)?; // pause
 //! db.set_rate(Rate::per_second(80))?; // what was spent under the old one still counts
 //! # Ok(())
 //! # }

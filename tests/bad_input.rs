@@ -104,7 +104,7 @@ fn the_largest_limit_works() {
     assert!(limiter.try_acquire([&db]).is_err(), "none is left");
     drop((most, last));
     assert_eq!(db.in_use(), 0);
-    assert_eq!(db.limit(), Resource::MAX_LIMIT);
+    assert_eq!(db.limit(), Some(Resource::MAX_LIMIT));
     let all = limiter.try_acquire([db.units(Resource::MAX_LIMIT)]);
     assert!(all.is_ok(), "all at once");
 }
@@ -316,7 +316,7 @@ fn sets_come_in_many_shapes() {
         limiter.try_acquire(claims.clone()),
         limiter.try_acquire([Claim::from(&db), fs.units(3)]),
         limiter.try_acquire(limiter.registered()),
-        limiter.try_acquire([&db, &fs].into_iter().filter(|r| r.limit() > 0)),
+        limiter.try_acquire([&db, &fs].into_iter().filter(|r| r.limit() > Some(0))),
     ] {
         let permit = permit.expect("idle");
         assert_eq!(permit.claims().count(), 2);
@@ -547,15 +547,22 @@ fn rates_that_cannot_be() {
 
 #[test]
 fn a_huge_limit_while_running() {
-    let words = "resource \"db\" has limit 2147483648, above the largest one, 2147483647; pass \
-                 `Resource::MAX_LIMIT` or less";
     let db = Resource::new("db", 5);
-    blames_its_caller(words, || db.set_limit(Resource::MAX_LIMIT + 1));
+    let refused = |db: &Resource| {
+        let error = db.set_limit(Resource::MAX_LIMIT + 1).expect_err("too much");
+        assert!(error.is_limit());
+        assert_eq!(
+            error.to_string(),
+            "resource \"db\" has limit 2147483648, above the largest one, 2147483647; pass \
+             `Resource::MAX_LIMIT` or less"
+        );
+        assert_eq!(db.limit(), Some(5), "unchanged");
+    };
+    refused(&db);
     let _limiter = Limiter::new(Duration::ZERO, [&db]);
-    blames_its_caller(words, || db.set_limit(Resource::MAX_LIMIT + 1));
-    assert_eq!(db.limit(), 5, "unchanged");
-    db.set_limit(Resource::MAX_LIMIT);
-    assert_eq!(db.limit(), Resource::MAX_LIMIT);
+    refused(&db);
+    db.set_limit(Resource::MAX_LIMIT).expect("the largest one");
+    assert_eq!(db.limit(), Some(Resource::MAX_LIMIT));
 }
 
 #[test]

@@ -465,7 +465,7 @@ async fn gauges_count_this_process() {
         .limiter
         .try_acquire([scene.api.units(3)])
         .expect("free");
-    assert_eq!((scene.api.in_use(), scene.api.limit()), (3, 5));
+    assert_eq!((scene.api.in_use(), scene.api.limit()), (3, Some(5)));
     let mut waiters = [0, 1].map(|_| spawn(scene.limiter.acquire([scene.api.units(2)])));
     waiters
         .iter_mut()
@@ -481,9 +481,9 @@ async fn gauges_count_this_process() {
 #[tokio::test]
 async fn the_limit_changes_for_all_processes_and_nothing_else_does() {
     let scene = Scene::new();
-    scene.api.set_limit(8);
+    scene.api.set_limit(8).expect("in range");
     scene.expect(&["limit 8 of api"]);
-    assert_eq!(scene.api.limit(), 8);
+    assert_eq!(scene.api.limit(), Some(8));
     let words = |what: &str| {
         format!(
             "resource \"api\" is shared between processes, and all of them have the same {what}; say it \
@@ -599,7 +599,7 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
     );
     drop(limiter.try_acquire([&api]).expect("free"));
     drop(limiter);
-    api.set_limit(4);
+    api.set_limit(4).expect("in range");
     drop(Limiter::builder().max_waiting(7).resources([&api]).build());
     assert_eq!(*seen.lock().expect("no panics"), [(5, 1024), (4, 7)]);
 }

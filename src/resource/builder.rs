@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     adaptive::AdaptiveLimit,
-    admission::{Beneficiary, By, LineRules, ReserveRule, Sharing},
+    admission::{Beneficiary, By, LineRules, ReserveRule, Sharing, Usage},
     shared::SharedLimit,
 };
 
@@ -26,7 +26,7 @@ use crate::{
 /// use tower_concurrency_limiter::{Rate, Resource};
 ///
 /// let disk = Resource::builder("disk").concurrency(10).max_waiting(200).build();
-/// assert_eq!(disk.limit(), 10);
+/// assert_eq!(disk.limit(), Some(10));
 ///
 /// let openai = Resource::builder("openai")
 ///     .concurrency(10)
@@ -214,7 +214,7 @@ impl ResourceBuilder {
             return Err(InvalidResource(Kind::EmptyName));
         }
         let limit = self.limit_now()?;
-        let mut rules = self.rules(limit)?;
+        let mut rules = self.rules(limit.unwrap_or(Usage::MAX_LIMIT))?;
         let mut shared = None;
         if let Some(opener) = self.opener {
             rules = LineRules::default(); // it is decided elsewhere
@@ -236,7 +236,8 @@ impl ResourceBuilder {
         })))
     }
 
-    fn limit_now(&self) -> Result<u32, InvalidResource> {
+    /// `None` where there are rates alone.
+    fn limit_now(&self) -> Result<Option<u32>, InvalidResource> {
         let name = || Arc::clone(&self.name);
         let limit = match (&self.adaptive, self.limit) {
             (Some(adaptive), _) => adaptive.limit(),
@@ -244,18 +245,12 @@ impl ResourceBuilder {
             (None, None) if self.rates.is_empty() => {
                 return Err(InvalidResource(Kind::NoLimit { name: name() }));
             }
-            (None, None) => Resource::MAX_LIMIT,
+            (None, None) => return Ok(None),
         };
         if limit == 0 {
             return Err(InvalidResource(Kind::ZeroLimit { name: name() }));
         }
-        let huge = || {
-            InvalidResource(Kind::HugeLimit {
-                name: name(),
-                limit,
-            })
-        };
-        largest(limit).ok_or_else(huge)
+        checked_limit(limit, &self.name).map(Some)
     }
 
     fn rules(&self, limit: u32) -> Result<LineRules, InvalidResource> {
@@ -332,9 +327,14 @@ impl ResourceBuilder {
 }
 
 /// The limit as it is kept, if it is not too large for that.
-pub(super) fn largest(limit: usize) -> Option<u32> {
-    let limit = u32::try_from(limit).ok()?;
-    (limit as usize <= Resource::MAX_LIMIT).then_some(limit)
+pub(super) fn checked_limit(limit: usize, name: &Arc<str>) -> Result<u32, InvalidResource> {
+    match u32::try_from(limit) {
+        Ok(kept) if kept <= Usage::MAX_LIMIT => Ok(kept),
+        _ => Err(InvalidResource(Kind::HugeLimit {
+            name: Arc::clone(name),
+            limit,
+        })),
+    }
 }
 
 fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), InvalidResource> {
