@@ -22,6 +22,7 @@ mod wait;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use options::Options;
+pub(crate) use port::free_port;
 pub(crate) use proxy::{Cut, Faults, Proxy};
 pub(crate) use server::Server;
 pub(crate) use wait::eventually;
