@@ -204,3 +204,22 @@ async fn an_upgraded_connection_holds_the_permit_that_was_moved_there() {
         "the connection is closed"
     );
 }
+
+#[tokio::test]
+async fn the_permit_has_the_load_of_its_request() {
+    let (db, limiter, layer) = limited();
+    let layer = layer.load(|request| request.uri().path().len() as u64 + 41);
+    let check = |handle: PermitHandle| async move {
+        let permit = handle.take().expect("not taken yet");
+        assert_eq!(permit.load(), 42);
+    };
+    exposed(layer.clone(), check).await;
+    let all = limiter.try_acquire([&db]).expect("idle");
+    let waits = exposed(layer, check);
+    let release = async {
+        tokio::task::yield_now().await;
+        assert_eq!(db.waiting(), 1);
+        drop(all);
+    };
+    tokio::join!(waits, release);
+}

@@ -16,11 +16,17 @@ use crate::{permit::Permit, rejection::Rejection};
 ///
 /// Dropping it gives up the place in the queue, and returns the set if it was granted at that moment.
 #[must_use = "futures do nothing unless polled"]
-pub struct Acquire(Turn<ResourceSet>);
+pub struct Acquire {
+    turn: Turn<ResourceSet>,
+    load: u64,
+}
 
 impl Acquire {
     pub(super) fn new(set: ResourceSet, terms: Terms) -> Self {
-        Self(Turn::Arriving(set, terms))
+        Self {
+            load: terms.claims.load,
+            turn: Turn::Arriving(set, terms),
+        }
     }
 }
 
@@ -28,8 +34,9 @@ impl Future for Acquire {
     type Output = Result<Permit, Rejection>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match ready!(self.get_mut().0.poll(cx)) {
-            Ok((set, grant)) => Ok(set.permit(grant)),
+        let Self { turn, load } = self.get_mut();
+        Poll::Ready(match ready!(turn.poll(cx)) {
+            Ok((set, grant)) => Ok(set.permit(*load, grant)),
             Err((_, rejection)) => Err(rejection),
         })
     }
@@ -37,7 +44,7 @@ impl Future for Acquire {
 
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.0 {
+        let state = match &self.turn {
             Turn::Arriving(..) => "arriving",
             Turn::Queued(_) | Turn::Shared(_) => "queued",
             Turn::Over => "over",

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Held, ending::Ending, layer::Route};
-use crate::limiter::Turn;
+use crate::limiter::{Terms, Turn};
 
 pin_project! {
     /// The response future of [`ConcurrencyLimit`](super::ConcurrencyLimit).
@@ -51,6 +51,8 @@ pin_project! {
 /// A request that has to wait.
 struct Pending<S, Req, E> {
     turn: Turn<Arc<Route>>,
+    /// For the permit, should that be exposed.
+    load: u64,
     /// Once admitted, while the inner service gets ready.
     held: Option<Held>,
     /// Not ready yet: readiness is not hoarded while queued.
@@ -73,9 +75,16 @@ where
         }
     }
 
-    pub(super) fn waiting(turn: Turn<Arc<Route>>, service: S, request: Req, ending: E) -> Self {
+    pub(super) fn waiting(
+        route: Arc<Route>,
+        terms: Terms,
+        service: S,
+        request: Req,
+        ending: E,
+    ) -> Self {
         let pending = Pending {
-            turn,
+            load: terms.claims.load,
+            turn: Turn::Arriving(route, terms),
             held: None,
             service,
             request: Some(request),
@@ -128,6 +137,7 @@ where
         };
         let Pending {
             turn,
+            load,
             held,
             service,
             request,
@@ -138,7 +148,12 @@ where
                 Ok((route, grant)) => {
                     let extensions = request.as_mut().and_then(E::extensions);
                     let expose = route.expose;
-                    *held = Some(Held::expose_if(expose, Some((route, grant)), extensions));
+                    *held = Some(Held::expose_if(
+                        expose,
+                        *load,
+                        Some((route, grant)),
+                        extensions,
+                    ));
                 }
                 Err((_, rejection)) => {
                     let request = request.take().expect(READY);

@@ -12,7 +12,7 @@ use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::
 use crate::{
     admission::Claims,
     gate::{Claimant, Granted},
-    limiter::{Terms, Turn, enter_now},
+    limiter::{Terms, enter_now},
 };
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
@@ -87,7 +87,7 @@ impl<S, E> ConcurrencyLimit<S, E> {
         let (mut bypass, mut claims, mut deadline) = (false, Claims::default(), None);
         if let (Some(asks), Some(head)) = (&route.asks, E::head(&request)) {
             bypass = asks.bypass(&head);
-            claims = asks.claims(&head);
+            claims = asks.claims(&head, route.set.is_shared());
             deadline = asks.deadline(&head);
         }
         let granted = match bypass {
@@ -95,7 +95,12 @@ impl<S, E> ConcurrencyLimit<S, E> {
             false => self.try_enter(claims),
         };
         if bypass || granted.is_some() {
-            let held = Held::expose_if(route.expose, granted, E::extensions(&mut request));
+            let held = Held::expose_if(
+                route.expose,
+                claims.load,
+                granted,
+                E::extensions(&mut request),
+            );
             let _watch = held.watch();
             return ResponseFuture::running(self.inner.call(request), held);
         }
@@ -109,8 +114,14 @@ impl<S, E> ConcurrencyLimit<S, E> {
             max_waiting: route.max_waiting,
             arrived: Some(route.set.gate().now()),
         };
-        let turn = Turn::Arriving(Arc::clone(route), terms);
-        ResponseFuture::waiting(turn, self.inner.clone(), request, self.ending.clone())
+        let route = Arc::clone(route);
+        ResponseFuture::waiting(
+            route,
+            terms,
+            self.inner.clone(),
+            request,
+            self.ending.clone(),
+        )
     }
 }
 

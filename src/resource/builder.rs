@@ -317,12 +317,12 @@ impl ResourceBuilder {
     /// What each process can only have for itself, and what asked for it.
     fn unshareable(&self) -> Option<(&'static str, &'static str)> {
         if self.overload.is_some() {
-            return Some(("has overload mode", ".overload(..)"));
+            return Some(("overload mode", ".overload(..)"));
         }
         if self.adaptive.is_some() {
-            return Some(("has an adaptive limit", ".adaptive(..)"));
+            return Some(("an adaptive limit", ".adaptive(..)"));
         }
-        self.is_dry.then_some(("is a dry run", ".dry_run()"))
+        self.is_dry.then_some(("a dry run", ".dry_run()"))
     }
 }
 
@@ -346,7 +346,9 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
     };
     if lanes.others.as_ref().is_some_and(|lane| lane.reserve > 0) {
         return Err(fault(
-            "a reserve for `.others(..)`; declare a lane for those who are to have it".into(),
+            "the lane of `.others(..)` cannot have a reserve; declare a lane for the requests that are \
+             to have it"
+                .into(),
         ));
     }
     let mut names = HashSet::new();
@@ -355,42 +357,54 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
     }
     if let Some(twice) = lanes.declared.iter().find(|lane| !names.insert(&lane.name)) {
         return Err(fault(format!(
-            "two lanes named \"{}\"; give each its own name",
+            "two lanes are named \"{}\"; give each its own name",
             twice.name
         )));
     }
     match (lanes.sharing, lanes.keys) {
-        (_, Some(0)) => Err(fault("lanes for 0 keys; keep 1 or more".into())),
+        (_, Some(0)) => Err(fault(
+            "lanes for 0 keys serve nothing; use 1 or more".into(),
+        )),
         (Sharing::Strict, Some(_)) => Err(fault(
-            "strict lanes, whose portions are fixed, and one for each key; use `Lanes::shared`"
-                .into(),
+            "strict lanes have fixed portions and cannot be keyed; use `Lanes::shared`".into(),
         )),
-        (_, None) if lanes.declared.is_empty() => {
-            Err(fault("no lane; declare one, or use `Lanes::keyed`".into()))
+        (_, None) if lanes.declared.is_empty() => Err(fault(
+            "no lane is declared; declare one, or use `Lanes::keyed`".into(),
+        )),
+        (Sharing::Strict, None) if lanes.declared.len() as u64 > u64::from(limit) => {
+            Err(fault(format!(
+                "{} strict lanes exceed the limit of {limit}, as each needs a unit of its own; declare \
+                 fewer, or raise the limit",
+                lanes.declared.len()
+            )))
         }
-        (Sharing::Strict, None) if lanes.declared.len() as u64 > u64::from(limit) => Err(fault(
-            format!("more strict lanes than its limit of {limit}; each needs a unit of its own"),
-        )),
         _ => Ok(()),
     }
 }
 
 pub(super) fn check_lane(lane: &Lane, name: &Arc<str>) -> Result<(), InvalidResource> {
-    let fault = |fault: &str| {
+    let fault = |fault: String| {
         Err(InvalidResource(Kind::Lanes {
             name: Arc::clone(name),
-            fault: format!("lane \"{}\" with {fault}", lane.name),
+            fault,
         }))
     };
-    if lane.name.is_empty() {
-        return fault("an empty name; pass one, such as \"batch\"");
+    let lane_name = &lane.name;
+    if lane_name.is_empty() {
+        return fault("lane name is empty; pass one, such as \"batch\"".into());
     }
     match (lane.weight, lane.max) {
-        (0, _) => fault("weight 0, which would never be served; pass 1 or more"),
-        (_, Some(0)) => fault("a `max` of 0, which would never be served; pass 1 or more"),
-        (_, Some(max)) if max < lane.reserve => {
-            fault("a reserve above its `max`; reserve less, or raise the `max`")
-        }
+        (0, _) => fault(format!(
+            "lane \"{lane_name}\" has weight 0 and would never be served; use 1 or more"
+        )),
+        (_, Some(0)) => fault(format!(
+            "lane \"{lane_name}\" has a `max` of 0 and would never be served; use 1 or more"
+        )),
+        (_, Some(max)) if max < lane.reserve => fault(format!(
+            "lane \"{lane_name}\" has a reserve of {} above its `max` of {max}; reserve less, or raise \
+             the `max`",
+            lane.reserve
+        )),
         _ => Ok(()),
     }
 }
