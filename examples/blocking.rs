@@ -55,6 +55,7 @@ async fn report(State(app): State<App>) -> Result<&'static str, Rejection> {
 
 async fn usage(State(App { db, .. }): State<App>) -> String {
     let (in_use, limit, waiting) = (db.in_use(), db.limit(), db.waiting());
+    let limit = limit.expect("it has one");
     format!("{in_use} of {limit} in use, {waiting} waiting\n")
 }
 

@@ -55,7 +55,8 @@ async fn main() {
     let store = |job| {
         let db = db.clone();
         async move {
-            println!("job {job} begins, {} of {} in use", db.in_use(), db.limit());
+            let limit = db.limit().expect("it has one");
+            println!("job {job} begins, {} of {limit} in use", db.in_use());
             sleep(Duration::from_millis(500)).await;
         }
     };

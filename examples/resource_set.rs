@@ -37,6 +37,7 @@ async fn answer() -> &'static str {
 
 fn usage(resource: &Resource) -> String {
     let (in_use, limit) = (resource.in_use(), resource.limit());
+    let limit = limit.expect("both have one");
     let (name, waiting) = (resource.name(), resource.waiting());
     format!("{name}: {in_use} of {limit} in use, {waiting} waiting\n")
 }

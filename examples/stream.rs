@@ -16,7 +16,10 @@ fn app() -> Router {
     let until_end = limiter.resources([&db]);
     // For a handler that has read all it needs when it returns.
     let at_head = limiter.resources([&db]).release_at_head();
-    let usage = move || async move { format!("{} of {} in use\n", db.in_use(), db.limit()) };
+    let usage = move || async move {
+        let limit = db.limit().expect("it has one");
+        format!("{} of {limit} in use\n", db.in_use())
+    };
     Router::new()
         .route("/rows", get(rows).route_layer(until_end))
         .route("/loaded", get(rows).route_layer(at_head))

@@ -32,7 +32,8 @@
 //! to choose, what it [costs](#what-they-cost) and what [does not go together](#what-does-not-go-together),
 //! [placement](#where-to-put-the-layer), [clients that leave](#when-a-client-leaves),
 //! [slow readers](#slow-readers), [testing](#testing), [waiting for oneself](#waiting-for-what-you-hold),
-//! [runtimes](#runtimes), [logs](#what-it-logs), [mistakes](#mistakes-surface-at-start-up), and the
+//! [runtimes](#runtimes), [logs](#what-it-logs), [mistakes](#mistakes-surface-at-start-up), an
+//! [overload](#an-overload-with-and-without-a-limit) measured, and the
 //! [plan of the house](#the-house) for those who read the source.
 //!
 //! # Words
@@ -368,9 +369,9 @@
 //! let db = Resource::builder("db").concurrency(5).rate(Rate::per_second(50)).build();
 //! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
 //!
-//! db.set_limit(8); // three waiters go at once, in order
-//! db.set_limit(2); // nobody is interrupted; the next one goes when fewer than two are in use
-//! db.set_limit(0); // pause: all wait
+//! db.set_limit(8)?; // three waiters go at once, in order
+//! db.set_limit(2)?; // nobody is interrupted; the next one goes when fewer than two are in use
+//! db.set_limit(0)?; // pause: all wait
 //! db.set_rate(Rate::per_second(80))?; // what was spent under the old one still counts
 //! # Ok(())
 //! # }
@@ -659,6 +660,21 @@
 //! [`Limiter::try_resources`] and [`Limiter::try_request`].
 //!
 //! Layers keep their limiter alive; dropping the handle ends nothing.
+//!
+//! # An overload, with and without a limit
+//!
+//! 150 users come to a database that is good for 5, beside two users who read files, and most of them leave
+//! again: what the example `overload` draws. Without a limit:
+//!
+#![doc = "<div style=\"overflow-x: auto\">"]
+#![doc = include_str!("../docs/overload-unlimited.svg")]
+#![doc = "</div>"]
+//!
+//! With a limit of 5 on the database:
+//!
+#![doc = "<div style=\"overflow-x: auto\">"]
+#![doc = include_str!("../docs/overload-limited.svg")]
+#![doc = "</div>"]
 //!
 //! # Features
 //!

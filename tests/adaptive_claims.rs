@@ -131,14 +131,14 @@ async fn a_limit_that_returns_less_than_its_floor_is_held_there() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_set_by_hand_stays_above_the_floor() {
     let db = Resource::builder("db").adaptive(told(20, 5)).build();
-    db.set_limit(2);
+    db.set_limit(2).expect("in range");
     let limiter = limiter(&db);
     assert_eq!(db.limit(), 20, "its own, from the start");
-    db.set_limit(2);
+    db.set_limit(2).expect("in range");
     assert_eq!(db.limit(), 5);
     assert!(limiter.try_acquire([db.units(5)]).is_ok());
     assert_eq!(db.limit(), 20);
-    db.set_limit(0);
+    db.set_limit(0).expect("in range");
     assert!(limiter.try_acquire([&db]).is_err(), "paused by hand");
 }
 
@@ -146,7 +146,7 @@ async fn a_limit_set_by_hand_stays_above_the_floor() {
 async fn another_limiter_keeps_the_floor() {
     let db = Resource::builder("db").adaptive(told(20, 5)).build();
     let first = limiter(&db);
-    db.set_limit(0);
+    db.set_limit(0).expect("in range");
     drop(first);
     let second = limiter(&db);
     assert!(second.try_request([db.units(6)]).is_err());

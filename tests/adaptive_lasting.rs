@@ -290,7 +290,7 @@ async fn a_pause_by_hand_lasts() {
     drop(limiter.try_acquire([&db]).expect("idle"));
     let held = [(); 2].map(|()| limiter.try_acquire([&db]).expect("room"));
     assert!(limiter.try_acquire([&db]).is_err());
-    db.set_limit(0);
+    db.set_limit(0).expect("in range");
     sleep(30 * SECOND).await;
     let waited = limiter.acquire([&db]).await;
     assert!(waited.is_err(), "the deadline passes");

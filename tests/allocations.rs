@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, layer::layer_fn};
-use tower_concurrency_limiter::{Lane, Lanes, Limiter, Overload, Rate, Resource, adaptive::Aimd};
+use tower_concurrency_limiter::{
+    Lane, Lanes, Limiter, Overload, Rate, Resource, adaptive::Aimd, limiter::AcquireRequest,
+};
 
 /// Polls a future that has nothing to wait for.
 fn now<F: Future>(future: F) -> F::Output {
@@ -139,8 +141,8 @@ async fn a_limiter_that_was_watched_is_as_cheap_as_before() {
         drop(permit);
         assert!(drained.as_mut().poll(&mut cx).is_ready());
     }
-    set[0].set_limit(0);
-    set[0].set_limit(3);
+    set[0].set_limit(0).expect("in range");
+    set[0].set_limit(3).expect("in range");
     let acquire = || drop(now(limiter.acquire(&set)).expect("a permit"));
     assert_eq!(allocations(acquire).count_total, 0);
 }
@@ -203,6 +205,37 @@ fn what_requests_say_of_themselves_is_free() {
         .bypass(|_| false);
     let service = layer.layer(Bare);
     assert_eq!(allocations(|| call(&service)).count_total, 0);
+}
+
+/// The same with every set of features: what the limits of other processes need costs nothing here.
+#[test]
+fn a_key_is_free_and_a_load_is_free() {
+    let (limiter, set) = limiter_of(&["db"]);
+    let db = Resource::builder("keyed")
+        .concurrency(5)
+        .lanes(Lanes::keyed(10))
+        .build();
+    let keyed = Limiter::new(Duration::from_secs(5), [&db]);
+    let tenant = "4f1c2b6e-0f5e-4a7d-9a3c-7d0f5c1b2a39".to_owned();
+    let header = http::HeaderValue::from_static("acme");
+    for (limiter, set, count, what) in [
+        (&limiter, set.as_slice(), 0, "no lanes"),
+        (
+            &keyed,
+            std::slice::from_ref(&db),
+            2,
+            "the slip and the grant",
+        ),
+    ] {
+        let request = || limiter.request(set).load(7);
+        let try_acquire = |request: AcquireRequest| drop(request.try_acquire().expect("idle"));
+        let by_name = allocations(|| try_acquire(request().lane(&tenant)));
+        assert_eq!(by_name.count_total, count, "{what}, by name");
+        let by_header = allocations(|| try_acquire(request().lane(&header)));
+        assert_eq!(by_header.count_total, count, "{what}, by header");
+        let by_number = allocations(|| try_acquire(request().lane(4711)));
+        assert_eq!(by_number.count_total, count, "{what}, by number");
+    }
 }
 
 /// A layer that does nothing, as the yardstick under axum.

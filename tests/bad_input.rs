@@ -67,7 +67,7 @@ macro_rules! mistake {
 
 #[test]
 fn a_limit_of_zero() {
-    let words = "resource \"db\" has limit 0 and would admit nothing; pass 1 or more";
+    let words = "resource \"db\": limit 0 admits nothing; use 1 or more";
     mistake!(words, Resource::new("db", 0));
     mistake!(words, Resource::builder("db").concurrency(0).build());
     let error = Resource::builder("db").concurrency(0).try_build();
@@ -79,8 +79,7 @@ fn a_limit_of_zero() {
 #[test]
 fn a_huge_limit() {
     let words = format!(
-        "resource \"db\" has limit {}, above the largest one, 2147483647; pass \
-         `Resource::MAX_LIMIT` or less",
+        "resource \"db\": limit {} is out of range; use at most 2147483647, `Resource::MAX_LIMIT`",
         usize::MAX
     );
     mistake!(&words, Resource::new("db", usize::MAX));
@@ -104,15 +103,14 @@ fn the_largest_limit_works() {
     assert!(limiter.try_acquire([&db]).is_err(), "none is left");
     drop((most, last));
     assert_eq!(db.in_use(), 0);
-    assert_eq!(db.limit(), Resource::MAX_LIMIT);
+    assert_eq!(db.limit(), Some(Resource::MAX_LIMIT));
     let all = limiter.try_acquire([db.units(Resource::MAX_LIMIT)]);
     assert!(all.is_ok(), "all at once");
 }
 
 #[test]
 fn no_limit() {
-    let words =
-        "resource \"db\" has no limit; set one with `.concurrency(n)`, or a rate with `.rate(..)`";
+    let words = "resource \"db\": no limit is set; set one with `.concurrency(n)`, or a rate with `.rate(..)`";
     mistake!(words, Resource::builder("db").build());
     let error = Resource::builder("db").try_build().expect_err("no limit");
     assert_eq!(error.to_string(), words);
@@ -120,7 +118,7 @@ fn no_limit() {
 
 #[test]
 fn an_empty_name() {
-    let words = "a resource needs a name; pass one that tells it apart in logs, such as \"db\"";
+    let words = "resource name is empty; pass one that tells it apart in logs, such as \"db\"";
     mistake!(words, Resource::new("", 1));
     let error = Resource::builder("").concurrency(1).try_build();
     let error = error.expect_err("no name");
@@ -130,7 +128,7 @@ fn an_empty_name() {
 
 #[test]
 fn no_resources() {
-    let words = "a limiter needs at least one resource; pass all that its sets will name";
+    let words = "limiter has no resources; pass all that its sets will name";
     let none: [Resource; 0] = [];
     mistake!(words, Limiter::new(Duration::ZERO, &none));
     mistake!(words, Limiter::builder().build());
@@ -140,8 +138,8 @@ fn no_resources() {
 
 #[test]
 fn two_resources_of_one_name() {
-    let words = "two resources are named \"db\"; register a resource once, and give each its own \
-                 name";
+    let words = "resource \"db\": its name is registered twice; register each resource once, and give \
+                 each its own name";
     let (one, two) = (Resource::new("db", 1), Resource::new("db", 1));
     mistake!(words, Limiter::new(Duration::ZERO, [&one, &two]));
     mistake!(words, Limiter::new(Duration::ZERO, [&one, &one]));
@@ -158,7 +156,7 @@ fn two_resources_of_one_name() {
 
 #[test]
 fn a_resource_of_another_limiter() {
-    let words = "resource \"fs\" belongs to another limiter; clone that limiter, or register the \
+    let words = "resource \"fs\": it belongs to another limiter; clone that limiter, or register the \
                  resource with this one alone";
     let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
     let first = Limiter::new(Duration::ZERO, [&fs]);
@@ -181,7 +179,7 @@ fn two() -> (Resource, Resource, Limiter) {
 
 #[test]
 fn an_empty_set() {
-    let words = "an empty set limits nothing; name at least one resource";
+    let words = "set is empty; name at least one resource";
     let (_db, _fs, limiter) = two();
     let none: [Resource; 0] = [];
     mistake!(words, limiter.resources(none.clone()));
@@ -193,7 +191,7 @@ fn an_empty_set() {
 
 #[test]
 fn an_unregistered_resource() {
-    let words = "resource \"s3\" is not registered with this limiter; add it to \
+    let words = "resource \"s3\": it is not registered with this limiter; add it to \
                  `Limiter::new(timeout, [..])`";
     let (db, _fs, limiter) = two();
     let s3 = Resource::new("s3", 1);
@@ -205,12 +203,36 @@ fn an_unregistered_resource() {
     let _other = Limiter::new(Duration::ZERO, [&s3]);
     let error = limiter.try_resources([&s3]).expect_err("with another one");
     assert!(error.is_unregistered());
+    assert_eq!(
+        error.to_string(),
+        "resource \"s3\": it is registered with another limiter; use that limiter, or register it \
+         with this one alone"
+    );
+}
+
+#[test]
+fn another_resource_of_a_registered_name() {
+    let words = "resource \"db\": another resource of this name is registered with this limiter; \
+                 pass a clone of that one";
+    let (db, fs, limiter) = two();
+    let other = Resource::new("db", 5);
+    mistake!(words, limiter.resources([&other]));
+    mistake!(words, limiter.acquire([&other, &fs]));
+    let error = limiter.try_request([&other]).expect_err("another one");
+    assert_eq!(error.to_string(), words);
+    assert!(error.is_unregistered() && !error.is_repeated());
+    let _elsewhere = Limiter::new(Duration::ZERO, [&other]);
+    let error = limiter
+        .try_request([&other])
+        .expect_err("still another one");
+    assert_eq!(error.to_string(), words);
+    assert!(limiter.try_acquire([&db.clone()]).is_ok(), "the cure");
 }
 
 #[test]
 fn a_repeated_resource() {
-    let words = "resource \"db\" stands in the set twice; name it once, with `.units(n)` for more \
-                 than one";
+    let words = "resource \"db\": it is in the set twice; name it once, with `.units(n)` for more than \
+                 one";
     let (db, fs, limiter) = two();
     mistake!(words, limiter.resources([&db, &db]));
     let error = limiter
@@ -222,7 +244,8 @@ fn a_repeated_resource() {
 
 #[test]
 fn zero_units() {
-    let words = "a claim of 0 units of \"db\" limits nothing; claim 1 or more, or leave it out";
+    let words =
+        "resource \"db\": a claim of 0 units limits nothing; claim 1 or more, or leave it out";
     let (db, _fs, limiter) = two();
     mistake!(words, limiter.resources([db.units(0)]));
     let error = limiter.try_resources([db.units(0)]).expect_err("nothing");
@@ -232,8 +255,8 @@ fn zero_units() {
 
 #[test]
 fn more_units_than_there_are() {
-    let words = "a claim of 6 units of \"db\" can never be granted, its limit is 5; claim fewer or \
-                 raise the limit";
+    let words = "resource \"db\": a claim of 6 units exceeds the limit of 5; claim fewer, or raise the \
+                 limit";
     let (db, _fs, limiter) = two();
     mistake!(words, limiter.resources([db.units(6)]));
     let error = limiter.try_resources([db.units(6)]).expect_err("too wide");
@@ -247,12 +270,19 @@ fn more_units_than_there_are() {
         limiter.try_resources([db.units(5)]).is_ok(),
         "all of them is fine"
     );
+    let api = Resource::builder("api").rate(Rate::per_second(5)).build();
+    let limiter = Limiter::new(Duration::ZERO, [&api]);
+    let error = limiter.try_resources([api.units(Resource::MAX_LIMIT + 1)]);
+    assert_eq!(
+        error.expect_err("more than can be counted").to_string(),
+        "resource \"api\": a claim of 2147483648 units is out of range; claim at most 2147483647"
+    );
 }
 
 #[test]
 fn out_of_order() {
-    let words = "the set is not in the order in which its resources were registered; pass them as \
-                 [db, fs], or build the limiter with `.any_order()`";
+    let words = "set is not in the order in which its resources were registered; pass them as [db, fs], \
+                 or build the limiter with `.any_order()`";
     let (db, fs, limiter) = two();
     mistake!(words, limiter.resources([&fs, &db]));
     let error = limiter.try_resources([&fs, &db]).expect_err("out of order");
@@ -275,8 +305,8 @@ fn any_order_on_request() {
 
 #[test]
 fn every_way_in_blames_its_caller() {
-    let words = "the set is not in the order in which its resources were registered; pass them as \
-                 [db, fs], or build the limiter with `.any_order()`";
+    let words = "set is not in the order in which its resources were registered; pass them as [db, fs], \
+                 or build the limiter with `.any_order()`";
     let (db, fs, limiter) = two();
     mistake!(words, limiter.resources([&fs, &db]));
     mistake!(words, limiter.acquire([&fs, &db]));
@@ -316,7 +346,7 @@ fn sets_come_in_many_shapes() {
         limiter.try_acquire(claims.clone()),
         limiter.try_acquire([Claim::from(&db), fs.units(3)]),
         limiter.try_acquire(limiter.registered()),
-        limiter.try_acquire([&db, &fs].into_iter().filter(|r| r.limit() > 0)),
+        limiter.try_acquire([&db, &fs].into_iter().filter(|r| r.limit() > Some(0))),
     ] {
         let permit = permit.expect("idle");
         assert_eq!(permit.claims().count(), 2);
@@ -409,18 +439,68 @@ fn waiting_in_a_runtime_without_a_time_driver() {
 }
 
 #[test]
-fn an_adaptive_limit_without_a_range() {
-    let words =
+fn adaptive_limits_that_cannot_be() {
+    let reversed =
         "the floor 9 is above the ceiling 5; pass the smaller one first, as `between(5, 9)`";
-    mistake!(words, Box::new(Aimd::between(9, 5).build()));
-    mistake!(words, Box::new(Gradient2::between(9, 5).build()));
+    mistake!(reversed, Box::new(Aimd::between(9, 5).build()));
+    mistake!(reversed, Box::new(Gradient2::between(9, 5).build()));
+
+    let aimd = || Aimd::between(1, 9);
+    let gradient = || Gradient2::between(1, 9);
+    let start = "a start at 10 is not between the floor 1 and the ceiling 9; pass one that is to \
+                 `.start(units)`, or leave it out to start at the floor";
+    let floor = "a floor of 0 would let the limit fall to 0, from where no permit could raise it; \
+                 pass 1 or more";
+    for (error, words) in [
+        (Aimd::between(0, 5).try_build().err(), floor),
+        (Gradient2::between(0, 5).try_build().err(), floor),
+        (aimd().start(10).try_build().err(), start),
+        (gradient().start(10).try_build().err(), start),
+        (
+            aimd().increase(0).try_build().err(),
+            "an increase of 0 would let the limit fall but never rise; pass 1 or more to \
+             `.increase(units)`",
+        ),
+        (
+            aimd().backoff(1.0).try_build().err(),
+            "a backoff to 1 of the limit is not between 0 and 1; pass a ratio above 0 and below 1 \
+             to `.backoff(ratio)`, such as 0.7",
+        ),
+        (
+            aimd().timeout(Duration::ZERO).try_build().err(),
+            "a timeout of zero would count every permit as overload; pass a longer one to \
+             `.timeout(duration)`, or leave it out",
+        ),
+        (
+            gradient().smoothing(0.0).try_build().err(),
+            "a smoothing of 0 is not a share of the way to the new limit; pass one above 0 and at \
+             most 1 to `.smoothing(share)`, such as 0.2",
+        ),
+        (
+            gradient().tolerance(0.5).try_build().err(),
+            "a tolerance of 0.5 is not a ratio of 1 or more; pass a finite one to \
+             `.tolerance(ratio)`, such as 1.5",
+        ),
+        (
+            gradient().queue_size(0).try_build().err(),
+            "a queue size of 0 would let the limit fall but never rise; pass 1 or more to \
+             `.queue_size(units)`",
+        ),
+        (
+            gradient().long_window(0).try_build().err(),
+            "a long window of 0 rounds has no average; pass 1 or more to `.long_window(rounds)`, \
+             such as 600",
+        ),
+    ] {
+        assert_eq!(error.expect("a fault").to_string(), words);
+    }
 }
 
 /// Asserts what `try_build` says of these lanes of a resource of 4 units, and that `build` says so at the
 /// caller's line.
 #[track_caller]
 fn wrong_lanes(words: &str, lanes: &Lanes) {
-    let words = format!("resource \"db\" has {words}");
+    let words = format!("resource \"db\": {words}");
     let db = || Resource::builder("db").concurrency(4).lanes(lanes.clone());
     let error = db().try_build().expect_err("wrong lanes");
     assert_eq!(error.to_string(), words);
@@ -437,8 +517,8 @@ fn overload_mode_at_once() {
         .overload(after(Duration::ZERO));
     assert_eq!(
         db.try_build().expect_err("no interval").to_string(),
-        "resource \"db\" has overload mode after 0 s, which takes every waiter for a standing queue; \
-         pass an interval longer than the bursts that the queue is to bridge"
+        "resource \"db\": overload mode after 0 s takes every waiter for a standing queue; use an \
+         interval longer than the bursts that the queue is to bridge"
     );
 }
 
@@ -446,56 +526,61 @@ fn overload_mode_at_once() {
 fn lanes_that_cannot_be() {
     let lane = Lane::new;
     wrong_lanes(
-        "no lane; declare one, or use `Lanes::keyed`",
+        "no lane is declared; declare one, or use `Lanes::keyed`",
         &Lanes::shared([]),
     );
-    wrong_lanes("lanes for 0 keys; keep 1 or more", &Lanes::keyed(0));
     wrong_lanes(
-        "two lanes named \"user\"; give each its own name",
+        "lanes for 0 keys serve nothing; use 1 or more",
+        &Lanes::keyed(0),
+    );
+    wrong_lanes(
+        "two lanes are named \"user\"; give each its own name",
         &Lanes::shared([lane("user"), lane("batch"), lane("user")]),
     );
     wrong_lanes(
-        "lane \"\" with an empty name; pass one, such as \"batch\"",
+        "lane name is empty; pass one, such as \"batch\"",
         &Lanes::shared([lane("")]),
     );
     wrong_lanes(
-        "lane \"user\" with weight 0, which would never be served; pass 1 or more",
+        "lane \"user\" has weight 0 and would never be served; use 1 or more",
         &Lanes::shared([lane("user").weight(0)]),
     );
     wrong_lanes(
-        "lane \"user\" with a `max` of 0, which would never be served; pass 1 or more",
+        "lane \"user\" has a `max` of 0 and would never be served; use 1 or more",
         &Lanes::shared([lane("user").max(0)]),
     );
     wrong_lanes(
-        "lane \"others\" with weight 0, which would never be served; pass 1 or more",
+        "lane \"others\" has weight 0 and would never be served; use 1 or more",
         &Lanes::shared([lane("user")]).others(lane("others").weight(0)),
     );
     wrong_lanes(
-        "lane \"user\" with a reserve above its `max`; reserve less, or raise the `max`",
+        "lane \"user\" has a reserve of 3 above its `max` of 2; reserve less, or raise the `max`",
         &Lanes::shared([lane("user").max(2).reserve(3)]),
     );
     wrong_lanes(
-        "a reserve for `.others(..)`; declare a lane for those who are to have it",
+        "the lane of `.others(..)` cannot have a reserve; declare a lane for the requests that are to \
+         have it",
         &Lanes::shared([lane("user")]).others(lane("others").reserve(1)),
     );
     wrong_lanes(
-        "strict lanes, whose portions are fixed, and one for each key; use `Lanes::shared`",
+        "strict lanes have fixed portions and cannot be keyed; use `Lanes::shared`",
         &Lanes::strict([lane("user")]).and_keyed(5),
     );
     wrong_lanes(
-        "more strict lanes than its limit of 4; each needs a unit of its own",
+        "5 strict lanes exceed the limit of 4, as each needs a unit of its own; declare fewer, or \
+         raise the limit",
         &Lanes::strict(["a", "b", "c", "d", "e"].map(lane)),
     );
     wrong_lanes(
-        "5 reserved units, more than its limit of 4; reserve less, or raise the limit",
+        "5 reserved units exceed the limit of 4; reserve fewer, or raise the limit",
         &Lanes::shared([lane("user").reserve(3), lane("batch").reserve(2)]),
     );
 }
 
 #[test]
 fn more_reserved_than_there_is() {
-    let words = "resource \"db\" has 5 reserved units, more than its limit of 4; reserve less, or \
-                 raise the limit";
+    let words = "resource \"db\": 5 reserved units exceed the limit of 4; reserve fewer, or raise the \
+                 limit";
     let db = || Resource::builder("db").concurrency(4);
     mistake!(words, db().reserve(2, 100).reserve(3, 200).build());
     let error = db().reserve(5, 100).try_build().expect_err("too many");
@@ -510,60 +595,94 @@ fn more_reserved_than_there_is() {
 
 #[test]
 fn rates_that_cannot_be() {
-    let zero = "resource \"api\" has rate 0 per 60s and would admit nothing; pass a count of 1 or \
-                more";
     let api = || Resource::builder("api");
-    let none = Rate::per_minute(0);
-    mistake!(zero, api().rate(none).build());
-    let error = api().rate(none).try_build();
-    let error = error.expect_err("admits nothing");
-    assert_eq!(error.to_string(), zero);
-    assert!(error.is_rate() && !error.is_limit() && !error.is_lanes());
+    let zero = "resource \"api\": rate 0 per 60s admits nothing; use a count of 1 or more";
+    mistake!(zero, api().rate(Rate::per_minute(0)).build());
 
-    let period = "resource \"api\" has load rate 5 per 0ns, in no time at all; pass a period above 0, \
-                  such as `Duration::from_secs(60)`";
-    let in_no_time = Rate::new(5, Duration::ZERO);
-    mistake!(period, api().load_rate(in_no_time).build());
-    let burst = "resource \"api\" has rate 5 per 1s, burst 0 and would admit nothing; pass a burst of 1 \
-                 or more, or leave out `.burst(n)`";
-    mistake!(burst, api().rate(Rate::per_second(5).burst(0)).build());
-    let long = "resource \"api\" has rate 5 per 18446744073709551615s, a period above the longest one, \
-                315360000s; pass `Rate::MAX_PERIOD` or less";
-    let eternal = Rate::new(5, Duration::from_secs(u64::MAX));
-    mistake!(long, api().rate(eternal).build());
-    for huge in [
-        Rate::per_second(u64::MAX),
-        Rate::per_second(1).burst(u64::MAX),
+    let second = Duration::from_secs(1);
+    for (rate, words) in [
+        (
+            Rate::per_minute(0),
+            "0 per 60s admits nothing; use a count of 1 or more",
+        ),
+        (
+            Rate::per_second(Rate::MAX_COUNT + 1),
+            "9007199254740993 per 1s has a count out of range; use at most 9007199254740992, \
+             `Rate::MAX_COUNT`",
+        ),
+        (
+            Rate::new(5, Duration::ZERO),
+            "5 per 0ns has no period; use one above 0, such as `Duration::from_secs(60)`",
+        ),
+        (
+            Rate::new(5, Rate::MAX_PERIOD + second),
+            "5 per 315360001s has a period out of range; use at most 315360000s, \
+             `Rate::MAX_PERIOD`",
+        ),
+        (
+            Rate::per_second(5).burst(0),
+            "5 per 1s, burst 0 admits nothing; use a burst of 1 or more, or leave out `.burst(n)`",
+        ),
+        (
+            Rate::per_second(1).burst(Rate::MAX_COUNT + 1),
+            "1 per 1s, burst 9007199254740993 has a burst out of range; use at most \
+             9007199254740992, `Rate::MAX_COUNT`",
+        ),
     ] {
-        let error = api().rate(huge).try_build().expect_err("too much");
-        assert!(
-            error
-                .to_string()
-                .ends_with("; pass `Rate::MAX_COUNT` or less"),
-            "{error}"
-        );
+        let running = api()
+            .rate(Rate::per_second(1))
+            .load_rate(Rate::per_second(1))
+            .build();
+        let _limiter = Limiter::new(Duration::ZERO, [&running]);
+        for (error, what) in [
+            (api().rate(rate).try_build().map(drop), "rate"),
+            (api().load_rate(rate).try_build().map(drop), "load rate"),
+            (running.set_rate(rate), "rate"),
+            (running.set_load_rate(rate), "load rate"),
+        ] {
+            let error = error.expect_err("out of range");
+            assert_eq!(
+                error.to_string(),
+                format!("resource \"api\": {what} {words}")
+            );
+            assert!(error.is_rate() && !error.is_limit() && !error.is_lanes());
+        }
     }
+    assert!(
+        api()
+            .rate(Rate::new(1, Duration::from_secs(u64::MAX)))
+            .try_build()
+            .is_err(),
+        "no wrap-around"
+    );
 }
 
 #[test]
 fn a_huge_limit_while_running() {
-    let words = "resource \"db\" has limit 2147483648, above the largest one, 2147483647; pass \
-                 `Resource::MAX_LIMIT` or less";
     let db = Resource::new("db", 5);
-    blames_its_caller(words, || db.set_limit(Resource::MAX_LIMIT + 1));
+    let refused = |db: &Resource| {
+        let error = db.set_limit(Resource::MAX_LIMIT + 1).expect_err("too much");
+        assert!(error.is_limit());
+        assert_eq!(
+            error.to_string(),
+            "resource \"db\": limit 2147483648 is out of range; use at most 2147483647, \
+             `Resource::MAX_LIMIT`"
+        );
+        assert_eq!(db.limit(), Some(5), "unchanged");
+    };
+    refused(&db);
     let _limiter = Limiter::new(Duration::ZERO, [&db]);
-    blames_its_caller(words, || db.set_limit(Resource::MAX_LIMIT + 1));
-    assert_eq!(db.limit(), 5, "unchanged");
-    db.set_limit(Resource::MAX_LIMIT);
-    assert_eq!(db.limit(), Resource::MAX_LIMIT);
+    refused(&db);
+    db.set_limit(Resource::MAX_LIMIT).expect("the largest one");
+    assert_eq!(db.limit(), Some(Resource::MAX_LIMIT));
 }
 
 #[test]
 fn rules_that_are_not_there_to_be_changed() {
     let no = |rule: &str| {
         format!(
-            "resource \"db\" has no {rule} that could be changed; build it with one, and register it \
-             with a limiter first"
+            "resource \"db\": there is no {rule} to change; build the resource with one, and register \
+             it with a limiter first"
         )
     };
     let says = |result: Result<(), tower_concurrency_limiter::resource::InvalidResource>, rule| {

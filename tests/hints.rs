@@ -155,7 +155,7 @@ async fn a_lane_that_stands_does_not_make_another_one_hopeless() {
 async fn a_pause_is_no_pace() {
     let (db, limiter) = limited(1);
     slow_minute(&limiter, &db).await;
-    db.set_limit(0);
+    db.set_limit(0).expect("in range");
     let waiting = tokio::spawn(load_of(&limiter, &db));
     sleep(60 * SECOND).await;
     let hasty = limiter.request([&db]).deadline(SECOND).acquire().await;
@@ -164,7 +164,7 @@ async fn a_pause_is_no_pace() {
         Reason::Timeout,
         "it waited"
     );
-    db.set_limit(1);
+    db.set_limit(1).expect("in range");
     assert_eq!(waves(&limiter, &db, 5, SECOND).await.len(), 0);
     waiting.await.expect("no panics");
 }

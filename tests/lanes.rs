@@ -26,12 +26,16 @@ fn divided(limit: usize, lanes: Lanes) -> (Resource, Limiter) {
     (db, limiter)
 }
 
-fn try_in(limiter: &Limiter, db: &Resource, lane: impl Into<LaneKey>) -> Result<Permit, Rejection> {
+fn try_in<'a>(
+    limiter: &Limiter,
+    db: &Resource,
+    lane: impl Into<LaneKey<'a>>,
+) -> Result<Permit, Rejection> {
     limiter.request([db]).lane(lane).try_acquire()
 }
 
 /// How many units there are for a lane.
-fn room(limiter: &Limiter, db: &Resource, lane: impl Into<LaneKey> + Clone) -> usize {
+fn room<'a>(limiter: &Limiter, db: &Resource, lane: impl Into<LaneKey<'a>> + Clone) -> usize {
     let permits = std::iter::from_fn(|| try_in(limiter, db, lane.clone()).ok());
     permits.collect::<Vec<_>>().len()
 }

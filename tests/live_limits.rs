@@ -54,10 +54,10 @@ async fn raising_lets_waiters_in_at_once_and_in_order() {
         let limiter = limiter_of(&db);
         let _held = take_all(&limiter, &db);
         let mut waiting: Vec<_> = (0..5).map(|_| wait(&limiter, &db)).collect();
-        db.set_limit(4);
+        db.set_limit(4).expect("in range");
         let woken: Vec<_> = waiting.iter().map(Spawn::is_woken).collect();
         assert_eq!(woken, [true, true, false, false, false], "{db:?}");
-        db.set_limit(6);
+        db.set_limit(6).expect("in range");
         assert_eq!((db.in_use(), db.waiting()), (6, 1));
         let permits: Vec<_> = waiting
             .drain(..4)
@@ -74,8 +74,8 @@ async fn lowering_takes_nothing_and_lets_nobody_in_above_it() {
         let limiter = limiter_of(&db);
         let mut held = take_all(&limiter, &db);
         assert_eq!(held.len(), 5);
-        db.set_limit(2);
-        assert_eq!((db.in_use(), db.limit()), (5, 2));
+        db.set_limit(2).expect("in range");
+        assert_eq!((db.in_use(), db.limit()), (5, Some(2)));
         let waiting = wait(&limiter, &db);
         for in_use in [4, 3, 2] {
             drop(held.pop());
@@ -97,7 +97,7 @@ async fn a_limit_of_zero_pauses_until_it_is_raised() {
         let limiter = limiter_of(&db);
         let layer = limiter.resources([db.units(2)]);
         let held = take_all(&limiter, &db);
-        db.set_limit(0);
+        db.set_limit(0).expect("in range");
         drop(held);
         assert_eq!(take_all(&limiter, &db).len(), 0);
         let mut waiting = wait(&limiter, &db);
@@ -107,7 +107,7 @@ async fn a_limit_of_zero_pauses_until_it_is_raised() {
         let late = limiter.request([&db]).timeout(SECOND).acquire().await;
         assert_eq!(late.expect_err("paused").reason(), Reason::Timeout);
         drop((layer, limiter.resources([db.units(2)]))); // no mistake: there were as many
-        db.set_limit(1);
+        db.set_limit(1).expect("in range");
         drop(assert_ready_ok!(waiting.poll()));
         assert_eq!((db.in_use(), db.waiting()), (0, 0));
     }
@@ -118,12 +118,12 @@ async fn a_limit_of_zero_pauses_until_it_is_raised() {
 async fn a_wide_claim_waits_for_the_limit() {
     let db = Resource::new("db", 3);
     let limiter = limiter_of(&db);
-    db.set_limit(2);
+    db.set_limit(2).expect("in range");
     let mut wide = spawn(limiter.acquire([db.units(3)]));
     assert_pending!(wide.poll());
     let error = limiter.try_request([db.units(4)]).expect_err("never had 4");
     assert!(error.is_units());
-    db.set_limit(4);
+    db.set_limit(4).expect("in range");
     drop(assert_ready_ok!(wide.poll()));
     assert!(limiter.try_request([db.units(4)]).is_ok());
 }
@@ -131,20 +131,20 @@ async fn a_wide_claim_waits_for_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn before_registration_and_after_the_limiter_is_gone() {
     for db in each_kind(5) {
-        db.set_limit(2);
+        db.set_limit(2).expect("in range");
         let limiter = limiter_of(&db);
         assert_eq!(take_all(&limiter, &db).len(), 2);
         drop(limiter);
-        db.set_limit(3);
-        assert_eq!(db.limit(), 3);
+        db.set_limit(3).expect("in range");
+        assert_eq!(db.limit(), Some(3));
         let limiter = limiter_of(&db);
         assert_eq!(take_all(&limiter, &db).len(), 3);
         let last = limiter.try_acquire([&db]).expect("idle");
         drop(limiter);
-        db.set_limit(1);
+        db.set_limit(1).expect("in range");
         assert_eq!(
             (db.in_use(), db.limit()),
-            (1, 1),
+            (1, Some(1)),
             "the permit keeps it registered"
         );
         drop(last);
@@ -161,14 +161,14 @@ async fn strict_portions_follow_the_limit() {
         let take = || limiter.request([&db]).lane(lane).try_acquire().ok();
         std::iter::from_fn(take).collect::<Vec<_>>().len()
     };
-    db.set_limit(8);
+    db.set_limit(8).expect("in range");
     let limiter = limiter_of(&db);
     assert_eq!((room(&limiter, "user"), room(&limiter, "batch")), (6, 2));
-    db.set_limit(16);
+    db.set_limit(16).expect("in range");
     assert_eq!((room(&limiter, "user"), room(&limiter, "batch")), (12, 4));
-    db.set_limit(0);
+    db.set_limit(0).expect("in range");
     assert_eq!((room(&limiter, "user"), room(&limiter, "batch")), (0, 0));
-    db.set_limit(4);
+    db.set_limit(4).expect("in range");
     assert_eq!((room(&limiter, "user"), room(&limiter, "batch")), (3, 1));
 }
 
@@ -256,7 +256,7 @@ async fn client(limiter: Limiter, resources: [Resource; 2], seed: u64, most: usi
             .priority(dice.roll(256) as u8)
             .lane(dice.roll(3) as u64);
         match dice.roll(8) {
-            0 => db.set_limit(dice.roll(most as u64 + 1)),
+            0 => db.set_limit(dice.roll(most as u64 + 1)).expect("in range"),
             1 => drop(request.try_acquire()),
             2 => {
                 let mut acquire = request.acquire();
@@ -292,7 +292,7 @@ async fn limits_at_random_under_load() {
             .expect("nobody sleeps for ever");
         assert_eq!((db.in_use(), db.waiting()), (0, 0), "{db:?}");
         assert_eq!((fs.in_use(), fs.waiting()), (0, 0));
-        db.set_limit(MOST);
+        db.set_limit(MOST).expect("in range");
         assert_eq!(take_all(&limiter, &db).len(), MOST, "all units are there");
     }
 }
@@ -317,7 +317,7 @@ async fn no_wake_up_is_lost_when_limits_move() {
         }
         let mover = async {
             for limit in (0..3).cycle() {
-                db.set_limit(limit);
+                db.set_limit(limit).expect("in range");
                 yield_now().await;
                 if served.load(Ordering::Relaxed) == 4_000 {
                     return;
@@ -329,5 +329,25 @@ async fn no_wake_up_is_lost_when_limits_move() {
             .expect("all are served");
         while clients.join_next().await.is_some() {}
         assert_eq!((db.in_use(), db.waiting()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_without_a_limit_has_none_until_it_is_given_one() {
+    for is_registered in [false, true] {
+        let api = Resource::builder("api")
+            .rate(Rate::per_second(1_000))
+            .build();
+        let limiter = is_registered.then(|| limiter_of(&api));
+        assert_eq!(api.limit(), None);
+        assert!(format!("{api:?}").contains("limit: None"), "{api:?}");
+        assert!(api.set_limit(Resource::MAX_LIMIT + 1).is_err());
+        assert_eq!(api.limit(), None, "unchanged");
+        api.set_limit(Resource::MAX_LIMIT).expect("the largest one");
+        assert_eq!(api.limit(), Some(Resource::MAX_LIMIT));
+        api.set_limit(2).expect("in range");
+        assert_eq!(api.limit(), Some(2));
+        let limiter = limiter.unwrap_or_else(|| limiter_of(&api));
+        assert_eq!(take_all(&limiter, &api).len(), 2);
     }
 }

@@ -296,3 +296,22 @@ async fn a_handle_is_made_by_hand() {
         "a handle that is dropped returns its permit"
     );
 }
+
+#[tokio::test]
+async fn the_permit_has_the_load_of_its_request() {
+    let (db, limiter, layer) = limited();
+    let layer = layer.load(|request| request.uri().path().len() as u64 + 41);
+    let check = |handle: PermitHandle| async move {
+        let permit = handle.take().expect("not taken yet");
+        assert_eq!(permit.load(), 42);
+    };
+    exposed(layer.clone(), check).await;
+    let all = limiter.try_acquire([&db]).expect("idle");
+    let waits = exposed(layer, check);
+    let release = async {
+        tokio::task::yield_now().await;
+        assert_eq!(db.waiting(), 1);
+        drop(all);
+    };
+    tokio::join!(waits, release);
+}

@@ -51,7 +51,7 @@ fn setup(limit: usize) -> Setup {
 
 impl Setup {
     fn take_all(&self) -> Permit {
-        let all = self.db.units(self.db.limit());
+        let all = self.db.units(self.db.limit().expect("it has one"));
         self.limiter.try_acquire([all]).expect("idle")
     }
 

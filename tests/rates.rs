@@ -121,7 +121,7 @@ async fn a_smooth_rate_paces() {
 #[tokio::test(start_paused = true)]
 async fn there_need_not_be_a_limit_on_concurrency() {
     let (api, limiter) = limited_to(Rate::per_minute(1_000));
-    assert_eq!(api.limit(), Resource::MAX_LIMIT);
+    assert_eq!(api.limit(), None);
     let held: Vec<Permit> = (0..1_000)
         .map(|_| limiter.try_acquire([&api]).expect("below the rate"))
         .collect();
@@ -255,6 +255,44 @@ async fn a_grant_that_nobody_collects_is_refunded() {
     let start = Instant::now();
     assert!(limiter.acquire([&api]).await.is_ok());
     assert_eq!(start.elapsed(), 10 * SECOND, "spent just before");
+}
+
+/// A permit has the load that its request declared, whatever its resources make of it.
+#[tokio::test(start_paused = true)]
+async fn a_permit_keeps_the_load_of_its_request() {
+    let plain = || Resource::builder("plain").concurrency(1);
+    for db in [
+        plain().build(),
+        plain().reserve(1, 0).build(),
+        plain().rate(Rate::per_second(1_000)).build(),
+        plain().load_rate(Rate::per_second(100_000)).build(),
+        plain().dry_run().build(),
+    ] {
+        let fs = Resource::new("fs", 1);
+        let limiter = Limiter::new(60 * SECOND, [&db, &fs]);
+        for set in [vec![&db], vec![&db, &fs]] {
+            let request = || limiter.request(set.clone()).load(2_000);
+            let settled = |mut permit: Permit| {
+                assert_eq!(permit.load(), 2_000, "{db:?}");
+                permit.settle_load(1_200);
+                assert_eq!(permit.load(), 1_200, "{db:?}");
+                permit.settle_load(0);
+                assert_eq!(permit.load(), 0, "{db:?}");
+                permit
+            };
+            let first = settled(request().try_acquire().expect("idle"));
+            let mut waiting = spawn(request().acquire());
+            let polled = waiting.poll();
+            drop(first);
+            drop(settled(match polled {
+                std::task::Poll::Ready(permit) => permit.expect("a dry run"),
+                std::task::Poll::Pending => waiting.await.expect("granted"),
+            }));
+            drop(settled(request().acquire().await.expect("idle")));
+            let undeclared = limiter.acquire(set.clone()).await.expect("idle");
+            assert_eq!(undeclared.load(), 1);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

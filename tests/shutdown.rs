@@ -67,7 +67,7 @@ async fn waiters_and_newcomers_are_turned_away() {
             );
         }
         limiter.close(); // twice is once
-        db.set_limit(5);
+        db.set_limit(5).expect("in range");
         assert!(limiter.try_acquire([&db]).is_err(), "for good");
         limiter.drained().await;
     }

@@ -51,7 +51,7 @@ fn wait(limiter: &Limiter, db: &Resource, units: usize) -> Spawn<Acquire> {
 async fn a_claim_above_a_lowered_limit_blocks_nobody() {
     for db in each_kind(4) {
         let limiter = limiter_of([&db]);
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         let wide = wait(&limiter, &db, 4);
         let held: Vec<Permit> = (0..3).flat_map(|_| limiter.try_acquire([&db])).collect();
         assert_eq!(
@@ -75,7 +75,7 @@ async fn one_that_was_first_when_the_limit_fell_steps_aside() {
         let held = limiter.try_acquire([db.units(2)]).expect("free");
         let wide = wait(&limiter, &db, 4);
         let mut narrow: Vec<_> = (0..2).map(|_| wait(&limiter, &db, 1)).collect();
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         assert!(narrow[0].is_woken(), "one unit is left beside two of three");
         drop(assert_ready_ok!(narrow[0].poll()));
         drop(assert_ready_ok!(narrow[1].poll()));
@@ -90,11 +90,11 @@ async fn when_the_limit_is_raised_it_goes_at_once_and_in_its_order() {
     for db in each_kind(4) {
         let limiter = limiter_of([&db]);
         let held = limiter.try_acquire([db.units(3)]).expect("free");
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         let mut first = wait(&limiter, &db, 1);
         let mut wide = wait(&limiter, &db, 4);
         let mut last = wait(&limiter, &db, 1);
-        db.set_limit(4);
+        db.set_limit(4).expect("in range");
         let permit = assert_ready_ok!(first.poll());
         assert!(
             !wide.is_woken() && !last.is_woken(),
@@ -106,9 +106,9 @@ async fn when_the_limit_is_raised_it_goes_at_once_and_in_its_order() {
         drop(permit);
         drop(assert_ready_ok!(last.poll()));
 
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         let mut wide = wait(&limiter, &db, 4);
-        db.set_limit(4);
+        db.set_limit(4).expect("in range");
         assert!(wide.is_woken(), "at once, as nothing is in use");
         drop(assert_ready_ok!(wide.poll()));
         assert_eq!((db.in_use(), db.waiting()), (0, 0));
@@ -122,14 +122,14 @@ async fn a_pause_keeps_the_order_whatever_is_claimed() {
         let limiter = limiter_of([&db]);
         let held = limiter.try_acquire([&db]).expect("free");
         let mut before = wait(&limiter, &db, 3);
-        db.set_limit(0);
+        db.set_limit(0).expect("in range");
         let mut during = [1, 3, 1].map(|units| wait(&limiter, &db, units));
         drop(held);
-        db.set_limit(2);
+        db.set_limit(2).expect("in range");
         let one = assert_ready_ok!(during[0].poll());
         let other = assert_ready_ok!(during[2].poll());
         assert!(!before.is_woken() && !during[1].is_woken(), "3 of 2");
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         drop((one, other));
         let permit = assert_ready_ok!(before.poll());
         assert!(!during[1].is_woken());
@@ -143,7 +143,7 @@ async fn its_deadline_comes_and_names_the_resource() {
     for db in each_kind(4) {
         let fs = Resource::new("fs", 1);
         let limiter = limiter_of([&fs, &db]);
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         let start = Instant::now();
         let set = [fs.units(1), db.units(4)];
         let rejection = limiter.request(set).timeout(2 * SECOND).acquire().await;
@@ -165,11 +165,11 @@ async fn its_deadline_comes_and_names_the_resource() {
 async fn a_cancelled_one_leaves_nothing_behind() {
     for db in each_kind(4) {
         let limiter = limiter_of([&db]);
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         let wide = [4, 4, 4].map(|units| wait(&limiter, &db, units));
         drop(wide);
         assert_eq!(db.waiting(), 0);
-        db.set_limit(4);
+        db.set_limit(4).expect("in range");
         drop(limiter.try_acquire([db.units(4)]).expect("free"));
     }
 }
@@ -179,7 +179,7 @@ async fn a_higher_priority_that_is_too_wide_blocks_no_lower_one() {
     for db in each_kind(4) {
         let limiter = limiter_of([&db]);
         let held = limiter.try_acquire([db.units(3)]).expect("free");
-        db.set_limit(3);
+        db.set_limit(3).expect("in range");
         let mut wide = spawn(limiter.request([db.units(4)]).priority(200).acquire());
         assert_pending!(wide.poll());
         let mut narrow = wait(&limiter, &db, 1);
@@ -187,7 +187,7 @@ async fn a_higher_priority_that_is_too_wide_blocks_no_lower_one() {
         drop(assert_ready_ok!(narrow.poll()));
         let held = limiter.try_acquire([db.units(3)]).expect("free");
         let low = wait(&limiter, &db, 1);
-        db.set_limit(4);
+        db.set_limit(4).expect("in range");
         drop(held);
         assert!(wide.is_woken() && !low.is_woken(), "by priority again");
     }
@@ -213,7 +213,7 @@ async fn a_set_that_is_too_wide_at_one_resource_blocks_none() {
             break;
         }
     }
-    fs.set_limit(2);
+    fs.set_limit(2).expect("in range");
     held = [None, None];
     assert!(!set.is_woken());
     for _ in 0..40 {
@@ -221,7 +221,7 @@ async fn a_set_that_is_too_wide_at_one_resource_blocks_none() {
         assert!(all.iter().all(Result::is_ok), "nothing is set aside");
     }
     drop(held);
-    fs.set_limit(3);
+    fs.set_limit(3).expect("in range");
     drop(assert_ready_ok!(set.poll()));
 }
 
@@ -252,7 +252,7 @@ async fn a_claim_wider_than_a_strict_portion_blocks_nobody_until_the_limit_is_ra
     let db = Resource::builder("db").concurrency(8).lanes(lanes).build();
     let limiter = limiter_of([&db]);
     let of = |lane: &'static str, units| limiter.request([db.units(units)]).lane(lane);
-    db.set_limit(4);
+    db.set_limit(4).expect("in range");
     let mut wide = spawn(of("batch", 4).acquire());
     assert_pending!(wide.poll());
     let held = of("batch", 2).try_acquire().expect("free");
@@ -260,7 +260,7 @@ async fn a_claim_wider_than_a_strict_portion_blocks_nobody_until_the_limit_is_ra
     assert_pending!(narrow.poll());
     drop(held);
     drop(assert_ready_ok!(narrow.poll()));
-    db.set_limit(8);
+    db.set_limit(8).expect("in range");
     drop(assert_ready_ok!(wide.poll()));
 }
 
@@ -291,7 +291,7 @@ async fn a_reserve_above_a_lowered_limit_is_for_those_it_is_for() {
         .reserve(3, 100)
         .build();
     let limiter = limiter_of([&db]);
-    db.set_limit(2);
+    db.set_limit(2).expect("in range");
     let others = wait(&limiter, &db, 1);
     let urgent = |units| limiter.request([db.units(units)]).priority(100);
     let held = urgent(2).try_acquire().expect("theirs");
@@ -301,7 +301,7 @@ async fn a_reserve_above_a_lowered_limit_is_for_those_it_is_for() {
     assert_pending!(narrow.poll());
     drop(held);
     drop(assert_ready_ok!(narrow.poll()));
-    db.set_limit(4);
+    db.set_limit(4).expect("in range");
     drop(assert_ready_ok!(wide.poll()));
     assert!(others.is_woken());
 }
@@ -313,7 +313,7 @@ async fn it_takes_a_place_in_the_queue_and_gives_way_as_others_do() {
         .max_waiting(2)
         .build();
     let limiter = limiter_of([&db]);
-    db.set_limit(1);
+    db.set_limit(1).expect("in range");
     let _held = limiter.try_acquire([&db]).expect("free");
     let mut wide = wait(&limiter, &db, 2);
     let narrow = wait(&limiter, &db, 1);
@@ -334,7 +334,7 @@ async fn it_takes_a_place_in_the_queue_and_gives_way_as_others_do() {
 /// One claim a second that is too wide, beside narrow ones that have room.
 async fn beside_a_stream(db: Resource) -> Vec<Duration> {
     let limiter = Limiter::new(5 * SECOND, [&db]);
-    db.set_limit(3);
+    db.set_limit(3).expect("in range");
     let mut narrow = JoinSet::new();
     let mut wide: Vec<JoinHandle<_>> = Vec::new();
     for tick in 0..3_000 {
@@ -404,13 +404,13 @@ async fn a_layer_serves_those_that_fit() {
     };
     let wide = limiter.resources([db.units(4)]).layer(ok());
     let narrow = limiter.resources([&db]).layer(ok());
-    db.set_limit(3);
+    db.set_limit(3).expect("in range");
     let mut kept = spawn(wide.oneshot(get("/wide")));
     assert_pending!(kept.poll());
     let response = narrow.oneshot(get("/narrow")).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::OK);
     drop(response);
-    db.set_limit(4);
+    db.set_limit(4).expect("in range");
     assert_eq!(assert_ready_ok!(kept.poll()).status(), StatusCode::OK);
 }
 
@@ -419,7 +419,7 @@ async fn a_layer_serves_those_that_fit() {
 async fn those_that_stand_aside_are_not_counted_as_ahead() {
     let db = Resource::new("db", 2);
     let limiter = limiter_of([&db]);
-    db.set_limit(1);
+    db.set_limit(1).expect("in range");
     let _wide: Vec<_> = (0..50).map(|_| wait(&limiter, &db, 2)).collect();
     // A pace: ten grants in 2 s, of which none was after a wait of its own.
     for _ in 0..10 {
@@ -448,7 +448,7 @@ async fn one_that_stands_aside_makes_no_queue_stand() {
         .overload(overload)
         .build();
     let limiter = limiter_of([&db]);
-    db.set_limit(1);
+    db.set_limit(1).expect("in range");
     let wide = wait(&limiter, &db, 2);
     for _ in 0..100 {
         let held = limiter.try_acquire([&db]).expect("free");
@@ -469,7 +469,7 @@ async fn one_that_stands_aside_makes_no_queue_stand() {
 async fn a_dry_run_foretells_no_wait_behind_one_that_stands_aside() {
     let db = Resource::builder("db").concurrency(4).dry_run().build();
     let limiter = Limiter::new(2 * SECOND, [&db]);
-    db.set_limit(3);
+    db.set_limit(3).expect("in range");
     let (heard, _guard) = listen(LevelFilter::TRACE);
     drop(limiter.acquire([db.units(4)]).await);
     for _ in 0..3 {

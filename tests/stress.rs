@@ -315,7 +315,7 @@ async fn ruled(limiter: Limiter, db: Resource, fs: Resource, seed: u64) {
             .priority(dice.roll(256) as u8)
             .load(dice.roll(40) as u64);
         match dice.roll(10) {
-            0 => db.set_limit(4 + dice.roll(4)),
+            0 => db.set_limit(4 + dice.roll(4)).expect("in range"),
             1 => db.set_reserve(dice.roll(2), 200).expect("there is one"),
             2 => {
                 let batch = Lane::new("batch").max(2 + dice.roll(3));

@@ -26,7 +26,7 @@ pub(crate) struct Arrival<T> {
 pub(crate) struct Claims {
     pub(crate) priority: u8,
     pub(crate) lane: Option<LaneId>,
-    /// The same for limits that are shared between processes.
+    /// The same for limits that are shared between processes, if some of the set is.
     pub(crate) lane_hash: Option<LaneHash>,
     pub(crate) load: u64,
     /// Turn it away at once if those before it will keep it past its deadline.

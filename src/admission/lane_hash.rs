@@ -1,53 +1,34 @@
-//! Lanes by a hash that all processes agree on; nothing at all where nothing is shared.
+//! Lanes by a hash that all processes agree on.
 
-#[cfg(feature = "redis")]
-mod hash {
-    use std::io::Write;
+use std::num::NonZeroU64;
 
-    /// The first eight bytes of the SHA-1 of a lane's name or key, as a big-endian number.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub(crate) struct LaneHash(u64);
+/// A lane by a hash that all processes agree on. It is dear, and computed only for a request whose set
+/// has a resource that is shared between processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LaneHash(NonZeroU64);
 
-    impl LaneHash {
-        pub(crate) fn of(name: &[u8]) -> Self {
-            let digest = sha1_smol::Sha1::from(name).digest().bytes();
-            let (first, _) = digest.split_first_chunk().expect("20 bytes");
-            Self(u64::from_be_bytes(*first))
-        }
+impl LaneHash {
+    /// The first eight bytes of the SHA-1 of a lane's name or key, as a big-endian number that is not 0.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of(name: &[u8]) -> Self {
+        let digest = sha1_smol::Sha1::from(name).digest().bytes();
+        let (first, _) = digest.split_first_chunk().expect("20 bytes");
+        Self(NonZeroU64::new(u64::from_be_bytes(*first)).unwrap_or(NonZeroU64::MIN))
+    }
 
-        /// As of its decimal digits.
-        pub(crate) fn of_number(key: u64) -> Self {
-            let mut digits = [0; 20];
-            let mut rest = &mut digits[..];
-            write!(rest, "{key}").expect("2^64 has 20 digits");
-            let unused = rest.len();
-            Self::of(&digits[..digits.len() - unused])
-        }
+    /// As of its decimal digits.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_number(key: u64) -> Self {
+        use std::io::Write;
 
-        pub(crate) const fn number(self) -> u64 {
-            self.0
-        }
+        let mut digits = [0; 20];
+        let mut rest = &mut digits[..];
+        write!(rest, "{key}").expect("2^64 has 20 digits");
+        let unused = rest.len();
+        Self::of(&digits[..digits.len() - unused])
+    }
+
+    pub(crate) const fn number(self) -> u64 {
+        self.0.get()
     }
 }
-
-#[cfg(not(feature = "redis"))]
-mod hash {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub(crate) struct LaneHash;
-
-    impl LaneHash {
-        pub(crate) const fn of(_: &[u8]) -> Self {
-            Self
-        }
-
-        pub(crate) const fn of_number(_: u64) -> Self {
-            Self
-        }
-
-        pub(crate) const fn number(self) -> u64 {
-            0
-        }
-    }
-}
-
-pub(crate) use hash::LaneHash;

@@ -7,6 +7,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, HashMap},
+    num::NonZeroU64,
 };
 
 use slab::Slab;
@@ -15,7 +16,18 @@ use super::rank::{Head, Heads, Rank};
 
 /// Which lane a request asks for: a number that stands for a name, or for a key such as a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LaneId(pub(crate) u64);
+pub(crate) struct LaneId(NonZeroU64);
+
+impl LaneId {
+    /// Inverted, so that an option of it is as large as itself; the largest number counts as its neighbour.
+    pub(crate) fn new(number: u64) -> Self {
+        Self(NonZeroU64::new(!number).unwrap_or(NonZeroU64::MIN))
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        !self.0.get()
+    }
+}
 
 /// How the units of a resource are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -213,7 +225,7 @@ impl Lanes {
         if self.lanes.len() - self.declared >= most {
             let Some((_, idle)) = self.idle.pop_first() else {
                 // Every lane is in use: the key shares one, the same as long as that is so.
-                return (self.declared as u64 + id.0 % most as u64) as u32;
+                return (self.declared as u64 + id.number() % most as u64) as u32;
             };
             let forgotten = self.lanes.remove(idle as usize);
             forgotten.id.and_then(|id| self.by_id.remove(&id));

@@ -96,7 +96,10 @@ impl Scene {
             let inside = &self.inside[demand.resource as usize];
             let units = demand.units as usize;
             let before = inside.fetch_add(units, SeqCst);
-            assert!(before + units <= resource.limit(), "over the limit"); // others may run here
+            assert!(
+                before + units <= resource.limit().expect("it has one"),
+                "over the limit"
+            ); // others may run here
             inside.fetch_sub(units, SeqCst);
         }
         self.gate.leave(set);

@@ -19,7 +19,10 @@ use crate::{permit::Permit, rejection::Rejection};
 ///
 /// Dropping it gives up the place in the queue, and returns the set if it was granted at that moment.
 #[must_use = "futures do nothing unless polled"]
-pub struct Acquire(State);
+pub struct Acquire {
+    state: State,
+    load: u64,
+}
 
 enum State {
     Turn(Turn<ResourceSet>),
@@ -31,7 +34,10 @@ type Outcome = Result<Unused<ResourceSet>, Rejection>;
 
 impl Acquire {
     pub(super) fn new(set: ResourceSet, terms: Terms) -> Self {
-        Self(State::Turn(Turn::Arriving(set, terms)))
+        Self {
+            load: terms.claims.load,
+            state: State::Turn(Turn::Arriving(set, terms)),
+        }
     }
 }
 
@@ -70,17 +76,18 @@ impl Future for Acquire {
     type Output = Result<Permit, Rejection>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = ready!(self.get_mut().0.poll(cx));
+        let Self { state, load } = self.get_mut();
+        let outcome = ready!(state.poll(cx));
         Poll::Ready(outcome.map(|unused| {
             let (set, grant) = unused.into_inner();
-            set.permit(grant)
+            set.permit(*load, grant)
         }))
     }
 }
 
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.0 {
+        let state = match &self.state {
             State::Turn(Turn::Arriving(..)) => "arriving",
             State::Turn(Turn::Queued(_) | Turn::Shared(_)) => "queued",
             State::Turn(Turn::Over) => "over",

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::resource::Resource;
+
 /// A [`Limiter`](crate::Limiter) that cannot be built. The message names the cure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvalidLimiter(pub(super) Kind);
@@ -34,20 +36,20 @@ impl InvalidLimiter {
 impl fmt::Display for InvalidLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::NoResources => f.write_str(
-                "a limiter needs at least one resource; pass all that its sets will name",
-            ),
+            Kind::NoResources => {
+                f.write_str("limiter has no resources; pass all that its sets will name")
+            }
             Kind::RepeatedName(name) => write!(
                 f,
-                "two resources are named \"{name}\"; register a resource once, and give each its \
-                 own name"
+                "resource \"{name}\": its name is registered twice; register each resource once, and \
+                 give each its own name"
             ),
             Kind::Taken(name) => write!(
                 f,
-                "resource \"{name}\" belongs to another limiter; clone that limiter, or register \
+                "resource \"{name}\": it belongs to another limiter; clone that limiter, or register \
                  the resource with this one alone"
             ),
-            Kind::Sharing { name, fault } => write!(f, "resource \"{name}\" has {fault}"),
+            Kind::Sharing { name, fault } => write!(f, "resource \"{name}\": {fault}"),
         }
     }
 }
@@ -68,6 +70,14 @@ pub struct InvalidSet(pub(super) Fault);
 pub(super) enum Fault {
     Empty,
     Unregistered {
+        name: Arc<str>,
+    },
+    /// Registered with another limiter.
+    Elsewhere {
+        name: Arc<str>,
+    },
+    /// Not registered, but another resource of that name is.
+    Namesake {
         name: Arc<str>,
     },
     Repeated {
@@ -99,7 +109,10 @@ impl InvalidSet {
 
     /// Whether it names a resource that this limiter does not have.
     pub fn is_unregistered(&self) -> bool {
-        matches!(self.0, Fault::Unregistered { .. })
+        matches!(
+            self.0,
+            Fault::Unregistered { .. } | Fault::Elsewhere { .. } | Fault::Namesake { .. }
+        )
     }
 
     /// Whether it names a resource twice.
@@ -125,25 +138,40 @@ impl InvalidSet {
 impl fmt::Display for InvalidSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Fault::Empty => f.write_str("an empty set limits nothing; name at least one resource"),
+            Fault::Empty => f.write_str("set is empty; name at least one resource"),
             Fault::Unregistered { name } => write!(
                 f,
-                "resource \"{name}\" is not registered with this limiter; add it to \
+                "resource \"{name}\": it is not registered with this limiter; add it to \
                  `Limiter::new(timeout, [..])`"
+            ),
+            Fault::Elsewhere { name } => write!(
+                f,
+                "resource \"{name}\": it is registered with another limiter; use that limiter, or \
+                 register it with this one alone"
+            ),
+            Fault::Namesake { name } => write!(
+                f,
+                "resource \"{name}\": another resource of this name is registered with this limiter; \
+                 pass a clone of that one"
             ),
             Fault::Repeated { name } => write!(
                 f,
-                "resource \"{name}\" stands in the set twice; name it once, with `.units(n)` for \
-                 more than one"
+                "resource \"{name}\": it is in the set twice; name it once, with `.units(n)` for more \
+                 than one"
             ),
             Fault::ZeroUnits { name } => write!(
                 f,
-                "a claim of 0 units of \"{name}\" limits nothing; claim 1 or more, or leave it out"
+                "resource \"{name}\": a claim of 0 units limits nothing; claim 1 or more, or leave it \
+                 out"
+            ),
+            Fault::TooWide { name, units, limit } if *limit == Resource::MAX_LIMIT => write!(
+                f,
+                "resource \"{name}\": a claim of {units} units is out of range; claim at most {limit}"
             ),
             Fault::TooWide { name, units, limit } => write!(
                 f,
-                "a claim of {units} units of \"{name}\" can never be granted, its limit is \
-                 {limit}; claim fewer or raise the limit"
+                "resource \"{name}\": a claim of {units} units exceeds the limit of {limit}; claim \
+                 fewer, or raise the limit"
             ),
             Fault::AboveFloor { name, units, floor } => write!(
                 f,
@@ -152,7 +180,7 @@ impl fmt::Display for InvalidSet {
             ),
             Fault::OutOfOrder { order } => write!(
                 f,
-                "the set is not in the order in which its resources were registered; pass them as \
+                "set is not in the order in which its resources were registered; pass them as \
                  [{order}], or build the limiter with `.any_order()`"
             ),
         }

@@ -45,8 +45,9 @@ impl AcquireRequest {
 
     /// Its lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key. Default: that of
     /// those who do not say.
-    pub fn lane(mut self, lane: impl Into<LaneKey>) -> Self {
-        lane.into().claim(&mut self.claims);
+    pub fn lane<'a>(mut self, lane: impl Into<LaneKey<'a>>) -> Self {
+        let is_shared = self.set.is_shared();
+        lane.into().claim(&mut self.claims, is_shared);
         self
     }
 
@@ -103,8 +104,9 @@ impl AcquireRequest {
     ///
     /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire).
     pub fn try_acquire(self) -> Result<Permit, Rejection> {
+        let load = self.claims.load;
         let entered = turn::try_enter(self.set, self.claims, self.max_waiting);
-        entered.map(|(set, grant)| set.permit(grant))
+        entered.map(|(set, grant)| set.permit(load, grant))
     }
 
     /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has

@@ -7,7 +7,7 @@ use crate::{
     admission::{Demand, Demands},
     gate::{Claimant, Gate, Grant},
     permit::Permit,
-    resource::Claim,
+    resource::{Claim, Resource},
 };
 
 /// A set that a limiter can grant.
@@ -55,7 +55,7 @@ impl Limiter {
                 let registered = self.0.gate.resources().get(index as usize);
                 registered.is_some_and(|r| r.is(resource))
             })
-            .ok_or_else(|| Fault::Unregistered { name: name() })?;
+            .ok_or_else(|| self.unregistered(resource))?;
         match (claim.units(), resource.usage().widest_claim()) {
             (0, _) => Err(Fault::ZeroUnits { name: name() }),
             (units, widest) if units > widest => Err(match resource.floor() {
@@ -71,6 +71,20 @@ impl Limiter {
                 },
             }),
             (units, _) => Ok(Demand::new(index, units as u32)),
+        }
+    }
+
+    /// What is wrong with a resource that this limiter does not have.
+    #[cold]
+    fn unregistered(&self, resource: &Resource) -> Fault {
+        let name = Arc::clone(resource.shared_name());
+        let mut registered = self.0.gate.resources().iter();
+        if registered.any(|r| r.name() == &*name) {
+            return Fault::Namesake { name };
+        }
+        match resource.usage().index() {
+            Some(_) => Fault::Elsewhere { name },
+            None => Fault::Unregistered { name },
         }
     }
 
@@ -142,10 +156,10 @@ impl ResourceSet {
         self.gate().shares(&self.demands)
     }
 
-    /// Ownership of the set, for whoever was let in.
+    /// Ownership of the set, for a request of this load that was let in.
     #[inline]
-    pub(crate) fn permit(&self, grant: Option<Box<Grant>>) -> Permit {
-        Permit::new(Arc::clone(self.gate()), self.demands.clone(), grant)
+    pub(crate) fn permit(&self, load: u64, grant: Option<Box<Grant>>) -> Permit {
+        Permit::new(Arc::clone(self.gate()), self.demands.clone(), load, grant)
     }
 
     /// The resources by name, as logs show them: `db+fs`.

@@ -465,7 +465,7 @@ async fn gauges_count_this_process() {
         .limiter
         .try_acquire([scene.api.units(3)])
         .expect("free");
-    assert_eq!((scene.api.in_use(), scene.api.limit()), (3, 5));
+    assert_eq!((scene.api.in_use(), scene.api.limit()), (3, Some(5)));
     let mut waiters = [0, 1].map(|_| spawn(scene.limiter.acquire([scene.api.units(2)])));
     waiters
         .iter_mut()
@@ -481,13 +481,13 @@ async fn gauges_count_this_process() {
 #[tokio::test]
 async fn the_limit_changes_for_all_processes_and_nothing_else_does() {
     let scene = Scene::new();
-    scene.api.set_limit(8);
+    scene.api.set_limit(8).expect("in range");
     scene.expect(&["limit 8 of api"]);
-    assert_eq!(scene.api.limit(), 8);
+    assert_eq!(scene.api.limit(), Some(8));
     let words = |what: &str| {
         format!(
-            "resource \"api\" is shared between processes, and all of them have the same {what}; say it \
-             in the builder and raise the revision"
+            "resource \"api\": a limit that is shared between processes has its {what} in the builder \
+             alone; change it there and raise the revision"
         )
     };
     let expect = |result: Result<(), crate::resource::InvalidResource>, what: &str| {
@@ -599,7 +599,7 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
     );
     drop(limiter.try_acquire([&api]).expect("free"));
     drop(limiter);
-    api.set_limit(4);
+    api.set_limit(4).expect("in range");
     let builder = Limiter::builder().max_waiting(7).priority_credit(SECOND);
     drop(builder.resources([&api]).build());
     let expected = [(5, 1024, None), (4, 7, Some(SECOND))];
@@ -613,14 +613,14 @@ fn what_cannot_be_opened_is_told_and_can_be_registered_again() {
     let (failing, behind) = (Arc::clone(&fails), StandIn::new("api", 1, &record));
     let builder = Resource::builder("api").concurrency(5);
     let api = builder.open_with(move |_| match *failing.lock().expect("no panics") {
-        true => Err("9 rates, more than can be shared; leave some out".into()),
+        true => Err("9 rates exceed what can be shared; leave some out".into()),
         false => Ok(Arc::new(behind.clone())),
     });
     let (db, api) = (Resource::new("db", 1), api.build());
     let set = [&db, &api];
     let error = Limiter::builder().resources(set).try_build();
     let error = error.expect_err("it fails");
-    let words = "resource \"api\" has 9 rates, more than can be shared; leave some out";
+    let words = "resource \"api\": 9 rates exceed what can be shared; leave some out";
     assert_eq!(error.to_string(), words);
     assert!(error.is_sharing() && !error.is_taken());
     *fails.lock().expect("no panics") = false;
@@ -634,23 +634,23 @@ fn what_each_process_would_have_for_itself_cannot_be_shared() {
     for (builder, fault, call) in [
         (
             db().overload(Overload::default()),
-            "has overload mode",
+            "overload mode",
             ".overload(..)",
         ),
         (
             db().adaptive(Aimd::between(1, 5).build()),
-            "has an adaptive limit",
+            "an adaptive limit",
             ".adaptive(..)",
         ),
-        (db().dry_run(), "is a dry run", ".dry_run()"),
+        (db().dry_run(), "a dry run", ".dry_run()"),
     ] {
         let error = builder.try_build().expect_err("not shared");
         assert!(error.is_shared() && !error.is_lanes());
         assert_eq!(
             error.to_string(),
             format!(
-                "resource \"db\" is shared between processes and {fault}, which each of them would have \
-                 for itself; leave out `{call}`, or do not share it"
+                "resource \"db\": {fault} cannot be shared between processes; leave out `{call}`, or do not \
+                 share the resource"
             )
         );
     }
@@ -678,4 +678,17 @@ async fn lanes_have_the_same_hash_in_all_processes() {
         assert_eq!(asked, Some(Lane::new(like).hash().number()), "{like}");
     }
     assert_eq!(scene.api_behind.asks()[0].lane, Some(ABC));
+}
+
+/// The hash that all processes agree on is dear, and of no use to limits of this process.
+#[test]
+fn a_lane_is_hashed_for_all_processes_only_where_something_is_shared() {
+    let key = crate::LaneKey::from("abc");
+    let mut claims = crate::admission::Claims::default();
+    key.claim(&mut claims, false);
+    assert!(claims.lane.is_some() && claims.lane_hash.is_none());
+    key.claim(&mut claims, true);
+    assert_eq!(claims.lane_hash.is_some(), cfg!(feature = "redis"));
+    crate::LaneKey::none().claim(&mut claims, true);
+    assert!(claims.lane.is_none() && claims.lane_hash.is_none());
 }

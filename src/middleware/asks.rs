@@ -13,7 +13,7 @@ use crate::{adaptive::Outcome, admission::Claims, permit::Exposure, resource::La
 pub(super) struct Asks {
     bypass: Option<Ask<bool>>,
     priority: Option<Ask<i64>>,
-    lane: Option<Ask<LaneKey>>,
+    lane: Option<Arc<AskLane>>,
     load: Option<Ask<u64>>,
     deadline: Option<Ask<Option<Duration>>>,
     classify: Option<Arc<Classify>>,
@@ -23,20 +23,23 @@ type Classify = dyn Fn(Option<&ResponseHead<'_>>) -> Outcome + Send + Sync;
 
 type Ask<T> = Arc<dyn Fn(&RequestHead<'_>) -> T + Send + Sync>;
 
+/// The key may borrow from the head.
+type AskLane = dyn for<'a> Fn(&RequestHead<'a>) -> LaneKey<'a> + Send + Sync;
+
 impl Asks {
     /// Whether a request goes past the limit.
     pub(super) fn bypass(&self, head: &RequestHead<'_>) -> bool {
         self.bypass.as_ref().is_some_and(|bypass| bypass(head))
     }
 
-    /// What it says of itself.
-    pub(super) fn claims(&self, head: &RequestHead<'_>) -> Claims {
+    /// What it says of itself, and whether its set has a resource that is shared between processes.
+    pub(super) fn claims(&self, head: &RequestHead<'_>, is_shared: bool) -> Claims {
         let mut claims = Claims::default();
         if let Some(priority) = &self.priority {
             claims.priority = priority(head).clamp(0, u8::MAX.into()) as u8;
         }
         if let Some(lane) = &self.lane {
-            lane(head).claim(&mut claims);
+            lane(head).claim(&mut claims, is_shared);
         }
         if let Some(load) = &self.load {
             claims.load = load(head);
@@ -123,7 +126,7 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     /// ```
     pub fn lane<F>(self, lane: F) -> Self
     where
-        F: Fn(&RequestHead<'_>) -> LaneKey + Send + Sync + 'static,
+        F: for<'a> Fn(&RequestHead<'a>) -> LaneKey<'a> + Send + Sync + 'static,
     {
         self.ask(|asks| asks.lane = Some(Arc::new(lane)))
     }

@@ -60,6 +60,8 @@ pin_project! {
 /// A request that has to wait.
 struct Pending<S, Req, E> {
     turn: Turn<Arc<Route>>,
+    /// For the permit, should that be exposed.
+    load: u64,
     /// Its set, while the inner service gets ready.
     granted: Option<Unused<Arc<Route>>>,
     /// How long it waits for that, if it does.
@@ -137,6 +139,7 @@ where
     /// Waits for the set of a request that arrived at a time, and has to be called before its deadline.
     pub(super) fn waiting(
         turn: Turn<Arc<Route>>,
+        load: u64,
         (arrived, deadline): (Nanos, Nanos),
         service: S,
         request: Req,
@@ -144,6 +147,7 @@ where
     ) -> Self {
         let pending = Pending {
             turn,
+            load,
             granted: None,
             bound: None,
             arrived,
@@ -211,7 +215,7 @@ where
             false => Held::set(route, grant),
             true => {
                 let extensions = request.as_mut().and_then(E::extensions);
-                Held::expose_if(true, Some((route, grant)), extensions)
+                Held::expose_if(true, pending.load, Some((route, grant)), extensions)
             }
         });
         let watch = held.as_ref().and_then(Held::watch);

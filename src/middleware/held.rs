@@ -78,13 +78,14 @@ impl Held {
     /// went past the limit is empty, so that its handler need not care.
     pub(super) fn expose_if(
         expose: bool,
+        load: u64,
         granted: Option<(Arc<Route>, Option<Box<Grant>>)>,
         extensions: Option<&mut Extensions>,
     ) -> Self {
         match (extensions, granted) {
             (Some(extensions), granted) if expose => {
                 let (route, permit) = granted
-                    .map(|(route, grant)| (Arc::clone(&route), route.set.permit(grant)))
+                    .map(|(route, grant)| (Arc::clone(&route), route.set.permit(load, grant)))
                     .unzip();
                 let handle = PermitHandle::new(permit);
                 handle.set_outcome(Outcome::Dropped); // unless the call ends

@@ -101,7 +101,7 @@ impl<S, E> ConcurrencyLimit<S, E> {
         let (mut bypass, mut claims, mut deadline) = (false, Claims::default(), None);
         if let (Some(asks), Some(head)) = (&route.asks, E::head(&request)) {
             bypass = asks.bypass(&head);
-            claims = asks.claims(&head);
+            claims = asks.claims(&head, route.set.is_shared());
             deadline = asks.deadline(&head);
         }
         let granted = match bypass {
@@ -109,8 +109,12 @@ impl<S, E> ConcurrencyLimit<S, E> {
             false => self.try_enter(claims),
         };
         if bypass || granted.is_some() {
-            let expose = route.expose.is_some();
-            let held = Held::expose_if(expose, granted, E::extensions(&mut request));
+            let held = Held::expose_if(
+                route.expose.is_some(),
+                claims.load,
+                granted,
+                E::extensions(&mut request),
+            );
             let _watch = held.watch();
             return ResponseFuture::running(self.inner.call(request), held);
         }
@@ -131,6 +135,7 @@ impl<S, E> ConcurrencyLimit<S, E> {
         let turn = Turn::Arriving(Arc::clone(route), terms);
         ResponseFuture::waiting(
             turn,
+            claims.load,
             times,
             self.inner.clone(),
             request,

@@ -33,6 +33,8 @@ use crate::{
 pub struct Permit {
     gate: Arc<Gate>,
     demands: Demands,
+    /// What the request declared, unless the grant has another.
+    load: u64,
     /// Where some resource has more to it than its limit, or is shared.
     grant: Option<Box<Grant>>,
 }
@@ -40,10 +42,16 @@ pub struct Permit {
 impl Permit {
     /// Ownership of a set that the gate has granted.
     #[inline]
-    pub(crate) fn new(gate: Arc<Gate>, demands: Demands, grant: Option<Box<Grant>>) -> Self {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        demands: Demands,
+        load: u64,
+        grant: Option<Box<Grant>>,
+    ) -> Self {
         Self {
             gate,
             demands,
+            load,
             grant,
         }
     }
@@ -64,15 +72,17 @@ impl Permit {
         })
     }
 
-    /// The load that the request was charged with, or what it was [settled](Self::settle_load) at. Where the
-    /// resources of the set have nothing but limits, nobody keeps it, and it is 1.
+    /// The load that the request declared (1 if it declared none), or what it was
+    /// [settled](Self::settle_load) at. Under load rates of this process it is what the request was
+    /// charged with: at most what the largest of them lets pass in a whole period.
     pub fn load(&self) -> u64 {
-        self.grant.as_ref().map_or(1, |grant| grant.load())
+        let grant = self.grant.as_ref();
+        grant.map_or(self.load, |grant| grant.load())
     }
 
     /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
     /// still counts there, and what was used beyond the estimate is a debt that later requests wait
-    /// for. Without a load rate it changes nothing. Waits for nothing
+    /// for. Without a load rate it changes [`load`](Self::load) alone. Waits for nothing
     /// but a short lock. More than passes in a whole period counts
     /// as that. May be called again; the last word counts. A permit that is dropped without it
     /// leaves the estimate as it is.
@@ -92,8 +102,9 @@ impl Permit {
     /// # }
     /// ```
     pub fn settle_load(&mut self, actual: u64) {
-        if let Some(grant) = &mut self.grant {
-            self.gate.settle_load(grant, actual);
+        match &mut self.grant {
+            Some(grant) => self.gate.settle_load(grant, actual),
+            None => self.load = actual,
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use redis::RedisError;
+
 use super::{
-    backend::{NotReady, RedisBackend},
+    backend::RedisBackend,
+    ready::{self, NotReady},
     script::{self, Keys},
 };
 
@@ -43,24 +46,31 @@ impl RedisBackend {
     /// If the server does not answer within a second.
     pub async fn audit(&self, resource: &str) -> Result<Vec<Difference>, NotReady> {
         let audit = tokio::time::timeout(Duration::from_secs(1), self.count(resource)).await;
-        audit.unwrap_or_else(|_| Err(NotReady("the server does not answer".to_owned())))
+        audit.unwrap_or_else(|_| Err(self.not_ready(ready::SILENT)))
     }
 
     async fn count(&self, resource: &str) -> Result<Vec<Difference>, NotReady> {
         let core = &self.0.core;
         let keys = Keys::new(&core.settings().namespace, resource);
         let call = script::audit(&keys);
-        let not_ready = |error: &dyn fmt::Display| NotReady(error.to_string());
+        let not_ready = |error: &RedisError| self.not_ready(ready::fault(error));
         let mut redirections = 0;
         loop {
             let mut state = core.wires().of(core, keys.slot()).state();
             let line = state.wait_for(Option::is_some).await;
             let line = line.ok().and_then(|line| line.clone());
             let Some(line) = line else {
-                return Err(NotReady("the backend has ended".to_owned()));
+                return Err(self.not_ready(ready::ENDED));
             };
             match line.call(&call).await {
-                Ok(reply) => return script::parse_audit(&reply).map_err(|error| not_ready(&error)),
+                Ok(reply) => {
+                    let differences = script::parse_audit(&reply);
+                    return differences.map_err(|error| {
+                        self.not_ready(format_args!(
+                            "answers with an {error}; run one version of the crate"
+                        ))
+                    });
+                }
                 Err(error) if redirections < REDIRECTIONS => match error.redirect_node() {
                     Some((node, slot)) => core.wires().moved(slot, node),
                     None => return Err(not_ready(&error)),

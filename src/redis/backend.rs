@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     member::Member,
+    ready::{self, NotReady},
     script::{self, Push},
     settings::{InvalidBackend, RedisBackendBuilder, Settings},
     sharing::Sharing,
@@ -119,9 +120,9 @@ impl RedisBackend {
         match attempt {
             Some(Ok(greeting)) => greeting
                 .fault()
-                .map_or(Ok(()), |fault| Err(NotReady(fault))),
-            Some(Err(error)) => Err(NotReady(error.to_string())),
-            None => Err(NotReady("the backend has ended".to_owned())),
+                .map_or(Ok(()), |fault| Err(self.not_ready(fault))),
+            Some(Err(fault)) => Err(self.not_ready(fault)),
+            None => Err(self.not_ready(ready::ENDED)),
         }
     }
 
@@ -143,10 +144,15 @@ impl RedisBackend {
         }
     }
 
+    /// What is wrong with the server of the URL, from "server 127.0.0.1:6379" on.
+    pub(super) fn not_ready(&self, fault: impl fmt::Display) -> NotReady {
+        NotReady::new(self.0.core.settings.server.addr(), fault)
+    }
+
     pub(super) fn start(settings: Settings) -> Result<Self, InvalidBackend> {
         let no_thread = |error| {
             InvalidBackend(format!(
-                "cannot start the thread of a shared limit: {error}; allow the process another thread"
+                "thread of the shared limits cannot be started: {error}; allow the process another thread"
             ))
         };
         let runtime = runtime::Builder::new_current_thread()
@@ -274,15 +280,3 @@ impl fmt::Debug for RedisBackend {
             .finish_non_exhaustive()
     }
 }
-
-/// A server cannot do what it is to do; the message says why, and what to do about it.
-#[derive(Clone, Debug)]
-pub struct NotReady(pub(super) String);
-
-impl fmt::Display for NotReady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotReady {}

@@ -167,7 +167,8 @@ impl Opened {
     fn leave_room_for(&self, in_hand: u64) {
         let own = self.resource.in_use();
         let foreign = (in_hand as usize).saturating_sub(own);
-        self.resource.set_limit(self.share.saturating_sub(foreign));
+        // A share is never above the limit that it is a share of.
+        let _ = self.resource.set_limit(self.share.saturating_sub(foreign));
     }
 
     fn request(&self, ask: &Ask) -> AcquireRequest {

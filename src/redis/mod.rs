@@ -105,6 +105,15 @@
 //! Nearly each row is a test, most of them in `tests/redis_failures.rs`; `tests/redis_torture.rs` kills, pauses and restarts at random. [`Resource::health`](crate::Resource::health) says how it is, and
 //! [events](crate::observe) tell of every change.
 //!
+//! # Four processes at work
+//!
+//! Four processes share a limit of 10, under load: one is killed, later one is paused for longer than its lease.
+//! Above the line is nothing. The example `shared` draws it.
+//!
+#![doc = "<div style=\"overflow-x: auto\">"]
+#![doc = include_str!("../../docs/distributed.svg")]
+#![doc = "</div>"]
+//!
 //! # What it costs
 //!
 //! One run of `cargo bench -p benches --bench distributed` on two cores, with Redis 7.0.15 on the same machine; medians:
@@ -128,8 +137,9 @@
 //!   finds it out.
 //! * All keys of a resource start with `cq1:{namespace/resource}:` and are in one slot. They are few, they do not grow with the number of requests,
 //!   and they have no time to live, except that the state of a resource that nobody uses any more goes away after a day.
-//! * TLS: `rediss://..` with the feature `redis-tls`, and the certificates of the system. If the process has not chosen
-//!   a cryptography provider for `rustls`, that of `ring` is installed.
+//! * TLS: `rediss://..` with the feature `redis-tls`, and the certificates of the system, or those of the file that the
+//!   environment variable `SSL_CERT_FILE` names. The cryptography is the provider that the process has installed for
+//!   `rustls`; if there is none, that of `ring`, for this backend alone: nothing is installed for the process.
 //! * Permissions: `+evalsha +eval +hello +info +subscribe +publish +pubsub|numsub +time +@hash +@sortedset +@list +del +exists +expire +persist +cluster|slots ~cq1:* &cq1:*`.
 //! * Raise the [revision](Sharing::revision) with every change of a limit or a rule, or an old process reverts it.
 //! * One resource is one core of one server. Cached mode takes most of that away.
@@ -154,17 +164,20 @@ mod limit;
 mod local;
 mod member;
 mod protocol;
+mod ready;
 mod script;
 mod settings;
 mod sharing;
 mod term;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
+mod tls;
 mod wire;
 mod wires;
 
 pub use audit::Difference;
-pub use backend::{NotReady, RedisBackend};
+pub use backend::RedisBackend;
+pub use ready::NotReady;
 pub use settings::{
     DEFAULT_COLD_START, DEFAULT_DOWN_AFTER, DEFAULT_HEARTBEAT, DEFAULT_LEASE, InvalidBackend,
     RedisBackendBuilder,

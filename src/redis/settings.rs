@@ -2,11 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError};
 
 use super::{
     backend::RedisBackend,
     protocol::{Micros, Timing},
+    tls::{self, Tls},
 };
 
 /// How often a session says that it is alive, unless something else is said: 500 ms.
@@ -37,7 +38,7 @@ pub const DEFAULT_DOWN_AFTER: Duration = Duration::from_millis(500);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `.connect()`"]
 pub struct RedisBackendBuilder {
     url: String,
@@ -112,13 +113,10 @@ impl RedisBackendBuilder {
     ///
     /// # Errors
     ///
-    /// If the URL is not one, or needs a feature that is not enabled; if the namespace or a time is out of range; if no
-    /// thread can be started.
+    /// If the URL is not one, or needs a feature that is not enabled; if it asks for TLS and the certificates of the
+    /// system cannot be loaded; if the namespace or a time is out of range; if no thread can be started.
     pub fn connect(self) -> Result<RedisBackend, InvalidBackend> {
-        let settings = self.settings()?;
-        #[cfg(feature = "redis-tls")]
-        choose_cryptography();
-        RedisBackend::start(settings)
+        RedisBackend::start(self.settings()?)
     }
 
     fn settings(self) -> Result<Settings, InvalidBackend> {
@@ -132,53 +130,54 @@ impl RedisBackendBuilder {
             down_after,
             reclaims_early,
         } = self;
-        let info = match url.as_str().into_connection_info() {
+        let plain = tls::without_tls(&url);
+        let tls = plain.is_some().then(Tls::of_the_system).transpose()?;
+        let info = plain.as_ref().unwrap_or(&url).as_str();
+        let info = match info.into_connection_info() {
             Ok(info) => info,
-            Err(error) => {
-                return fault(format!(
-                    "not a Redis URL ({error}); pass one such as \"redis://user:password@host:6379\", or \"rediss://..\" for TLS"
-                ));
-            }
+            Err(error) => return fault(not_a_url(&error)),
         };
-        if !info.addr().is_supported() {
+        if tls.is_some() && url.contains('#') {
             return fault(
-                "the URL asks for TLS; enable the feature `redis-tls` of tower-concurrency-limiter"
+                "server URL has a fragment; leave it out: certificates are always verified, and the \
+                 environment variable `SSL_CERT_FILE` names a file of those to trust"
                     .to_owned(),
             );
         }
         if info.redis_settings().db() != 0 {
-            return fault(
-                "the URL names a database; leave it out, and keep services apart by `.namespace(..)`: \
-                 channels do not know databases"
-                    .to_owned(),
-            );
+            return fault(format!(
+                "server URL names database {}, and notifications do not know databases; leave it out, and \
+                 keep services apart by `.namespace(..)`",
+                info.redis_settings().db()
+            ));
         }
         let is_bad = |c: char| c.is_whitespace() || c.is_control() || "{}/".contains(c);
         if namespace.is_empty() || namespace.len() > 64 || namespace.contains(is_bad) {
             return fault(format!(
-                "namespace \"{namespace}\"; pass 1 to 64 characters without blanks, braces and slashes"
+                "namespace {namespace:?} is invalid; use 1 to 64 characters without blanks, braces and slashes"
             ));
         }
         let ms = Duration::from_millis;
         if heartbeat < ms(10) || heartbeat > ms(10_000) {
             return fault(format!(
-                "a heartbeat every {heartbeat:?}; pass 10 ms to 10 s"
+                "heartbeat of {heartbeat:?} is out of range; use 10 ms to 10 s"
             ));
         }
         if lease < heartbeat * 6 || lease > ms(600_000) {
             return fault(format!(
-                "a lease of {lease:?} with a heartbeat every {heartbeat:?}; pass a lease of six heartbeats or more, \
-                 up to 10 minutes"
+                "lease of {lease:?} with a heartbeat of {heartbeat:?} is out of range; use six heartbeats, \
+                 {:?}, to 10 minutes",
+                heartbeat * 6
             ));
         }
         if cold_start > lease {
             return fault(format!(
-                "a cold start of {cold_start:?}, which is longer than the lease of {lease:?}; the lease is enough"
+                "cold start of {cold_start:?} is longer than the lease of {lease:?}; use the lease or less"
             ));
         }
         if down_after < ms(10) || down_after > lease {
             return fault(format!(
-                "unavailable after {down_after:?}; pass 10 ms or more, up to the lease of {lease:?}"
+                "`down_after` of {down_after:?} is out of range; use 10 ms to the lease of {lease:?}"
             ));
         }
         let redis = info
@@ -187,6 +186,7 @@ impl RedisBackendBuilder {
             .set_protocol(ProtocolVersion::RESP3);
         Ok(Settings {
             server: info.set_redis_settings(redis),
+            tls,
             namespace: namespace.into(),
             heartbeat,
             lease,
@@ -197,20 +197,12 @@ impl RedisBackendBuilder {
     }
 }
 
-/// For TLS the process has to say once whose cryptography it uses. If it has not, it is that of `ring`.
-#[cfg(feature = "redis-tls")]
-fn choose_cryptography() {
-    use rustls::crypto::{CryptoProvider, ring};
-    if CryptoProvider::get_default().is_none() {
-        // Whoever was faster in between has chosen.
-        let _ = ring::default_provider().install_default();
-    }
-}
-
 /// What was said, checked.
 #[derive(Clone)]
 pub(super) struct Settings {
+    /// Without TLS, which is this crate's own.
     pub(super) server: ConnectionInfo,
+    tls: Option<Tls>,
     pub(super) namespace: Arc<str>,
     pub(super) heartbeat: Duration,
     pub(super) lease: Duration,
@@ -230,27 +222,41 @@ impl Settings {
     }
 
     /// The way to the server, or to another node of its cluster.
-    pub(super) fn client(&self, node: Option<&(String, u16)>) -> redis::RedisResult<Client> {
+    pub(super) fn way_to(&self, node: Option<&(String, u16)>) -> (ConnectionInfo, Option<&Tls>) {
         let mut server = self.server.clone();
         if let Some((host, port)) = node {
-            let there = match server.addr().clone() {
-                redis::ConnectionAddr::TcpTls {
-                    insecure,
-                    tls_params,
-                    ..
-                } => redis::ConnectionAddr::TcpTls {
-                    host: host.clone(),
-                    port: *port,
-                    insecure,
-                    tls_params,
-                },
-                _ => redis::ConnectionAddr::Tcp(host.clone(), *port),
-            };
-            server = server.set_addr(there);
+            server = server.set_addr(ConnectionAddr::Tcp(host.clone(), *port));
         }
         let tcp = server.tcp_settings().clone().set_nodelay(true);
-        Client::open(server.set_tcp_settings(tcp))
+        (server.set_tcp_settings(tcp), self.tls.as_ref())
     }
+}
+
+/// Without the URL, which may have a password.
+impl fmt::Debug for RedisBackendBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackendBuilder")
+            .field("namespace", &self.namespace)
+            .field("heartbeat", &self.heartbeat)
+            .field("lease", &self.lease)
+            .field("cold_start", &self.cold_start)
+            .field("down_after", &self.down_after)
+            .field("reclaim_at_disconnect", &self.reclaims_early)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without what the parser read: a URL may have a password.
+fn not_a_url(error: &RedisError) -> String {
+    let error = error.to_string();
+    let why = error.split(" - ").next().unwrap_or_default();
+    let or_tls = match cfg!(feature = "redis-tls") {
+        true => ", or \"rediss://..\" for TLS",
+        false => "",
+    };
+    format!(
+        "server URL is invalid ({why}); pass one such as \"redis://user:password@host:6379\"{or_tls}"
+    )
 }
 
 pub(super) fn micros(time: Duration) -> Micros {

@@ -2,23 +2,28 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use redis::{
-    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, PushInfo, PushKind,
+    RedisError, ServerErrorKind, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     backend::Core,
     greeting::Greeting,
+    ready,
     script::{Call, Push},
+    tls::Tls,
 };
 
 /// The connection to one server. There is one for each node: what is asked of a session goes in order, and the
@@ -36,6 +41,7 @@ pub(super) struct Wire {
     broken: watch::Sender<u64>,
 }
 
+/// What the server says about itself, or why it was not reached, from "server 127.0.0.1:6379" on.
 pub(super) type Attempt = Result<Arc<Greeting>, Arc<str>>;
 
 /// A connection that works, until it does not.
@@ -45,6 +51,17 @@ pub(super) struct Line {
     pub(super) number: u64,
     pub(super) connection: MultiplexedConnection,
     pub(super) greeting: Arc<Greeting>,
+    /// Of a connection that was not made by the client.
+    _driver: Option<Arc<Driver>>,
+}
+
+/// What reads and writes a connection. It ends with the last that uses it.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Line {
@@ -126,7 +143,7 @@ impl Wire {
                 }
                 Err(error) => {
                     self.attempt
-                        .send_replace(Some(Err(error.to_string().into())));
+                        .send_replace(Some(Err(ready::fault(&error).into())));
                     drop(core);
                     sleep(jittered(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -143,16 +160,27 @@ impl Wire {
             .set_connection_timeout(Some(patience))
             .set_response_timeout(Some(patience))
             .set_push_sender(self.listener(Arc::downgrade(core), number));
-        let client = settings.client(self.node.as_ref())?;
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+        let (server, tls) = settings.way_to(self.node.as_ref());
+        let (mut connection, driver) = match tls {
+            None => {
+                let client = Client::open(server)?;
+                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                (connection.await?, None)
+            }
+            Some(tls) => {
+                let connection = timeout(patience, secured(tls, &server, config)).await;
+                let late = |_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
+                let (connection, driver) = connection.map_err(late)??;
+                (connection, Some(Arc::new(driver)))
+            }
+        };
         let greeting = Greeting::ask(&mut connection).await?;
         connection.subscribe(core.channel()).await?;
         Ok(Line {
             number,
             connection,
             greeting: Arc::new(greeting),
+            _driver: driver,
         })
     }
 
@@ -180,6 +208,23 @@ impl Wire {
             Ok(())
         }
     }
+}
+
+/// The client makes TLS connections by what is installed for the whole process, so these are made here.
+async fn secured(
+    tls: &Tls,
+    server: &ConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> redis::RedisResult<(MultiplexedConnection, Driver)> {
+    let ConnectionAddr::Tcp(host, port) = server.addr() else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput).into()); // no URL asks for it
+    };
+    let stream = tls.connect(host, *port).await?;
+    let login = server.redis_settings();
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(login, stream, config).await?;
+    let driver = Driver(tokio::spawn(driver).abort_handle());
+    Ok((connection, driver))
 }
 
 /// Three quarters of it to five: so that a thousand processes do not come back in step.

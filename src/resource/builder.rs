@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     adaptive::AdaptiveLimit,
-    admission::{Beneficiary, By, LineRules, ReserveRule, Sharing},
+    admission::{Beneficiary, By, LineRules, ReserveRule, Sharing, Usage},
     shared::SharedLimit,
 };
 
@@ -26,7 +26,7 @@ use crate::{
 /// use tower_concurrency_limiter::{Rate, Resource};
 ///
 /// let disk = Resource::builder("disk").concurrency(10).max_waiting(200).build();
-/// assert_eq!(disk.limit(), 10);
+/// assert_eq!(disk.limit(), Some(10));
 ///
 /// let openai = Resource::builder("openai")
 ///     .concurrency(10)
@@ -226,7 +226,7 @@ impl ResourceBuilder {
         }
         let limit = self.limit_now()?;
         let floor = self.floor()?;
-        let mut rules = self.rules(limit, floor)?;
+        let mut rules = self.rules(limit.unwrap_or(Usage::MAX_LIMIT), floor)?;
         let mut shared = None;
         if let Some(opener) = self.opener {
             rules = LineRules::default(); // it is decided elsewhere
@@ -249,7 +249,8 @@ impl ResourceBuilder {
         })))
     }
 
-    fn limit_now(&self) -> Result<u32, InvalidResource> {
+    /// `None` where there are rates alone.
+    fn limit_now(&self) -> Result<Option<u32>, InvalidResource> {
         let name = || Arc::clone(&self.name);
         let limit = match (&self.adaptive, self.limit) {
             (Some(adaptive), _) => adaptive.limit(),
@@ -257,28 +258,18 @@ impl ResourceBuilder {
             (None, None) if self.rates.is_empty() => {
                 return Err(InvalidResource(Kind::NoLimit { name: name() }));
             }
-            (None, None) => Resource::MAX_LIMIT,
+            (None, None) => return Ok(None),
         };
         if limit == 0 {
             return Err(InvalidResource(Kind::ZeroLimit { name: name() }));
         }
-        self.not_huge(limit)
-    }
-
-    fn not_huge(&self, limit: usize) -> Result<u32, InvalidResource> {
-        let huge = || {
-            InvalidResource(Kind::HugeLimit {
-                name: Arc::clone(&self.name),
-                limit,
-            })
-        };
-        largest(limit).ok_or_else(huge)
+        checked_limit(limit, &self.name).map(Some)
     }
 
     /// The lowest value of an adaptive limit.
     fn floor(&self) -> Result<Option<u32>, InvalidResource> {
         let floor = self.adaptive.as_ref().map(Adaptive::floor);
-        floor.map(|floor| self.not_huge(floor)).transpose()
+        floor.map(|floor| checked_limit(floor, &self.name)).transpose()
     }
 
     fn rules(&self, limit: u32, floor: Option<u32>) -> Result<LineRules, InvalidResource> {
@@ -352,19 +343,24 @@ impl ResourceBuilder {
     /// What each process can only have for itself, and what asked for it.
     fn unshareable(&self) -> Option<(&'static str, &'static str)> {
         if self.overload.is_some() {
-            return Some(("has overload mode", ".overload(..)"));
+            return Some(("overload mode", ".overload(..)"));
         }
         if self.adaptive.is_some() {
-            return Some(("has an adaptive limit", ".adaptive(..)"));
+            return Some(("an adaptive limit", ".adaptive(..)"));
         }
-        self.is_dry.then_some(("is a dry run", ".dry_run()"))
+        self.is_dry.then_some(("a dry run", ".dry_run()"))
     }
 }
 
 /// The limit as it is kept, if it is not too large for that.
-pub(super) fn largest(limit: usize) -> Option<u32> {
-    let limit = u32::try_from(limit).ok()?;
-    (limit as usize <= Resource::MAX_LIMIT).then_some(limit)
+pub(super) fn checked_limit(limit: usize, name: &Arc<str>) -> Result<u32, InvalidResource> {
+    match u32::try_from(limit) {
+        Ok(kept) if kept <= Usage::MAX_LIMIT => Ok(kept),
+        _ => Err(InvalidResource(Kind::HugeLimit {
+            name: Arc::clone(name),
+            limit,
+        })),
+    }
 }
 
 fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), InvalidResource> {
@@ -376,7 +372,9 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
     };
     if lanes.others.as_ref().is_some_and(|lane| lane.reserve > 0) {
         return Err(fault(
-            "a reserve for `.others(..)`; declare a lane for those who are to have it".into(),
+            "the lane of `.others(..)` cannot have a reserve; declare a lane for the requests that are \
+             to have it"
+                .into(),
         ));
     }
     let mut names = HashSet::new();
@@ -385,42 +383,54 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
     }
     if let Some(twice) = lanes.declared.iter().find(|lane| !names.insert(&lane.name)) {
         return Err(fault(format!(
-            "two lanes named \"{}\"; give each its own name",
+            "two lanes are named \"{}\"; give each its own name",
             twice.name
         )));
     }
     match (lanes.sharing, lanes.keys) {
-        (_, Some(0)) => Err(fault("lanes for 0 keys; keep 1 or more".into())),
+        (_, Some(0)) => Err(fault(
+            "lanes for 0 keys serve nothing; use 1 or more".into(),
+        )),
         (Sharing::Strict, Some(_)) => Err(fault(
-            "strict lanes, whose portions are fixed, and one for each key; use `Lanes::shared`"
-                .into(),
+            "strict lanes have fixed portions and cannot be keyed; use `Lanes::shared`".into(),
         )),
-        (_, None) if lanes.declared.is_empty() => {
-            Err(fault("no lane; declare one, or use `Lanes::keyed`".into()))
+        (_, None) if lanes.declared.is_empty() => Err(fault(
+            "no lane is declared; declare one, or use `Lanes::keyed`".into(),
+        )),
+        (Sharing::Strict, None) if lanes.declared.len() as u64 > u64::from(limit) => {
+            Err(fault(format!(
+                "{} strict lanes exceed the limit of {limit}, as each needs a unit of its own; declare \
+                 fewer, or raise the limit",
+                lanes.declared.len()
+            )))
         }
-        (Sharing::Strict, None) if lanes.declared.len() as u64 > u64::from(limit) => Err(fault(
-            format!("more strict lanes than its limit of {limit}; each needs a unit of its own"),
-        )),
         _ => Ok(()),
     }
 }
 
 pub(super) fn check_lane(lane: &Lane, name: &Arc<str>) -> Result<(), InvalidResource> {
-    let fault = |fault: &str| {
+    let fault = |fault: String| {
         Err(InvalidResource(Kind::Lanes {
             name: Arc::clone(name),
-            fault: format!("lane \"{}\" with {fault}", lane.name),
+            fault,
         }))
     };
-    if lane.name.is_empty() {
-        return fault("an empty name; pass one, such as \"batch\"");
+    let lane_name = &lane.name;
+    if lane_name.is_empty() {
+        return fault("lane name is empty; pass one, such as \"batch\"".into());
     }
     match (lane.weight, lane.max) {
-        (0, _) => fault("weight 0, which would never be served; pass 1 or more"),
-        (_, Some(0)) => fault("a `max` of 0, which would never be served; pass 1 or more"),
-        (_, Some(max)) if max < lane.reserve => {
-            fault("a reserve above its `max`; reserve less, or raise the `max`")
-        }
+        (0, _) => fault(format!(
+            "lane \"{lane_name}\" has weight 0 and would never be served; use 1 or more"
+        )),
+        (_, Some(0)) => fault(format!(
+            "lane \"{lane_name}\" has a `max` of 0 and would never be served; use 1 or more"
+        )),
+        (_, Some(max)) if max < lane.reserve => fault(format!(
+            "lane \"{lane_name}\" has a reserve of {} above its `max` of {max}; reserve less, or raise \
+             the `max`",
+            lane.reserve
+        )),
         _ => Ok(()),
     }
 }

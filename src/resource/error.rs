@@ -96,66 +96,71 @@ impl InvalidResource {
 
 impl fmt::Display for InvalidResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match &self.0 {
+            Kind::EmptyName => {
+                return f.write_str(
+                    "resource name is empty; pass one that tells it apart in logs, such as \"db\"",
+                );
+            }
+            Kind::NoLimit { name }
+            | Kind::ZeroLimit { name }
+            | Kind::HugeLimit { name, .. }
+            | Kind::Rate { name, .. }
+            | Kind::LoadRate { name, .. }
+            | Kind::Lanes { name, .. }
+            | Kind::Reserved { name, .. }
+            | Kind::ReservedFloor { name, .. }
+            | Kind::NoInterval { name }
+            | Kind::NoRule { name, .. }
+            | Kind::Unshareable { name, .. }
+            | Kind::SharedRule { name, .. } => name,
+        };
+        write!(f, "resource \"{name}\": ")?;
         match &self.0 {
-            Kind::EmptyName => f.write_str(
-                "a resource needs a name; pass one that tells it apart in logs, such as \"db\"",
+            Kind::EmptyName => Ok(()),
+            Kind::NoLimit { .. } => f.write_str(
+                "no limit is set; set one with `.concurrency(n)`, or a rate with `.rate(..)`",
             ),
-            Kind::NoLimit { name } => write!(
+            Kind::ZeroLimit { .. } => f.write_str("limit 0 admits nothing; use 1 or more"),
+            Kind::HugeLimit { limit, .. } => write!(
                 f,
-                "resource \"{name}\" has no limit; set one with `.concurrency(n)`, or a rate with `.rate(..)`"
-            ),
-            Kind::ZeroLimit { name } => write!(
-                f,
-                "resource \"{name}\" has limit 0 and would admit nothing; pass 1 or more"
-            ),
-            Kind::HugeLimit { name, limit } => write!(
-                f,
-                "resource \"{name}\" has limit {limit}, above the largest one, {}; \
-                 pass `Resource::MAX_LIMIT` or less",
+                "limit {limit} is out of range; use at most {}, `Resource::MAX_LIMIT`",
                 Resource::MAX_LIMIT
             ),
-            Kind::Rate { name, fault } => write!(f, "resource \"{name}\" has rate {fault}"),
-            Kind::LoadRate { name, fault } => {
-                write!(f, "resource \"{name}\" has load rate {fault}")
-            }
-            Kind::Lanes { name, fault } => write!(f, "resource \"{name}\" has {fault}"),
+            Kind::Rate { fault, .. } => write!(f, "rate {fault}"),
+            Kind::LoadRate { fault, .. } => write!(f, "load rate {fault}"),
+            Kind::Lanes { fault, .. } => f.write_str(fault),
             Kind::Reserved {
-                name,
-                reserved,
-                limit,
+                reserved, limit, ..
             } => write!(
                 f,
-                "resource \"{name}\" has {reserved} reserved units, more than its limit of {limit}; \
-                 reserve less, or raise the limit"
+                "{reserved} reserved units exceed the limit of {limit}; reserve fewer, or raise the limit"
             ),
             Kind::ReservedFloor {
-                name,
-                reserved,
-                floor,
+                reserved, floor, ..
             } => write!(
                 f,
-                "resource \"{name}\" has {reserved} reserved units, and its adaptive limit may fall to \
-                 {floor}, which leaves nothing to others; reserve less, or raise the floor"
+                "{reserved} reserved units leave nothing of the floor of {floor} of its adaptive \
+                 limit; reserve fewer, or raise the floor"
             ),
-            Kind::NoInterval { name } => write!(
-                f,
-                "resource \"{name}\" has overload mode after 0 s, which takes every waiter for a standing \
-                 queue; pass an interval longer than the bursts that the queue is to bridge"
+            Kind::NoInterval { .. } => f.write_str(
+                "overload mode after 0 s takes every waiter for a standing queue; use an interval \
+                 longer than the bursts that the queue is to bridge",
             ),
-            Kind::NoRule { name, rule } => write!(
+            Kind::NoRule { rule, .. } => write!(
                 f,
-                "resource \"{name}\" has no {rule} that could be changed; build it with one, and register \
-                 it with a limiter first"
+                "there is no {rule} to change; build the resource with one, and register it with a \
+                 limiter first"
             ),
-            Kind::Unshareable { name, fault, call } => write!(
+            Kind::Unshareable { fault, call, .. } => write!(
                 f,
-                "resource \"{name}\" is shared between processes and {fault}, which each of them would \
-                 have for itself; leave out `{call}`, or do not share it"
+                "{fault} cannot be shared between processes; leave out `{call}`, or do not share the \
+                 resource"
             ),
-            Kind::SharedRule { name, rule } => write!(
+            Kind::SharedRule { rule, .. } => write!(
                 f,
-                "resource \"{name}\" is shared between processes, and all of them have the same {rule}; say \
-                 it in the builder and raise the revision"
+                "a limit that is shared between processes has its {rule} in the builder alone; change it \
+                 there and raise the revision"
             ),
         }
     }

@@ -1,6 +1,7 @@
 //! How a resource is divided.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasher, RandomState},
     sync::OnceLock,
 };
@@ -12,13 +13,13 @@ use crate::admission::{Claims, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
 /// Which lane a request goes to: the name of a declared [`Lane`], or a key such as a tenant, a user
 /// or an API key.
 ///
-/// Made from strings, numbers and header values, which are hashed, not kept. Whatever is not there
-/// (`None`) asks for no lane. The hash is seeded once per process, so nobody can aim at a lane of
-/// somebody else's.
+/// Made from strings, numbers and header values, which it borrows, or owns if it was given a `String`.
+/// The request that it is given to keeps a hash of it. Whatever is not there (`None`) asks for no lane.
+/// The hash is seeded once per process, so nobody can aim at a lane of somebody else's.
 ///
-/// Limits that are shared between processes need one on which all of them agree: there it is the first 64 bits of
-/// the SHA-1 of a string's or header value's bytes, or of a number's decimal digits, so that `4711_u64` and
-/// `"4711"` are one lane.
+/// Limits that are shared between processes need a hash on which all of them agree. For a request whose set
+/// has such a resource it is computed as well: the first 64 bits of the SHA-1 of a string's or header value's
+/// bytes, or of a number's decimal digits, so that `4711_u64` and `"4711"` are one lane there.
 ///
 /// Names and keys are not told apart: a header value that is the name of a declared lane is in that lane.
 /// Make keys of what was authenticated, or who can make up keys has a share for each.
@@ -26,77 +27,99 @@ use crate::admission::{Claims, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
 /// ```
 /// use tower_concurrency_limiter::LaneKey;
 ///
-/// let by_name: LaneKey = "batch".into();
-/// let by_tenant: LaneKey = 4711_u64.into();
-/// let by_header: LaneKey = http::HeaderMap::new().get("x-tenant").into();
+/// let by_name: LaneKey<'_> = "batch".into();
+/// let by_tenant: LaneKey<'_> = 4711_u64.into();
+/// let headers = http::HeaderMap::new();
+/// let by_header: LaneKey<'_> = headers.get("x-tenant").into();
 /// assert_eq!(by_header, LaneKey::none());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LaneKey(Option<(u64, LaneHash)>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LaneKey<'a>(Option<Key<'a>>);
 
-impl LaneKey {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Bytes(Cow<'a, [u8]>),
+    Number(u64),
+}
+
+impl Key<'_> {
+    /// Within this process.
+    fn id(&self) -> LaneId {
+        static SEED: OnceLock<RandomState> = OnceLock::new();
+        let seed = SEED.get_or_init(RandomState::new);
+        LaneId::new(match self {
+            Self::Bytes(bytes) => seed.hash_one(&**bytes),
+            Self::Number(number) => seed.hash_one(number),
+        })
+    }
+
+    /// The same in all processes.
+    #[cfg(feature = "redis")]
+    fn hash(&self) -> Option<LaneHash> {
+        Some(match self {
+            Self::Bytes(bytes) => LaneHash::of(bytes),
+            Self::Number(number) => LaneHash::of_number(*number),
+        })
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn hash(&self) -> Option<LaneHash> {
+        None // nothing is shared
+    }
+}
+
+impl LaneKey<'_> {
     /// No lane in particular.
     pub const fn none() -> Self {
         Self(None)
     }
 
-    fn of(key: impl std::hash::Hash, hash: LaneHash) -> Self {
-        static SEED: OnceLock<RandomState> = OnceLock::new();
-        let here = SEED.get_or_init(RandomState::new).hash_one(key);
-        Self(Some((here, hash)))
-    }
-
-    fn of_bytes(bytes: &[u8]) -> Self {
-        Self::of(bytes, LaneHash::of(bytes))
-    }
-
-    pub(crate) fn id(self) -> Option<LaneId> {
-        self.0.map(|(here, _)| LaneId(here))
-    }
-
-    /// The same in all processes.
-    pub(crate) fn hash(self) -> Option<LaneHash> {
-        self.0.map(|(_, hash)| hash)
-    }
-
-    /// Has a request ask for this lane.
-    pub(crate) fn claim(self, claims: &mut Claims) {
-        claims.lane = self.id();
-        claims.lane_hash = self.hash();
+    /// Has a request ask for this lane; whether its set has a resource that is shared between processes.
+    pub(crate) fn claim(&self, claims: &mut Claims, is_shared: bool) {
+        claims.lane = self.0.as_ref().map(Key::id);
+        claims.lane_hash = match is_shared {
+            true => self.0.as_ref().and_then(Key::hash),
+            false => None,
+        };
     }
 }
 
-impl From<&str> for LaneKey {
-    fn from(name: &str) -> Self {
-        Self::of_bytes(name.as_bytes())
+impl<'a> From<&'a str> for LaneKey<'a> {
+    #[inline]
+    fn from(name: &'a str) -> Self {
+        Self(Some(Key::Bytes(Cow::Borrowed(name.as_bytes()))))
     }
 }
 
-impl From<&String> for LaneKey {
-    fn from(name: &String) -> Self {
+impl<'a> From<&'a String> for LaneKey<'a> {
+    #[inline]
+    fn from(name: &'a String) -> Self {
         name.as_str().into()
     }
 }
 
-impl From<String> for LaneKey {
+impl From<String> for LaneKey<'_> {
+    #[inline]
     fn from(name: String) -> Self {
-        name.as_str().into()
+        Self(Some(Key::Bytes(Cow::Owned(name.into_bytes()))))
     }
 }
 
-impl From<u64> for LaneKey {
+impl From<u64> for LaneKey<'_> {
+    #[inline]
     fn from(key: u64) -> Self {
-        Self::of(key, LaneHash::of_number(key))
+        Self(Some(Key::Number(key)))
     }
 }
 
-impl From<&HeaderValue> for LaneKey {
-    fn from(value: &HeaderValue) -> Self {
-        Self::of_bytes(value.as_bytes())
+impl<'a> From<&'a HeaderValue> for LaneKey<'a> {
+    #[inline]
+    fn from(value: &'a HeaderValue) -> Self {
+        Self(Some(Key::Bytes(Cow::Borrowed(value.as_bytes()))))
     }
 }
 
-impl<T: Into<Self>> From<Option<T>> for LaneKey {
+impl<T: Into<Self>> From<Option<T>> for LaneKey<'_> {
     fn from(key: Option<T>) -> Self {
         key.map_or(Self::none(), Into::into)
     }
@@ -161,16 +184,13 @@ impl Lane {
     }
 
     pub(super) fn id(&self) -> LaneId {
-        LaneKey::from(&self.name).id().expect("made from a name")
+        Key::Bytes(Cow::Borrowed(self.name.as_bytes())).id()
     }
 
     /// The same in all processes.
-    #[cfg_attr(
-        not(feature = "redis"),
-        allow(dead_code, reason = "asked by the feature `redis`")
-    )]
+    #[cfg(feature = "redis")]
     pub(crate) fn hash(&self) -> LaneHash {
-        LaneKey::from(&self.name).hash().expect("made from a name")
+        LaneHash::of(self.name.as_bytes())
     }
 }
 

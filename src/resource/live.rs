@@ -56,7 +56,7 @@ impl Resource {
 
     /// Changes the limit, 0 to [`MAX_LIMIT`](Self::MAX_LIMIT). Raising it lets waiters in at once, in
     /// their order. Lowering it takes nothing from anybody: nobody is let in until what is in use has
-    /// fallen below it. 0 pauses.
+    /// fallen below it. 0 pauses. A resource that was built with rates alone has a limit from now on.
     ///
     /// A request that claims more than the new limit waits until its deadline, or until the limit is
     /// raised, and blocks nothing meanwhile: later requests that fit go before it. Once the limit allows
@@ -64,10 +64,13 @@ impl Resource {
     /// ever was is a mistake.
     ///
     /// ```
-    /// # use tower_concurrency_limiter::Resource;
+    /// # use tower_concurrency_limiter::{Resource, resource::InvalidResource};
+    /// # fn main() -> Result<(), InvalidResource> {
     /// let db = Resource::new("db", 5);
-    /// db.set_limit(8);
-    /// assert_eq!(db.limit(), 8);
+    /// db.set_limit(8)?;
+    /// assert_eq!(db.limit(), Some(8));
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// Strict lanes keep their part of it, reserves their units: whoever has none gets what is left beside
@@ -75,21 +78,14 @@ impl Resource {
     /// its own with the next permit that ends. The limit
     /// of a resource that is shared between processes changes for all of them.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the limit is above the largest one.
-    #[track_caller]
-    pub fn set_limit(&self, limit: usize) {
-        match builder::largest(limit) {
-            Some(limit) => drop(self.change(Change::Limit(limit))),
-            None => panic!(
-                "{}",
-                InvalidResource(Kind::HugeLimit {
-                    name: Arc::clone(self.shared_name()),
-                    limit,
-                })
-            ),
-        }
+    /// If the limit is above the largest one. Nothing is changed then.
+    pub fn set_limit(&self, limit: usize) -> Result<(), InvalidResource> {
+        let limit = builder::checked_limit(limit, self.shared_name())?;
+        self.change(Change::Limit(limit));
+        self.usage().limited();
+        Ok(())
     }
 
     /// Changes the rate of requests; of several, the one that was said first. What was admitted under the

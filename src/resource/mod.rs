@@ -41,7 +41,7 @@ use crate::{adaptive::AdaptiveLimit, admission::LineRules};
 /// use tower_concurrency_limiter::Resource;
 ///
 /// let db = Resource::new("db", 5); // at most 5 units in use at once
-/// assert_eq!((db.name(), db.limit(), db.in_use(), db.waiting()), ("db", 5, 0, 0));
+/// assert_eq!((db.name(), db.limit(), db.in_use(), db.waiting()), ("db", Some(5), 0, 0));
 /// ```
 #[derive(Clone)]
 pub struct Resource(Arc<Inner>);
@@ -85,9 +85,16 @@ impl Resource {
         &self.0.name
     }
 
-    /// How many units may be in use at once: [`MAX_LIMIT`](Self::MAX_LIMIT) if there is no such bound.
-    pub fn limit(&self) -> usize {
-        self.0.usage.load().limit() as usize
+    /// How many units may be in use at once; `None` if the resource was built with rates alone and has
+    /// not been [given a limit](Self::set_limit) since. A gauge, as [`in_use`](Self::in_use).
+    ///
+    /// ```
+    /// # use tower_concurrency_limiter::{Rate, Resource};
+    /// let api = Resource::builder("api").rate(Rate::per_minute(500)).build();
+    /// assert_eq!(api.limit(), None);
+    /// ```
+    pub fn limit(&self) -> Option<usize> {
+        self.0.usage.limit().map(|limit| limit as usize)
     }
 
     /// How many units are in use. A gauge: by the time you look, it may have changed. Above the limit for a

@@ -181,7 +181,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// What is wrong with a rate, told from the rate on: "0 per 60s and would admit nothing; pass ..".
+/// What is wrong with a rate, told from the rate on: "0 per 60s admits nothing; use ..".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateFault {
     rate: Rate,
@@ -202,32 +202,28 @@ impl fmt::Display for RateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rate, wrong } = self;
         match wrong {
-            Wrong::ZeroCount => write!(
-                f,
-                "{rate} and would admit nothing; pass a count of 1 or more"
-            ),
+            Wrong::ZeroCount => write!(f, "{rate} admits nothing; use a count of 1 or more"),
             Wrong::HugeCount => write!(
                 f,
-                "{rate}, a count above the largest one, {}; pass `Rate::MAX_COUNT` or less",
+                "{rate} has a count out of range; use at most {}, `Rate::MAX_COUNT`",
                 Rate::MAX_COUNT
             ),
             Wrong::ZeroPeriod => write!(
                 f,
-                "{rate}, in no time at all; pass a period above 0, such as \
-                 `Duration::from_secs(60)`"
+                "{rate} has no period; use one above 0, such as `Duration::from_secs(60)`"
             ),
             Wrong::LongPeriod => write!(
                 f,
-                "{rate}, a period above the longest one, {:?}; pass `Rate::MAX_PERIOD` or less",
+                "{rate} has a period out of range; use at most {:?}, `Rate::MAX_PERIOD`",
                 Rate::MAX_PERIOD
             ),
             Wrong::ZeroBurst => write!(
                 f,
-                "{rate} and would admit nothing; pass a burst of 1 or more, or leave out `.burst(n)`"
+                "{rate} admits nothing; use a burst of 1 or more, or leave out `.burst(n)`"
             ),
             Wrong::HugeBurst => write!(
                 f,
-                "{rate}, a burst above the largest one, {}; pass `Rate::MAX_COUNT` or less",
+                "{rate} has a burst out of range; use at most {}, `Rate::MAX_COUNT`",
                 Rate::MAX_COUNT
             ),
         }

@@ -22,8 +22,8 @@ pub(crate) struct SharedSpec<'a> {
     pub(crate) rates: &'a [(By, Rate)],
 }
 
-/// Opens the shared limit of a resource, whenever that is registered with a limiter. What is wrong is told
-/// from "the resource has" on, with the cure.
+/// Opens the shared limit of a resource, whenever that is registered with a limiter. What is wrong is told as a
+/// sentence of its own, with the cure.
 pub(crate) type Open =
     dyn Fn(&SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> + Send + Sync;
 

@@ -1,6 +1,6 @@
 //! The usage of a resource, shared by everybody who uses it.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use crate::{
     admission::Usage,
@@ -18,6 +18,8 @@ pub(crate) struct SharedUsage {
     waiting: AtomicUsize,
     /// What a dry run has let in beyond what the word can count. Changes under the limiter's lock.
     beyond: AtomicUsize,
+    /// Whether there is a limit: a resource may have rates alone, and then the word has the largest one.
+    has_limit: AtomicBool,
     /// The widest claim: the highest limit there was, or the floor of an adaptive one. A claim above it is
     /// a mistake; one above the present limit waits.
     widest: AtomicUsize,
@@ -28,11 +30,15 @@ pub(crate) struct SharedUsage {
 }
 
 impl SharedUsage {
-    pub(super) fn new(limit: u32, floor: Option<u32>) -> Self {
+    /// `None` for a resource without a limit; with the floor of an adaptive one.
+    pub(super) fn new(limit: Option<u32>, floor: Option<u32>) -> Self {
+        let has_limit = limit.is_some();
+        let limit = limit.unwrap_or(Usage::MAX_LIMIT);
         Self {
             word: AtomicU64::new(Usage::new(limit).bits()),
             waiting: AtomicUsize::new(0),
             beyond: AtomicUsize::new(0),
+            has_limit: AtomicBool::new(has_limit),
             widest: AtomicUsize::new(floor.unwrap_or(limit) as usize),
             is_adaptive: floor.is_some(),
             registered: AtomicUsize::new(0),
@@ -45,6 +51,13 @@ impl SharedUsage {
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The limit, if there is one.
+    pub(crate) fn limit(&self) -> Option<u32> {
+        // Pairs with the store in `limited`: a reader that sees the mark sees the limit in the word.
+        let has_limit = self.has_limit.load(Ordering::Acquire);
+        has_limit.then(|| self.load().limit())
     }
 
     /// How many units a request may claim.
@@ -130,6 +143,11 @@ impl SharedUsage {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// What the word has as the limit is one from now on.
+    pub(super) fn limited(&self) {
+        self.has_limit.store(true, Ordering::Release); // pairs with the load in `limit`
     }
 
     /// One more waits, elsewhere than in the queue of this process.

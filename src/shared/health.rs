@@ -17,8 +17,8 @@ pub struct Health {
     pub epoch: u64,
     /// When the server answered last.
     pub last_contact: Option<Instant>,
-    /// How many units may be in use at once, in all processes together.
-    pub limit: usize,
+    /// How many units may be in use at once, in all processes together; `None` if there are rates alone.
+    pub limit: Option<usize>,
     /// How many units all processes together hold, as of the last contact. Above the limit while a debt is
     /// paid.
     pub in_use: usize,

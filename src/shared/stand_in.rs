@@ -165,7 +165,7 @@ impl SharedLimit for StandIn {
             processes: 1,
             epoch: 1,
             last_contact: None,
-            limit: 0,
+            limit: Some(0),
             in_use: 0,
             waiting: 0,
         }

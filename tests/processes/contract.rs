@@ -405,14 +405,14 @@ pub(crate) async fn a_limit_can_be_changed_for_all(venue: &Venue) {
     let (a, b) = (venue.db(1).await, venue.db(1).await);
     let held = a.acquire().await;
     let waiter = b.queue(b.limiter.request([&b.db])).await;
-    a.db.set_limit(2);
+    a.db.set_limit(2).expect("in range");
     let second = timeout(Duration::from_secs(2), waiter)
         .await
         .expect("let in")
         .unwrap();
-    until("all know it", || b.health().limit == 2).await;
-    b.db.set_limit(1);
-    until("all know it", || a.health().limit == 1).await;
+    until("all know it", || b.health().limit == Some(2)).await;
+    b.db.set_limit(1).expect("in range");
+    until("all know it", || a.health().limit == Some(1)).await;
     drop(held);
     let request = a.limiter.request([&a.db]).timeout(100 * MS);
     assert!(
@@ -431,12 +431,15 @@ pub(crate) async fn the_higher_revision_counts(venue: &Venue) {
     };
     let old = with(2, 1).await;
     let same = with(7, 1).await;
-    assert_eq!((old.health().limit, same.health().limit), (2, 2));
+    assert_eq!(
+        (old.health().limit, same.health().limit),
+        (Some(2), Some(2))
+    );
     let new = with(5, 2).await;
-    assert_eq!(new.health().limit, 5);
-    until("the old one knows", || old.health().limit == 5).await;
+    assert_eq!(new.health().limit, Some(5));
+    until("the old one knows", || old.health().limit == Some(5)).await;
     let late = with(3, 0).await;
-    assert_eq!(late.health().limit, 5);
+    assert_eq!(late.health().limit, Some(5));
 }
 
 pub(crate) async fn tokens_grow(venue: &Venue) {
@@ -547,7 +550,7 @@ pub(crate) async fn health_says_who_shares(venue: &Venue) {
     let health = a.health();
     assert_eq!(
         (health.mode, health.processes, health.limit),
-        (Mode::Connected, 1, 3)
+        (Mode::Connected, 1, Some(3))
     );
     assert!(health.epoch > 0 && health.silence().is_some_and(|s| s < Duration::from_secs(2)));
     let b = venue.db(3).await;

@@ -68,7 +68,7 @@ impl Discipline {
     pub(crate) fn claims(self, request: &Request) -> Claims {
         let mut claims = Claims::default();
         if self.has_lanes() {
-            claims.lane = Some(LaneId(request.tenant.into()));
+            claims.lane = Some(LaneId::new(request.tenant.into()));
         }
         if matches!(self, Self::Priority | Self::All) {
             claims.priority = match request.class {

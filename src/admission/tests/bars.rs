@@ -30,7 +30,7 @@ fn spec(limit: u32, max_waiting: usize, rules: LineRules) -> LineSpec {
 
 fn lane(id: u64, weight: u32) -> (LaneId, LaneRule) {
     let max = u32::MAX;
-    (LaneId(id), LaneRule { weight, max })
+    (LaneId::new(id), LaneRule { weight, max })
 }
 
 fn declared(sharing: Sharing, lanes: &[(LaneId, LaneRule)]) -> LineRules {
@@ -72,7 +72,7 @@ fn any_window(count: u64, period: Nanos) -> RateRule {
 /// Of priority 10 by default, in this lane.
 fn of_lane(id: u64) -> Claims {
     Claims {
-        lane: Some(LaneId(id)),
+        lane: Some(LaneId::new(id)),
         ..Claims::default()
     }
 }
@@ -279,7 +279,11 @@ fn lanes_of_3_to_1_get_3_to_1() {
         let before = world.granted.len();
         while world.granted.len() < before + 10_000 {
             let released = world.release(random(world.held.len() as u64) as usize);
-            let id = world.requests[released].claims.lane.expect("of one").0;
+            let id = world.requests[released]
+                .claims
+                .lane
+                .expect("of one")
+                .number();
             let n = random(3);
             let (claims, units) = claim(id, n);
             world.arrive(claims, units, Nanos::MAX / 2);
@@ -292,7 +296,7 @@ fn lanes_of_3_to_1_get_3_to_1() {
             let all = world.granted[before..]
                 .iter()
                 .map(|(_, id)| &world.requests[*id]);
-            let own = all.filter(|r| r.claims.lane == Some(LaneId(lane)));
+            let own = all.filter(|r| r.claims.lane == Some(LaneId::new(lane)));
             own.map(|r| f64::from(r.demands[0].units)).sum::<f64>()
         };
         let share = units_of(1) / (units_of(1) + units_of(2));
@@ -316,7 +320,7 @@ fn a_lane_at_100_times_its_share_leaves_the_others_theirs() {
         };
         traffic.run(&mut world, 8 * SECOND, 7);
         for id in 2..5 {
-            let got = world.granted_to(|claims| claims.lane == Some(LaneId(id)));
+            let got = world.granted_to(|claims| claims.lane == Some(LaneId::new(id)));
             within(got as f64, 2_000.0, 0.05, "a quiet lane");
         }
     }
@@ -487,7 +491,7 @@ fn a_reserve_by_priority_is_always_there() {
 
 #[test]
 fn a_reserve_by_lane_is_always_there() {
-    let by_lane = Beneficiary::Lane(LaneId(1));
+    let by_lane = Beneficiary::Lane(LaneId::new(1));
     an_interactive_request_is_let_in_at_once(by_lane, of_lane(1), of_lane(2));
 }
 
@@ -983,7 +987,7 @@ fn nobody_is_let_in_past_the_deadline_by_any_rule() {
                     deadline,
                     claims: Claims {
                         priority: [10, 100][random(2) as usize],
-                        lane: Some(LaneId(1)),
+                        lane: Some(LaneId::new(1)),
                         ..Claims::default()
                     },
                     max_waiting: None,

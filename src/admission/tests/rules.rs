@@ -557,7 +557,7 @@ impl Model {
                 self.lines[resource as usize].lanes[lane as usize] = new;
                 lane
             }
-            None => (line.declared as u64 + id.0 % most as u64) as u32,
+            None => (line.declared as u64 + id.number() % most as u64) as u32,
         }
     }
 
@@ -835,7 +835,7 @@ fn lane_rules() -> impl Strategy<Value = LaneRules> {
         rules.prop_map(|rules| {
             let named = rules.into_iter().enumerate();
             named
-                .map(|(i, rule)| (LaneId(i as u64 + 1), rule))
+                .map(|(i, rule)| (LaneId::new(i as u64 + 1), rule))
                 .collect::<Vec<_>>()
         })
     };
@@ -864,7 +864,7 @@ fn lane_rules() -> impl Strategy<Value = LaneRules> {
 
 fn beneficiary() -> impl Strategy<Value = Beneficiary> {
     prop_oneof![
-        (1..4u64).prop_map(|id| Beneficiary::Lane(LaneId(id))),
+        (1..4u64).prop_map(|id| Beneficiary::Lane(LaneId::new(id))),
         prop_oneof![Just(10u8), Just(50), Just(100)].prop_map(Beneficiary::Priority),
     ]
 }
@@ -932,12 +932,13 @@ fn a_set() -> impl Strategy<Value = Vec<Demand>> {
 fn an_op() -> impl Strategy<Value = Op> {
     let priority =
         prop_oneof![3 => Just(10u8), 1 => prop_oneof![Just(0u8), Just(50), Just(60), Just(100)]];
-    let lane = prop::option::weighted(0.8, (1..8u64).prop_map(LaneId));
+    let lane = prop::option::weighted(0.8, (1..8u64).prop_map(LaneId::new));
     let max_waiting = prop::option::weighted(0.1, 0..5usize);
     let arrive = (a_set(), priority, lane, 0..6u64, 0..60u64, max_waiting);
     let rule = prop_oneof![
         (by(), a_rate()).prop_map(|(by, rule)| NewRule::Rate(by, rule)),
-        ((1..5u64).prop_map(LaneId), a_lane_rule()).prop_map(|(id, rule)| NewRule::Lane(id, rule)),
+        ((1..5u64).prop_map(LaneId::new), a_lane_rule())
+            .prop_map(|(id, rule)| NewRule::Lane(id, rule)),
         (beneficiary(), 0..5u32).prop_map(|(who, units)| NewRule::Reserve(who, units)),
     ];
     prop_oneof![

@@ -29,7 +29,7 @@ use super::{
     term::Term,
 };
 use crate::{
-    admission::Slots,
+    admission::{Slots, Usage},
     shared::{self, Absence, Health, Mode, NotLeased},
 };
 
@@ -351,7 +351,10 @@ impl Member {
             processes: last.map_or(0, |last| last.sessions as usize),
             epoch: last.map_or(0, |last| last.epoch),
             last_contact: last.map(|last| last.at.into_std()),
-            limit: last.map_or(limit, |last| last.limit) as usize,
+            // The scripts know of no resource without a limit: it has the largest one.
+            limit: Some(last.map_or(limit, |last| last.limit))
+                .filter(|&limit| limit < Usage::MAX_LIMIT)
+                .map(|limit| limit as usize),
             in_use: last.map_or(0, |last| last.in_use as usize),
             waiting: last.map_or(0, |last| last.waiting as usize),
         }

@@ -6,7 +6,7 @@ use crate::redis::protocol::{Config, LaneToken, RateConfig, Whose};
 
 use super::RATES;
 
-/// What the scripts cannot keep, and what to do about it.
+/// What the scripts cannot keep, as a sentence, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigFault(String);
 
@@ -30,31 +30,48 @@ impl Config {
     /// Whether the scripts, which count in floating point, can keep it without an error.
     pub(crate) fn check(&self) -> Result<(), ConfigFault> {
         check(self.revision < 1 << 53, || {
-            "choose a revision below 2^53".into()
+            format!(
+                "revision {} is out of range; use at most {}",
+                self.revision,
+                (1_u64 << 53) - 1
+            )
         })?;
         check(self.max_waiting <= MAX_WAITING, || {
-            format!("let at most {MAX_WAITING} wait for a shared resource")
+            format!(
+                "queue bound {} is out of range; use at most {MAX_WAITING} where the resource is shared",
+                self.max_waiting
+            )
         })?;
         check(self.credit.is_none_or(|credit| credit < 1 << 52), || {
-            "choose a credit below 2^52 microseconds".into()
+            format!(
+                "priority credit of {} µs is out of range; use at most {} µs",
+                self.credit.unwrap_or_default(),
+                (1_u64 << 52) - 1
+            )
         })?;
         self.check_lanes()?;
         self.check_reserves()?;
         check(self.rates.len() <= RATES, || {
-            format!("give a shared resource at most {RATES} rates")
+            format!(
+                "{} rates exceed what a shared resource can have; use at most {RATES}",
+                self.rates.len()
+            )
         })?;
         self.rates.iter().try_for_each(check_rate)
     }
 
     fn check_lanes(&self) -> Result<(), ConfigFault> {
         check(self.lanes.len() <= MAX_LANES, || {
-            format!("declare at most {MAX_LANES} lanes; use keyed lanes for more")
+            format!(
+                "{} lanes exceed what a shared resource can declare; use at most {MAX_LANES}, or keyed lanes",
+                self.lanes.len()
+            )
         })?;
         let keyed = self.keyed.as_ref();
         for lane in self.lanes.iter().chain(keyed.map(|(kind, _)| kind)) {
             check((1..=MAX_WEIGHT).contains(&lane.weight), || {
                 format!(
-                    "choose weights from 1 to {MAX_WEIGHT}, instead of {}",
+                    "lane weight {} is out of range; use 1 to {MAX_WEIGHT}",
                     lane.weight
                 )
             })?;
@@ -62,15 +79,21 @@ impl Config {
         for (index, lane) in self.lanes.iter().enumerate() {
             check(
                 self.lanes[..index].iter().all(|l| l.token != lane.token),
-                || format!("declare the lane {} once", lane.token),
+                || {
+                    format!(
+                        "two lanes have the hash {}; give one of them another name",
+                        lane.token
+                    )
+                },
             )?;
         }
         if let Some((_, most)) = keyed {
             check((1..=MAX_KEYED).contains(most), || {
-                format!("allow from 1 to {MAX_KEYED} keyed lanes")
+                format!("number of keyed lanes, {most}, is out of range; use 1 to {MAX_KEYED}")
             })?;
             check(self.has_lane(LaneToken::OTHERS), || {
-                "beside keyed lanes, declare the lane of those without a key".into()
+                "keyed lanes need one for requests without a key; declare that of the others, too"
+                    .into()
             })?;
         }
         Ok(())
@@ -82,13 +105,13 @@ impl Config {
                 self.reserves[..index]
                     .iter()
                     .all(|r| r.whose != reserve.whose),
-                || "add up what is reserved for the same".into(),
+                || "units are reserved twice for the same requests; reserve the sum once".into(),
             )?;
             let Whose::Lane(token) = reserve.whose else {
                 continue;
             };
             check(self.has_lane(token), || {
-                format!("declare the lane {token}, for which something is reserved")
+                format!("units are reserved for lane {token}, which is not declared; declare it")
             })?;
         }
         Ok(())
@@ -138,24 +161,29 @@ fn or_none(number: Option<u64>) -> String {
 fn check_rate(rate: &RateConfig) -> Result<(), ConfigFault> {
     check((1..=MAX_COUNT).contains(&rate.count), || {
         format!(
-            "choose a rate of 1 to 2^40 per period, instead of {}",
+            "rate count {} is out of range; use 1 to {MAX_COUNT}",
             rate.count
         )
     })?;
     check((1..=MAX_PERIOD).contains(&rate.period), || {
-        "choose a period of 1 to 2^42 microseconds".into()
+        format!(
+            "rate period of {} µs is out of range; use 1 to {MAX_PERIOD} µs",
+            rate.period
+        )
     })?;
     let Some(burst) = rate.burst else {
         return Ok(());
     };
     check((1..=MAX_COUNT).contains(&burst), || {
-        format!("choose a burst of 1 to 2^40, instead of {burst}")
+        format!("rate burst {burst} is out of range; use 1 to {MAX_COUNT}")
     })?;
     let product = u128::from(rate.count.max(burst)) * u128::from(rate.period);
     check(product <= MAX_PRODUCT, || {
-        "choose a shorter period or a smaller burst: the larger of count and burst, times the period in \
-         microseconds, must be at most 2^52"
-            .into()
+        format!(
+            "rate of {} per {} µs, burst {burst}, is out of range; use a shorter period or a smaller burst, \
+             so that the larger of count and burst times the period is at most {MAX_PRODUCT}",
+            rate.count, rate.period
+        )
     })
 }
 

@@ -238,13 +238,13 @@ impl Rules {
             declared: self
                 .declared
                 .iter()
-                .map(|&(id, rule)| (LaneId(id), rule))
+                .map(|&(id, rule)| (LaneId::new(id), rule))
                 .collect(),
             others: self.others,
             keyed: self.keyed.map(|(rule, most)| (rule, most as usize)),
         };
         let beneficiary = |whose| match whose {
-            Whose::Lane(LaneToken(id)) => Beneficiary::Lane(LaneId(id)),
+            Whose::Lane(LaneToken(id)) => Beneficiary::Lane(LaneId::new(id)),
             Whose::Priority(least) => Beneficiary::Priority(least),
         };
         LineSpec {
@@ -440,7 +440,7 @@ impl Model {
             claims: Claims {
                 lane_hash: None,
                 priority: ask.priority,
-                lane: ask.class.lane.map(|token| LaneId(token.0)),
+                lane: ask.class.lane.map(|token| LaneId::new(token.0)),
                 load: ask.load,
                 or_never: false,
             },

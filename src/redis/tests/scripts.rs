@@ -6,7 +6,7 @@ use super::{clocked::Clocked, server::Server};
 use crate::redis::{
     protocol::{
         Ask, Attach, Class, Config, Done, LaneConfig, LaneToken, Operation, RateConfig, Refusal,
-        Reply, Settled, Timing, WaitsStill,
+        Reply, ReserveConfig, Settled, Timing, WaitsStill, Whose,
     },
     script::{self, Keys, Letter, Push},
 };
@@ -995,63 +995,107 @@ fn what_the_scripts_cannot_count_is_refused_with_a_cure() {
         .check(),
         Ok(())
     );
+    let weight = |weight| Config {
+        lanes: vec![LaneConfig { weight, ..lane(1) }],
+        ..plain(1)
+    };
+    let rates = |rates| Config { rates, ..plain(1) };
+    let reserve = |token| ReserveConfig {
+        units: 1,
+        whose: Whose::Lane(LaneToken(token)),
+    };
+    let reserves = |reserves| Config {
+        reserves,
+        lanes: vec![lane(1)],
+        ..plain(1)
+    };
+    let keyed = |most, token| Config {
+        keyed: Some((lane(0), most)),
+        lanes: vec![LaneConfig { token, ..lane(1) }],
+        ..plain(1)
+    };
     let faults = [
+        (
+            Config {
+                revision: 1 << 53,
+                ..plain(1)
+            },
+            "revision 9007199254740992 is out of range; use at most 9007199254740991",
+        ),
         (
             Config {
                 max_waiting: 1 << 21,
                 ..plain(1)
             },
-            "let at most",
+            "queue bound 2097152 is out of range; use at most 1048576 where the resource is shared",
         ),
         (
             Config {
-                lanes: vec![LaneConfig {
-                    weight: 0,
-                    ..lane(1)
-                }],
+                credit: Some(1 << 52),
                 ..plain(1)
             },
-            "choose weights",
+            "priority credit of 4503599627370496 µs is out of range; use at most 4503599627370495 µs",
+        ),
+        (
+            Config {
+                lanes: (0..1025).map(lane).collect(),
+                ..plain(1)
+            },
+            "1025 lanes exceed what a shared resource can declare; use at most 1024, or keyed lanes",
+        ),
+        (weight(0), "lane weight 0 is out of range; use 1 to 1048576"),
+        (
+            weight(1 << 21),
+            "lane weight 2097152 is out of range; use 1 to 1048576",
         ),
         (
             Config {
                 lanes: vec![lane(1), lane(1)],
                 ..plain(1)
             },
-            "once",
+            "two lanes have the hash 0000000000000001; give one of them another name",
         ),
         (
-            Config {
-                keyed: Some((lane(0), 5)),
-                lanes: vec![lane(1)],
-                ..plain(1)
-            },
-            "without a key",
+            keyed(0, LaneToken::OTHERS),
+            "number of keyed lanes, 0, is out of range; use 1 to 1048576",
         ),
         (
-            Config {
-                rates: vec![fine; 5],
-                ..plain(1)
-            },
-            "at most 4 rates",
+            keyed(5, LaneToken(1)),
+            "keyed lanes need one for requests without a key; declare that of the others, too",
         ),
         (
-            Config {
-                rates: vec![rate(0, 5, None)],
-                ..plain(1)
-            },
-            "choose a rate",
+            reserves(vec![reserve(1), reserve(1)]),
+            "units are reserved twice for the same requests; reserve the sum once",
         ),
         (
-            Config {
-                rates: vec![rate(1 << 33, 1 << 20, Some(1))],
-                ..plain(1)
-            },
-            "a shorter period",
+            reserves(vec![reserve(2)]),
+            "units are reserved for lane 0000000000000002, which is not declared; declare it",
+        ),
+        (
+            rates(vec![fine; 5]),
+            "5 rates exceed what a shared resource can have; use at most 4",
+        ),
+        (
+            rates(vec![rate(0, 5, None)]),
+            "rate count 0 is out of range; use 1 to 1099511627776",
+        ),
+        (
+            rates(vec![rate(1, 0, None)]),
+            "rate period of 0 µs is out of range; use 1 to 4398046511104 µs",
+        ),
+        (
+            rates(vec![rate(1, 5, Some(0))]),
+            "rate burst 0 is out of range; use 1 to 1099511627776",
+        ),
+        (
+            rates(vec![rate(1 << 33, 1 << 20, Some(1))]),
+            "rate of 8589934592 per 1048576 µs, burst 1, is out of range; use a shorter period or a \
+             smaller burst, so that the larger of count and burst times the period is at most \
+             4503599627370496",
         ),
     ];
-    for (config, cure) in faults {
-        let fault = config.check().expect_err(cure).to_string();
-        assert!(fault.contains(cure), "{fault}");
+    for (config, words) in faults {
+        let fault = config.check().expect_err(words);
+        assert_eq!(fault.to_string(), words);
     }
 }

@@ -63,30 +63,30 @@ fn a_rate_is_read_as_it_is_written() {
 fn a_refused_rate_names_the_cure() {
     assert_eq!(
         refusal(Rate::per_minute(0)),
-        "resource \"llm\" has rate 0 per 60s and would admit nothing; pass a count of 1 or more"
+        "resource \"llm\": rate 0 per 60s admits nothing; use a count of 1 or more"
     );
     assert_eq!(
         refusal(Rate::per_second(Rate::MAX_COUNT + 1)),
-        "resource \"llm\" has rate 9007199254740993 per 1s, a count above the largest one, \
-         9007199254740992; pass `Rate::MAX_COUNT` or less"
+        "resource \"llm\": rate 9007199254740993 per 1s has a count out of range; use at most \
+         9007199254740992, `Rate::MAX_COUNT`"
     );
     assert_eq!(
         refusal(Rate::new(5, Duration::ZERO)),
-        "resource \"llm\" has rate 5 per 0ns, in no time at all; pass a period above 0, such as \
+        "resource \"llm\": rate 5 per 0ns has no period; use one above 0, such as \
          `Duration::from_secs(60)`"
     );
     assert_eq!(
         refusal(Rate::new(5, Rate::MAX_PERIOD + Duration::from_secs(1))),
-        "resource \"llm\" has rate 5 per 315360001s, a period above the longest one, 315360000s; \
-         pass `Rate::MAX_PERIOD` or less"
+        "resource \"llm\": rate 5 per 315360001s has a period out of range; use at most 315360000s, \
+         `Rate::MAX_PERIOD`"
     );
     assert!(refusal(Rate::new(5, Duration::MAX)).contains("Rate::MAX_PERIOD"));
     assert_eq!(
         refusal(Rate::per_second(5).burst(0)),
-        "resource \"llm\" has rate 5 per 1s, burst 0 and would admit nothing; pass a burst of 1 or \
-         more, or leave out `.burst(n)`"
+        "resource \"llm\": rate 5 per 1s, burst 0 admits nothing; use a burst of 1 or more, or leave \
+         out `.burst(n)`"
     );
-    assert!(refusal(Rate::per_second(5).burst(u64::MAX)).contains("a burst above the largest one"));
+    assert!(refusal(Rate::per_second(5).burst(u64::MAX)).contains("has a burst out of range"));
 }
 
 #[test]
@@ -96,8 +96,7 @@ fn a_refused_load_rate_is_told_from_a_rate_of_requests() {
     let error = InvalidResource(Kind::LoadRate { name, fault });
     assert_eq!(
         error.to_string(),
-        "resource \"llm\" has load rate 0 per 60s and would admit nothing; pass a count of 1 or \
-         more"
+        "resource \"llm\": load rate 0 per 60s admits nothing; use a count of 1 or more"
     );
     assert!(error.is_rate());
 }

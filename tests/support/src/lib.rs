@@ -14,6 +14,7 @@ mod wait;
 
 pub use cluster::Cluster;
 pub use options::Options;
+pub use port::free_port;
 pub use proxy::{Cut, Faults, Proxy};
 pub use server::Server;
 pub use target::target_folder;
