@@ -19,7 +19,7 @@ fn app() -> Router {
     let chat = Resource::new("chat", 2);
     let limiter = Limiter::new(Duration::ZERO, [&chat]); // no client waits for another to leave
     let limit = limiter.resources([&chat]).expose_permit();
-    let usage = move || async move { format!("{} of {} in use\n", chat.in_use(), chat.limit()) };
+    let usage = move || async move { format!("{} of 2 in use\n", chat.in_use()) };
     Router::new()
         .route("/chat", any(enter).layer(limit)) // the third client gets 503 instead of a socket
         .route("/usage", get(usage))

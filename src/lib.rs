@@ -718,7 +718,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod adaptive;
+#[cfg(not(feature = "unstable-admission"))]
 mod admission;
+#[cfg(feature = "unstable-admission")]
+#[doc(hidden)]
+pub mod admission;
 mod gate;
 pub mod guide;
 pub mod limiter;

@@ -106,7 +106,7 @@ async fn a_claim_of_the_floor_is_granted_wherever_the_limit_goes() {
             let mut permit = limiter.try_acquire([db.units(4)]).expect("idle");
             permit.set_outcome(Outcome::Overload);
         }
-        assert_eq!(db.limit(), 4);
+        assert_eq!(db.limit(), Some(4));
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_limit_that_returns_less_than_its_floor_is_held_there() {
     for said in [0, 4, 5] {
         limit.0.store(said, Ordering::SeqCst);
         drop(limiter.acquire([db.units(5)]).await.expect("idle"));
-        assert_eq!(db.limit(), 5, "returned {said}");
+        assert_eq!(db.limit(), Some(5), "returned {said}");
     }
     let low = Resource::builder("low").adaptive(told(2, 5)).build();
     let limiter = Limiter::new(SECOND, [&low]);
@@ -133,11 +133,11 @@ async fn a_limit_set_by_hand_stays_above_the_floor() {
     let db = Resource::builder("db").adaptive(told(20, 5)).build();
     db.set_limit(2).expect("in range");
     let limiter = limiter(&db);
-    assert_eq!(db.limit(), 20, "its own, from the start");
+    assert_eq!(db.limit(), Some(20), "its own, from the start");
     db.set_limit(2).expect("in range");
-    assert_eq!(db.limit(), 5);
+    assert_eq!(db.limit(), Some(5));
     assert!(limiter.try_acquire([db.units(5)]).is_ok());
-    assert_eq!(db.limit(), 20);
+    assert_eq!(db.limit(), Some(20));
     db.set_limit(0).expect("in range");
     assert!(limiter.try_acquire([&db]).is_err(), "paused by hand");
 }

@@ -5,7 +5,6 @@
 #![cfg(feature = "redis-tls")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-
 use std::{
     env, fs,
     path::Path,
@@ -14,8 +13,8 @@ use std::{
 };
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use test_support::{Options, Server};
 use tempfile::TempDir;
+use test_support::{Options, Server};
 use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
 
 /// Where the child finds the server.

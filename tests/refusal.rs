@@ -307,7 +307,8 @@ async fn problem_details_byte_for_byte() {
     assert_problem(&refused(problem.clone(), get("/")).await, &body);
     assert_problem(&refused(problem.release_at_head(), get("/")).await, &body);
 
-    let (layer, _permit) = busy(Limiter::builder().on_reject(|rejection| rejection.problem_response()));
+    let (layer, _permit) =
+        busy(Limiter::builder().on_reject(|rejection| rejection.problem_response()));
     let layer = layer.timeout(Duration::from_secs(5)).max_waiting(0);
     assert_problem(&refused(layer.clone(), get("/")).await, &body);
     assert_problem(&refused(layer.release_at_head(), get("/")).await, &body);

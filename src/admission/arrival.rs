@@ -11,26 +11,26 @@ use super::{
 
 /// A request that arrives at the queue.
 #[derive(Debug)]
-pub(crate) struct Arrival<T> {
+pub struct Arrival<T> {
     /// Comes back with the verdict.
-    pub(crate) payload: T,
-    pub(crate) demands: Demands,
-    pub(crate) deadline: Nanos,
-    pub(crate) claims: Claims,
+    pub payload: T,
+    pub demands: Demands,
+    pub deadline: Nanos,
+    pub claims: Claims,
     /// Instead of each resource's own bound on the length of its queue.
-    pub(crate) max_waiting: Option<usize>,
+    pub max_waiting: Option<usize>,
 }
 
 /// What a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Claims {
-    pub(crate) priority: u8,
-    pub(crate) lane: Option<LaneId>,
+pub struct Claims {
+    pub priority: u8,
+    pub lane: Option<LaneId>,
     /// The same for limits that are shared between processes, if some of the set is.
-    pub(crate) lane_hash: Option<LaneHash>,
-    pub(crate) load: u64,
+    pub lane_hash: Option<LaneHash>,
+    pub load: u64,
     /// Turn it away at once if those before it will keep it past its deadline.
-    pub(crate) or_never: bool,
+    pub or_never: bool,
 }
 
 impl Default for Claims {
@@ -47,7 +47,7 @@ impl Default for Claims {
 
 /// What the queue says to an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// Its demands are taken in the ledger.
     Granted,
     Queued(Ticket),
@@ -71,7 +71,7 @@ pub(crate) enum Answer {
 
 impl<T> Queue<T> {
     /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
-    pub(crate) fn arrive(
+    pub fn arrive(
         &mut self,
         now: Nanos,
         mut arrival: Arrival<T>,

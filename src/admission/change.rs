@@ -6,7 +6,7 @@ use super::{
 
 /// A rule that can be changed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum NewRule {
+pub enum NewRule {
     Rate(By, RateRule),
     Lane(LaneId, LaneRule),
     Reserve(Beneficiary, u32),
@@ -14,13 +14,7 @@ pub(crate) enum NewRule {
 
 impl<T> Queue<T> {
     /// Another limit for `resource`. Lowering it takes nothing from anybody; at 0 nobody is let in.
-    pub(crate) fn set_limit(
-        &mut self,
-        now: Nanos,
-        resource: u32,
-        limit: u32,
-        ledger: &mut impl Ledger,
-    ) {
+    pub fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32, ledger: &mut impl Ledger) {
         if ledger.usage(resource).limit() == limit {
             return;
         }
@@ -38,7 +32,7 @@ impl<T> Queue<T> {
     }
 
     /// Another rule for `resource` in the place of the one of its kind; `false` if it has none.
-    pub(crate) fn set_rule(
+    pub fn set_rule(
         &mut self,
         now: Nanos,
         resource: u32,
@@ -74,7 +68,7 @@ impl<T> Queue<T> {
 
     /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with nothing
     /// at all if that is `None`.
-    pub(crate) fn settle_load(
+    pub fn settle_load(
         &mut self,
         now: Nanos,
         demands: &Demands,
@@ -89,7 +83,7 @@ impl<T> Queue<T> {
     }
 
     /// Everybody who waits is turned away, and everybody who comes.
-    pub(crate) fn close(&mut self, ledger: &mut impl Ledger) {
+    pub fn close(&mut self, ledger: &mut impl Ledger) {
         self.is_closed = true;
         for resource in 0..self.lines.len() as u32 {
             ledger.contend(resource);
@@ -100,7 +94,7 @@ impl<T> Queue<T> {
     }
 
     /// From now on every return is to be seen, or only those that somebody waits for.
-    pub(crate) fn watch(&mut self, watch: bool, ledger: &mut impl Ledger) {
+    pub fn watch(&mut self, watch: bool, ledger: &mut impl Ledger) {
         self.is_watched = watch;
         for resource in 0..self.lines.len() as u32 {
             let line = &self.lines[resource as usize];

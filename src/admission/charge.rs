@@ -6,7 +6,7 @@ use super::{Demands, Nanos, queue::Queue};
 
 /// With what a grant was charged under load rates, and when.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub struct Charge {
     load: u64,
     /// What it is the sum of. Empty until the load is corrected.
     parts: SmallVec<[(Nanos, u64); 1]>,
@@ -16,14 +16,14 @@ pub(crate) struct Charge {
 const PARTS: usize = 16;
 
 impl Charge {
-    pub(crate) fn new(load: u64) -> Self {
+    pub fn new(load: u64) -> Self {
         Self {
             load,
             parts: SmallVec::new(),
         }
     }
 
-    pub(crate) fn load(&self) -> u64 {
+    pub fn load(&self) -> u64 {
         self.load
     }
 }
@@ -31,14 +31,14 @@ impl Charge {
 impl<T> Queue<T> {
     /// What a request of this load counts as: at most what the largest of its load rates lets pass in a
     /// whole period, so that nobody can close a rate for ever by what it says of itself.
-    pub(crate) fn bounded_load(&self, demands: &Demands, load: u64) -> u64 {
+    pub fn bounded_load(&self, demands: &Demands, load: u64) -> u64 {
         let lines = demands.iter().map(|d| &self.lines[d.resource as usize]);
         let most = lines.filter_map(|line| line.most_load()).max();
         most.map_or(load, |most| load.min(most))
     }
 
     /// The load of a grant that was given at `at` is another than was said.
-    pub(crate) fn correct(
+    pub fn correct(
         &mut self,
         now: Nanos,
         demands: &Demands,

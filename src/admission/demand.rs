@@ -4,15 +4,15 @@ use std::{ops::Deref, sync::Arc};
 
 /// `units` of the resource with this index in the limiter's canonical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Demand {
-    pub(crate) resource: u32,
-    pub(crate) units: u32,
+pub struct Demand {
+    pub resource: u32,
+    pub units: u32,
     /// Which of the resource's lanes; the queue says so on arrival. 0 where there are none.
-    pub(crate) lane: u32,
+    pub lane: u32,
 }
 
 impl Demand {
-    pub(crate) const fn new(resource: u32, units: u32) -> Self {
+    pub const fn new(resource: u32, units: u32) -> Self {
         Self {
             resource,
             units,
@@ -26,14 +26,14 @@ const INLINE: usize = 3;
 
 /// The demands of one request, in canonical order, each resource at most once. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) enum Demands {
+pub enum Demands {
     Few(u8, [Demand; INLINE]),
     Many(Arc<[Demand]>),
 }
 
 impl Demands {
     /// Collects demands; the caller has checked that no resource is repeated.
-    pub(crate) fn collect(mut demands: impl Iterator<Item = Demand>) -> Self {
+    pub fn collect(mut demands: impl Iterator<Item = Demand>) -> Self {
         let mut few = [Demand::new(0, 0); INLINE];
         let mut len = 0;
         while let Some(demand) = demands.next() {
@@ -47,7 +47,7 @@ impl Demands {
     }
 
     /// The same demands in canonical order.
-    pub(crate) fn sorted(mut self) -> Self {
+    pub fn sorted(mut self) -> Self {
         match &mut self {
             Self::Few(len, few) => few[..usize::from(*len)].sort_by_key(|d| d.resource),
             Self::Many(many) => {
@@ -60,18 +60,18 @@ impl Demands {
     }
 
     /// What is asked of `resource`.
-    pub(crate) fn of(&self, resource: u32) -> Option<&Demand> {
+    pub fn of(&self, resource: u32) -> Option<&Demand> {
         self.iter().find(|d| d.resource == resource)
     }
 
     /// Whether both ask for the same resources in the same lanes, whatever the units.
-    pub(crate) fn same_flow(&self, other: &Self) -> bool {
+    pub fn same_flow(&self, other: &Self) -> bool {
         let same = |(a, b): (&Demand, &Demand)| a.resource == b.resource && a.lane == b.lane;
         self.len() == other.len() && self.iter().zip(&**other).all(same)
     }
 
     /// Puts each demand into a lane.
-    pub(crate) fn set_lanes(&mut self, mut lane: impl FnMut(u32) -> u32) {
+    pub fn set_lanes(&mut self, mut lane: impl FnMut(u32) -> u32) {
         match self {
             Self::Few(len, few) => few[..usize::from(*len)]
                 .iter_mut()

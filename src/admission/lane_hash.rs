@@ -5,12 +5,12 @@ use std::num::NonZeroU64;
 /// A lane by a hash that all processes agree on. It is dear, and computed only for a request whose set
 /// has a resource that is shared between processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LaneHash(NonZeroU64);
+pub struct LaneHash(NonZeroU64);
 
 impl LaneHash {
     /// The first eight bytes of the SHA-1 of a lane's name or key, as a big-endian number that is not 0.
     #[cfg(feature = "redis")]
-    pub(crate) fn of(name: &[u8]) -> Self {
+    pub fn of(name: &[u8]) -> Self {
         let digest = sha1_smol::Sha1::from(name).digest().bytes();
         let (first, _) = digest.split_first_chunk().expect("20 bytes");
         Self(NonZeroU64::new(u64::from_be_bytes(*first)).unwrap_or(NonZeroU64::MIN))
@@ -18,7 +18,7 @@ impl LaneHash {
 
     /// As of its decimal digits.
     #[cfg(feature = "redis")]
-    pub(crate) fn of_number(key: u64) -> Self {
+    pub fn of_number(key: u64) -> Self {
         use std::io::Write;
 
         let mut digits = [0; 20];
@@ -28,7 +28,7 @@ impl LaneHash {
         Self::of(&digits[..digits.len() - unused])
     }
 
-    pub(crate) const fn number(self) -> u64 {
+    pub const fn number(self) -> u64 {
         self.0.get()
     }
 }

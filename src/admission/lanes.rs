@@ -16,11 +16,11 @@ use super::rank::{Head, Heads, Rank};
 
 /// Which lane a request asks for: a number that stands for a name, or for a key such as a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LaneId(NonZeroU64);
+pub struct LaneId(NonZeroU64);
 
 impl LaneId {
     /// Inverted, so that an option of it is as large as itself; the largest number counts as its neighbour.
-    pub(crate) fn new(number: u64) -> Self {
+    pub fn new(number: u64) -> Self {
         Self(NonZeroU64::new(!number).unwrap_or(NonZeroU64::MIN))
     }
 
@@ -31,7 +31,7 @@ impl LaneId {
 
 /// How the units of a resource are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Sharing {
+pub enum Sharing {
     /// What a lane does not use is lent to the others.
     #[default]
     Shared,
@@ -42,7 +42,7 @@ pub(crate) enum Sharing {
 impl Sharing {
     /// What each lane of these weights may have of a limit: all, or its portion. Portions are rounded by largest
     /// remainder, so that they add up to the limit, and are never below one unit.
-    pub(crate) fn portions(self, limit: u32, weights: Vec<u32>) -> Vec<u32> {
+    pub fn portions(self, limit: u32, weights: Vec<u32>) -> Vec<u32> {
         if self == Self::Shared {
             return vec![u32::MAX; weights.len()];
         }
@@ -64,10 +64,10 @@ impl Sharing {
 
 /// A lane as it was declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LaneRule {
-    pub(crate) weight: u32,
+pub struct LaneRule {
+    pub weight: u32,
     /// At most this many units at once.
-    pub(crate) max: u32,
+    pub max: u32,
 }
 
 impl Default for LaneRule {
@@ -81,13 +81,13 @@ impl Default for LaneRule {
 
 /// All lanes of a resource, as they were declared.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LaneRules {
-    pub(crate) sharing: Sharing,
-    pub(crate) declared: Vec<(LaneId, LaneRule)>,
+pub struct LaneRules {
+    pub sharing: Sharing,
+    pub declared: Vec<(LaneId, LaneRule)>,
     /// One lane for all who ask for none of these; without it, they are in the first.
-    pub(crate) others: Option<LaneRule>,
+    pub others: Option<LaneRule>,
     /// Or a lane of this kind for each key that is asked for, and at most so many of them.
-    pub(crate) keyed: Option<(LaneRule, usize)>,
+    pub keyed: Option<(LaneRule, usize)>,
 }
 
 /// The lanes of one resource.

@@ -5,7 +5,7 @@
 /// All three change together or not at all, so nobody ever acts on an old limit with a new count.
 /// Bits 0 to 30 hold the units in use, bits 31 to 61 the limit, bit 63 the mark "contended".
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage(u64);
+pub struct Usage(u64);
 
 const FIELD: u64 = (1 << 31) - 1;
 const LIMIT_SHIFT: u32 = 31;
@@ -13,44 +13,44 @@ const CONTENDED: u64 = 1 << 63;
 
 impl Usage {
     /// The largest limit that fits the word.
-    pub(crate) const MAX_LIMIT: u32 = FIELD as u32;
+    pub const MAX_LIMIT: u32 = FIELD as u32;
 
     /// The bits that mark a resource as contended.
-    pub(crate) const CONTENDED: u64 = CONTENDED;
+    pub const CONTENDED: u64 = CONTENDED;
 
-    pub(crate) const fn new(limit: u32) -> Self {
+    pub const fn new(limit: u32) -> Self {
         Self((limit as u64) << LIMIT_SHIFT)
     }
 
     #[inline]
-    pub(crate) const fn from_bits(bits: u64) -> Self {
+    pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
     #[inline]
-    pub(crate) const fn bits(self) -> u64 {
+    pub const fn bits(self) -> u64 {
         self.0
     }
 
     #[inline]
-    pub(crate) const fn in_use(self) -> u32 {
+    pub const fn in_use(self) -> u32 {
         (self.0 & FIELD) as u32
     }
 
     #[inline]
-    pub(crate) const fn limit(self) -> u32 {
+    pub const fn limit(self) -> u32 {
         ((self.0 >> LIMIT_SHIFT) & FIELD) as u32
     }
 
     /// Whether waiters are present: units are then granted by the queue alone.
     #[inline]
-    pub(crate) const fn is_contended(self) -> bool {
+    pub const fn is_contended(self) -> bool {
         self.0 & CONTENDED != 0
     }
 
     /// With `units` more in use, if they fit and nobody waits.
     #[inline]
-    pub(crate) const fn barging(self, units: u32) -> Option<Self> {
+    pub const fn barging(self, units: u32) -> Option<Self> {
         if self.is_contended() || !self.fits(units) {
             return None;
         }
@@ -58,29 +58,29 @@ impl Usage {
     }
 
     #[inline]
-    pub(crate) const fn fits(self, units: u32) -> bool {
+    pub const fn fits(self, units: u32) -> bool {
         self.fits_beside(0, units)
     }
 
     /// Whether `units` fit when `taken` are not to be had beside those in use.
     #[inline]
-    pub(crate) const fn fits_beside(self, taken: u64, units: u32) -> bool {
+    pub const fn fits_beside(self, taken: u64, units: u32) -> bool {
         self.in_use() as u64 + taken + units as u64 <= self.limit() as u64
     }
 
     /// With `units` less in use.
-    pub(crate) const fn returning(self, units: u32) -> Self {
+    pub const fn returning(self, units: u32) -> Self {
         Self(self.0 - units as u64)
     }
 
     /// With another limit; what is in use stays in use.
-    pub(crate) const fn with_limit(self, limit: u32) -> Self {
+    pub const fn with_limit(self, limit: u32) -> Self {
         Self(self.0 & !(FIELD << LIMIT_SHIFT) | (limit as u64) << LIMIT_SHIFT)
     }
 
     /// With `units` more in use; the caller has checked that they fit.
     #[inline]
-    pub(crate) const fn taking(self, units: u32) -> Self {
+    pub const fn taking(self, units: u32) -> Self {
         Self(self.0 + units as u64)
     }
 }
@@ -97,7 +97,7 @@ impl std::fmt::Debug for Usage {
 
 /// Where the usages are kept. Only the queue raises the usage of a contended resource; anybody may
 /// lower it at any time.
-pub(crate) trait Ledger {
+pub trait Ledger {
     fn usage(&self, resource: u32) -> Usage;
 
     /// Adds `units` to what is in use; the queue has checked that they fit.

@@ -21,20 +21,20 @@ use super::{
 
 /// The rules of one resource, beside its limit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LineRules {
-    pub(crate) lanes: Option<LaneRules>,
-    pub(crate) reserves: Vec<ReserveRule>,
-    pub(crate) rates: Vec<(By, RateRule)>,
-    pub(crate) overload: Option<OverloadRule>,
+pub struct LineRules {
+    pub lanes: Option<LaneRules>,
+    pub reserves: Vec<ReserveRule>,
+    pub rates: Vec<(By, RateRule)>,
+    pub overload: Option<OverloadRule>,
     /// Somebody wants to see every grant and every return.
-    pub(crate) is_watched: bool,
+    pub is_watched: bool,
     /// Nobody is to be kept here, whatever the limit and the rules say.
-    pub(crate) is_dry: bool,
+    pub is_dry: bool,
 }
 
 impl LineRules {
     /// Whether the limit is all there is, so that units can be taken past the queue while nobody waits.
-    pub(crate) fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.lanes.is_none()
             && self.reserves.is_empty()
             && self.rates.is_empty()
@@ -44,7 +44,7 @@ impl LineRules {
     }
 
     /// The rules that keep requests, and those that would if it were not a dry run.
-    pub(crate) fn enforced(&self) -> Self {
+    pub fn enforced(&self) -> Self {
         match self.is_dry {
             false => self.clone(),
             true => Self {
@@ -55,7 +55,7 @@ impl LineRules {
     }
 
     /// The rules of a dry run.
-    pub(crate) fn foretold(&self) -> Self {
+    pub fn foretold(&self) -> Self {
         Self {
             is_dry: false,
             ..self.clone()
@@ -65,14 +65,14 @@ impl LineRules {
 
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub enum By {
     Request,
     Load,
 }
 
 impl By {
     /// What a request of this load counts as.
-    pub(crate) fn amount(self, load: u64) -> u64 {
+    pub fn amount(self, load: u64) -> u64 {
         match self {
             Self::Request => 1,
             Self::Load => load,
@@ -82,13 +82,13 @@ impl By {
 
 /// Units that some requests can always get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ReserveRule {
-    pub(crate) units: u32,
-    pub(crate) beneficiary: Beneficiary,
+pub struct ReserveRule {
+    pub units: u32,
+    pub beneficiary: Beneficiary,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beneficiary {
+pub enum Beneficiary {
     Lane(LaneId),
     /// This priority and above.
     Priority(u8),

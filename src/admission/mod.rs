@@ -10,6 +10,11 @@
 //! * [`Meter`]: what was spent under a [`RateRule`], and when there is room for more.
 //! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
 
+#![cfg_attr(
+    not(feature = "unstable-admission"),
+    allow(unreachable_pub, reason = "public for the simulator alone")
+)]
+
 mod arrival;
 mod aside;
 mod change;
@@ -37,20 +42,21 @@ mod tests;
 mod timeline;
 mod waiters;
 
-pub(crate) use arrival::{Answer, Arrival, Claims};
-pub(crate) use change::NewRule;
-pub(crate) use charge::Charge;
-pub(crate) use demand::{Demand, Demands};
-pub(crate) use lane_hash::LaneHash;
-pub(crate) use lanes::{LaneId, LaneRule, LaneRules, Sharing};
-pub(crate) use ledger::{Ledger, Usage};
-pub(crate) use line::{Beneficiary, By, LineRules, ReserveRule};
-pub(crate) use overload::OverloadRule;
-pub(crate) use queue::{LineSpec, Queue, Verdict};
-pub(crate) use rate::{RateRule, Shape};
-pub(crate) use scatter::Slots;
-pub(crate) use shadow::{Foretold, News, Shadow};
-pub(crate) use waiters::Ticket;
+pub use arrival::{Answer, Arrival, Claims};
+pub use change::NewRule;
+pub use charge::Charge;
+pub use demand::{Demand, Demands};
+pub use lane_hash::LaneHash;
+pub use lanes::{LaneId, LaneRule, LaneRules, Sharing};
+pub use ledger::{Ledger, Usage};
+pub use line::{Beneficiary, By, LineRules, ReserveRule};
+pub use overload::OverloadRule;
+pub use queue::{LineSpec, Queue, Verdict};
+pub use rate::{RateRule, Shape};
+#[cfg(feature = "redis")]
+pub use scatter::Slots;
+pub use shadow::{Foretold, News, Shadow};
+pub use waiters::Ticket;
 
 /// A point in time or a span, in nanoseconds since the limiter was built. Lasts 584 years.
-pub(crate) type Nanos = u64;
+pub type Nanos = u64;

@@ -14,11 +14,11 @@ use super::{
 
 /// When a queue stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OverloadRule {
+pub struct OverloadRule {
     /// A wait that is fine.
-    pub(crate) target: Nanos,
+    pub target: Nanos,
     /// A queue stands once the wait was above the target for this long.
-    pub(crate) interval: Nanos,
+    pub interval: Nanos,
 }
 
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use super::{
 
 /// What became of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Its demands are taken in the ledger, in its name.
     Granted,
     /// Its deadline passed; `short` is a resource it was waiting for, and `load` what it counts as
@@ -71,7 +71,7 @@ pub(crate) const PATIENCE: u32 = 16;
 /// its logarithm. Where sets of several resources wait, each lane with such a set counts as a set of its
 /// own, and a verdict looks at all of them that could go but for another resource.
 #[derive(Debug)]
-pub(crate) struct Queue<T> {
+pub struct Queue<T> {
     pub(super) waiters: Waiters<T>,
     pub(super) flows: Slab<Flow>,
     pub(super) rested: Rested,
@@ -97,14 +97,14 @@ pub(crate) struct Queue<T> {
 
 /// One resource as the queue knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct LineSpec {
-    pub(crate) max_waiting: usize,
-    pub(crate) limit: u32,
-    pub(crate) rules: LineRules,
+pub struct LineSpec {
+    pub max_waiting: usize,
+    pub limit: u32,
+    pub rules: LineRules,
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Option<Nanos>) -> Self {
+    pub fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Option<Nanos>) -> Self {
         let lines: Vec<Line> = specs
             .into_iter()
             .map(|spec| Line::new(spec.max_waiting, spec.limit, &spec.rules))
@@ -128,7 +128,7 @@ impl<T> Queue<T> {
     }
 
     /// Units of `resource` were returned, or its rules have changed.
-    pub(crate) fn freed(&mut self, resource: u32) {
+    pub fn freed(&mut self, resource: u32) {
         let line = &mut self.lines[resource as usize];
         if !line.is_dirty && line.has_contenders() {
             line.is_dirty = true;
@@ -137,7 +137,7 @@ impl<T> Queue<T> {
     }
 
     /// A set was returned that was granted to a request of this priority.
-    pub(crate) fn returned(&mut self, demands: &Demands, priority: u8) {
+    pub fn returned(&mut self, demands: &Demands, priority: u8) {
         for demand in &**demands {
             self.lines[demand.resource as usize].give_back(demand, priority);
             self.freed(demand.resource);
@@ -145,7 +145,7 @@ impl<T> Queue<T> {
     }
 
     /// Takes a waiter out of the queue; `None` if it has had its verdict.
-    pub(crate) fn cancel(&mut self, ticket: Ticket, ledger: &mut impl Ledger) -> Option<T> {
+    pub fn cancel(&mut self, ticket: Ticket, ledger: &mut impl Ledger) -> Option<T> {
         if !self.waiters.contains(ticket) {
             return None;
         }
@@ -156,17 +156,13 @@ impl<T> Queue<T> {
     }
 
     /// Whether [`next_verdict`](Self::next_verdict) has something to look at.
-    pub(crate) fn is_dirty(&self) -> bool {
+    pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty() || !self.decided.is_empty()
     }
 
     /// The next waiter that can go, or that should have gone but is out of time. Called until there
     /// is none, it leaves no waiter asleep whose set fits.
-    pub(crate) fn next_verdict(
-        &mut self,
-        now: Nanos,
-        ledger: &mut impl Ledger,
-    ) -> Option<(T, Verdict)> {
+    pub fn next_verdict(&mut self, now: Nanos, ledger: &mut impl Ledger) -> Option<(T, Verdict)> {
         if let Some(verdict) = self.express_verdict(now, ledger) {
             return verdict;
         }
@@ -205,18 +201,14 @@ impl<T> Queue<T> {
     }
 
     /// The next waiter whose deadline has come.
-    pub(crate) fn next_expired(
-        &mut self,
-        now: Nanos,
-        ledger: &mut impl Ledger,
-    ) -> Option<(T, Verdict)> {
+    pub fn next_expired(&mut self, now: Nanos, ledger: &mut impl Ledger) -> Option<(T, Verdict)> {
         let (deadline, key) = self.timeline.next_deadline(&self.waiters)?;
         (deadline <= now).then(|| self.time_out(key, now, ledger))
     }
 
     /// Whether the deadline of some waiter has come, or the time at which a rate lets one go, or at
     /// which it is not overtaken any more.
-    pub(crate) fn is_due(&mut self, now: Nanos) -> bool {
+    pub fn is_due(&mut self, now: Nanos) -> bool {
         for position in 0..self.rated.len() {
             let resource = self.rated[position];
             if self.lines[resource as usize].rate_is_due(now) {
@@ -235,7 +227,7 @@ impl<T> Queue<T> {
 
     /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go,
     /// or when somebody is no longer kept by a higher priority that lacks room for more.
-    pub(crate) fn next_event(&mut self) -> Option<Nanos> {
+    pub fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
         let deadline = deadline.map(|(deadline, _)| deadline);
         self.next_chance().into_iter().chain(deadline).min()
@@ -243,7 +235,7 @@ impl<T> Queue<T> {
 
     /// The same for some of those who wait: at their deadlines alone.
     #[cold]
-    pub(crate) fn next_event_of(&self, are_meant: impl Fn(&T) -> bool) -> Option<Nanos> {
+    pub fn next_event_of(&self, are_meant: impl Fn(&T) -> bool) -> Option<Nanos> {
         let meant = self
             .waiters
             .iter()
@@ -266,19 +258,19 @@ impl<T> Queue<T> {
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
-    pub(crate) fn payload_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
+    pub fn payload_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
         self.waiters.find(ticket).map(|waiter| &mut waiter.payload)
     }
 
     /// What all waiters have left with the queue, in the order of arrival.
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> + use<'_, T> {
+    pub fn payloads(&self) -> impl Iterator<Item = &T> + use<'_, T> {
         let keys = self.timeline.keys(&self.waiters);
         keys.map(|key| &self.waiters[key].payload)
     }
 
     /// For some waiters time stands still while it goes on for the others: their deadlines are put off.
     #[cold]
-    pub(crate) fn postpone(&mut self, by: Nanos, stands_still: impl Fn(&T) -> bool) {
+    pub fn postpone(&mut self, by: Nanos, stands_still: impl Fn(&T) -> bool) {
         for waiter in self.waiters.iter_mut() {
             if stands_still(&waiter.payload) {
                 waiter.deadline = waiter.deadline.saturating_add(by);
@@ -303,7 +295,7 @@ impl<T> Queue<T> {
     }
 
     /// Whether time alone may let somebody go.
-    pub(crate) fn depends_on_time(&self) -> bool {
+    pub fn depends_on_time(&self) -> bool {
         self.has_rules || self.uncommon > 0 && self.credit.is_some()
     }
 
@@ -314,7 +306,7 @@ impl<T> Queue<T> {
 
     /// When a request of this load that was turned away at `resource` should come back: once the queue
     /// has drained, at the pace at which it does, and the rates allow it. Not all at the same time.
-    pub(crate) fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Nanos> {
+    pub fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Nanos> {
         let line = &mut self.lines[resource as usize];
         let rate = line.come_back_at(load, now).map(|at| at - now);
         // Those that stand aside are before nobody, unless all do: then they are the first to go.
@@ -333,7 +325,7 @@ impl<T> Queue<T> {
     }
 
     /// The demands of a waiter, in the lanes that it got.
-    pub(crate) fn demands(&self, ticket: Ticket) -> Option<&Demands> {
+    pub fn demands(&self, ticket: Ticket) -> Option<&Demands> {
         let waiter = self.waiters.contains(ticket);
         waiter.then(|| &self.waiters[ticket.key].demands)
     }
@@ -356,7 +348,7 @@ impl<T> Queue<T> {
     }
 
     /// Whether it is a rate that keeps a request of this load at `resource`.
-    pub(crate) fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
+    pub fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
         self.has_rules && self.lines[resource as usize].is_kept_by_rate(load, now)
     }
 

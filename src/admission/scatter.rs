@@ -18,7 +18,7 @@ impl Scatter {
 
 /// When those whom a rate refuses should come back.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
+pub struct Slots {
     /// The rate is taken until then by those who were asked to come back.
     taken_until: Nanos,
     scatter: Scatter,
@@ -34,7 +34,7 @@ impl Slots {
     ///
     /// The first is asked to come back at `ready`. Each one more widens, by an interval, the time over
     /// which they are spread: until it is as long as the time until `ready`, or 10 s if that is longer.
-    pub(crate) fn next(&mut self, now: Nanos, ready: Nanos, interval: Nanos) -> Nanos {
+    pub fn next(&mut self, now: Nanos, ready: Nanos, interval: Nanos) -> Nanos {
         let most = ready.saturating_sub(now).max(SPREAD);
         let taken = self.taken_until.saturating_sub(ready).min(most);
         self.taken_until = ready.saturating_add(taken).saturating_add(interval);

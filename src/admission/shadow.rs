@@ -15,7 +15,7 @@ use super::{
 /// taken later. From that it works out, in virtual time, when each would have been granted its set, or
 /// refused it: the same queue with the same rules, so the same decisions.
 #[derive(Debug)]
-pub(crate) struct Shadow {
+pub struct Shadow {
     queue: Queue<u32>,
     usages: Usages,
     cases: Slab<Case>,
@@ -54,14 +54,14 @@ enum Fate {
 
 /// What would have been said to a request after it had waited.
 #[derive(Clone, Debug)]
-pub(crate) struct News {
-    pub(crate) demands: Demands,
-    pub(crate) waited: Nanos,
-    pub(crate) fate: Foretold,
+pub struct News {
+    pub demands: Demands,
+    pub waited: Nanos,
+    pub fate: Foretold,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Foretold {
+pub enum Foretold {
     Granted,
     /// It had no time to wait.
     NotNow {
@@ -82,7 +82,7 @@ pub(crate) enum Foretold {
 }
 
 impl Shadow {
-    pub(crate) fn new(specs: Vec<LineSpec>, credit: Option<Nanos>) -> Self {
+    pub fn new(specs: Vec<LineSpec>, credit: Option<Nanos>) -> Self {
         let usages = specs.iter().map(|spec| Usage::new(spec.limit));
         Self {
             usages: Usages(usages.collect()),
@@ -95,7 +95,7 @@ impl Shadow {
     }
 
     /// A request comes, and goes to work at once. Its case is open until it is [done](Self::done).
-    pub(crate) fn arrive(
+    pub fn arrive(
         &mut self,
         now: Nanos,
         demands: Demands,
@@ -144,7 +144,7 @@ impl Shadow {
     }
 
     /// The work of a request is done.
-    pub(crate) fn done(&mut self, now: Nanos, case: u32) {
+    pub fn done(&mut self, now: Nanos, case: u32) {
         // Of a return and a deadline at the same instant, the return comes first.
         self.advance(now.saturating_sub(1));
         let now = self.now.max(now);
@@ -163,7 +163,7 @@ impl Shadow {
     }
 
     /// Its load was another than was said.
-    pub(crate) fn settle_load(&mut self, now: Nanos, case: u32, actual: u64) {
+    pub fn settle_load(&mut self, now: Nanos, case: u32, actual: u64) {
         self.advance(now.saturating_sub(1));
         let now = self.now.max(now);
         let this = &mut self.cases[case as usize];
@@ -180,14 +180,14 @@ impl Shadow {
         self.advance(now);
     }
 
-    pub(crate) fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32) {
+    pub fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32) {
         self.advance(now);
         let now = self.now;
         self.queue.set_limit(now, resource, limit, &mut self.usages);
         self.settle();
     }
 
-    pub(crate) fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
+    pub fn set_rule(&mut self, now: Nanos, resource: u32, rule: NewRule) -> bool {
         self.advance(now);
         let now = self.now;
         let found = self.queue.set_rule(now, resource, rule, &self.usages);
@@ -196,7 +196,7 @@ impl Shadow {
     }
 
     /// Those who had to wait, or were refused, and what became of them.
-    pub(crate) fn take_news(&mut self) -> Vec<News> {
+    pub fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
     }
 

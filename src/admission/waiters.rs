@@ -8,7 +8,7 @@ use super::{Demands, Nanos};
 
 /// Names one waiter for its whole life; never matches a later one that reuses its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
+pub struct Ticket {
     pub(super) key: u32,
     pub(super) seq: u64,
 }

@@ -19,9 +19,7 @@ use std::{
 use http::{Extensions, Request, Response};
 use http_body::Body;
 
-use super::{
-    Custom, Held, Refuse, Reject, RequestHead, ResponseBody, ResponseHead, ServerBusy,
-};
+use super::{Custom, Held, Refuse, Reject, RequestHead, ResponseBody, ResponseHead, ServerBusy};
 use crate::rejection::Rejection;
 
 /// How a call to a service with these requests, responses and errors ends.

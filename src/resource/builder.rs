@@ -269,7 +269,9 @@ impl ResourceBuilder {
     /// The lowest value of an adaptive limit.
     fn floor(&self) -> Result<Option<u32>, InvalidResource> {
         let floor = self.adaptive.as_ref().map(Adaptive::floor);
-        floor.map(|floor| checked_limit(floor, &self.name)).transpose()
+        floor
+            .map(|floor| checked_limit(floor, &self.name))
+            .transpose()
     }
 
     fn rules(&self, limit: u32, floor: Option<u32>) -> Result<LineRules, InvalidResource> {

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Parser as _;
 use example_support::{K6, end_with_stdin, until_stopped};
-use test_support::{pip, target_folder};
+use test_support::target_folder;
 
 use crate::{args::Args, summary::Summary};
 

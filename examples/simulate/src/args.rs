@@ -3,9 +3,9 @@
 use std::{num::NonZero, path::PathBuf};
 
 use clap::{Parser, value_parser};
+use tower_concurrency_limiter::admission::Nanos;
 
 use crate::{
-    admission::Nanos,
     scenario::{MILLISECOND, SECOND, Scenario},
     traffic::Service,
 };

@@ -10,9 +10,9 @@ use plotters::{
     prelude::*,
     style::text_anchor::*,
 };
+use tower_concurrency_limiter::admission::Nanos;
 
 use crate::{
-    admission::Nanos,
     discipline::Discipline,
     scenario::{Scenario, seconds},
     summary::Summary,

@@ -1,7 +1,10 @@
 //! In which order those who wait are served: what the crate offers, one thing at a time.
 
+use tower_concurrency_limiter::admission::{
+    Claims, LaneId, LaneRule, LaneRules, LineRules, LineSpec, OverloadRule,
+};
+
 use crate::{
-    admission::{Claims, LaneId, LaneRule, LaneRules, LineRules, LineSpec, OverloadRule},
     scenario::{MILLISECOND, SECOND, Scenario},
     traffic::{Class, Request},
 };

@@ -11,16 +11,6 @@
 //!
 //! `--quick` takes a few seconds, `--help` lists everything that can be set.
 
-/// The code that the crate ships: not a model of it. It is private to the crate, and uses nothing of it,
-/// so that its source can be a module here as well.
-#[path = "../../../src/admission/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the simulator does without rates, reserves and sets"
-)]
-mod admission;
-
 mod args;
 mod chart;
 mod discipline;

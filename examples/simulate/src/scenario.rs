@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{admission::Nanos, traffic::Service};
+use tower_concurrency_limiter::admission::Nanos;
+
+use crate::traffic::Service;
 
 pub(crate) const SECOND: Nanos = 1_000_000_000;
 pub(crate) const MILLISECOND: Nanos = 1_000_000;

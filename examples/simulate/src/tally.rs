@@ -1,9 +1,8 @@
 //! What became of the requests of one run.
 
-use crate::{
-    admission::Nanos,
-    traffic::{Class, Request},
-};
+use tower_concurrency_limiter::admission::Nanos;
+
+use crate::traffic::{Class, Request};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use rand_distr::{Distribution as _, Exp1, LogNormal, Zipf};
+use tower_concurrency_limiter::admission::Nanos;
 
-use crate::{admission::Nanos, scenario::Scenario};
+use crate::scenario::Scenario;
 
 /// What a request is for. The order is that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,11 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, iter::Peekable};
 
+use tower_concurrency_limiter::admission::{
+    Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Usage, Verdict,
+};
+
 use crate::{
-    admission::{Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Usage, Verdict},
     discipline::Discipline,
     scenario::Scenario,
     tally::{End, Tally},

@@ -18,15 +18,15 @@ use super::Nanos;
 /// So much per period. The public [`Rate`](crate::Rate) has checked the numbers: none is 0, and a
 /// count times a time fits into 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RateRule {
-    pub(crate) count: u64,
-    pub(crate) period: Nanos,
-    pub(crate) shape: Shape,
+pub struct RateRule {
+    pub count: u64,
+    pub period: Nanos,
+    pub shape: Shape,
 }
 
 impl RateRule {
     /// The most that passes in a whole period.
-    pub(crate) fn most(self) -> u64 {
+    pub fn most(self) -> u64 {
         match self.shape {
             Shape::AnyWindow => self.count,
             Shape::Gcra { burst } => self.count.max(burst),
@@ -34,14 +34,14 @@ impl RateRule {
     }
 
     /// The time in which a rate that is always busy lets `amount` pass.
-    pub(crate) fn interval(self, amount: u64) -> Nanos {
+    pub fn interval(self, amount: u64) -> Nanos {
         let time = u128::from(amount) * u128::from(self.period) / u128::from(self.count);
         Nanos::try_from(time).unwrap_or(Nanos::MAX)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// No half-open window `[t, t + period)` holds more than the count.
     AnyWindow,
     /// The generic cell rate algorithm: one unit per `period / count`, and `burst` at once after a
