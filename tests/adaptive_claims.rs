@@ -167,8 +167,8 @@ fn what_is_reserved_stays_below_the_floor() {
     assert!(error.is_lanes());
     assert_eq!(
         error.to_string(),
-        "resource \"db\" has 4 reserved units, and its adaptive limit may fall to 4, which leaves \
-         nothing to others; reserve less, or raise the floor"
+        "resource \"db\": 4 reserved units leave nothing of the floor of 4 of its adaptive limit; \
+         reserve fewer, or raise the floor"
     );
 }
 

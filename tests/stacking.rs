@@ -516,7 +516,7 @@ async fn around_a_directory() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(trial.db.in_use(), 1, "the file is being sent");
     let file = collect(response).await;
-    assert!(file.body().starts_with(b"[package]"));
+    assert!(file.body().starts_with(b"[workspace]"));
     assert_eq!(trial.db.in_use(), 0);
     let _busy = trial.limiter.try_acquire([&trial.db]).expect("idle");
     let response = app.oneshot(manifest()).await.expect("infallible");

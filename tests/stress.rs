@@ -99,7 +99,13 @@ impl System {
                     let brief = Duration::from_micros(dice.roll(500) as u64);
                     match request.timeout(brief).acquire().await {
                         Ok(permit) => self.work(permit, dice.roll(3)).await,
-                        Err(rejection) => assert_eq!(rejection.reason(), Reason::Timeout),
+                        Err(rejection) => {
+                            let expected = match brief.is_zero() {
+                                true => Reason::NotNow,
+                                false => Reason::Timeout,
+                            };
+                            assert_eq!(rejection.reason(), expected);
+                        }
                     }
                 }
                 3 => {

@@ -254,10 +254,7 @@ impl Gate {
 
     /// The same for those who wait.
     pub(super) fn relieve_waiting(&self, state: &mut State, now: Nanos) {
-        if !self.has_rules {
-            return;
-        }
-        for resource in 0..self.resources.len() as u32 {
+        for &resource in &self.adaptive {
             if self.resources[resource as usize].usage().waiting() > 0 {
                 self.relieve_one(state, resource, now);
             }
@@ -279,12 +276,8 @@ impl Gate {
 
     /// When the first of those who wait are to be seen to.
     pub(super) fn next_relief(&self, state: &State) -> Option<Nanos> {
-        if !self.has_rules {
-            return None;
-        }
-        let all = (0..).zip(&state.adaptive);
-        let kept = all.filter_map(|(resource, adaptive)| {
-            let at = adaptive.as_ref()?.relief_at()?;
+        let kept = self.adaptive.iter().filter_map(|&resource| {
+            let at = state.adaptive[resource as usize].as_ref()?.relief_at()?;
             let is_awaited = self.resources[resource as usize].usage().waiting() > 0;
             (is_awaited && self.is_enforced(resource)).then_some(at)
         });

@@ -133,9 +133,9 @@ impl Gate {
                 let mut paused = clocks.paused.iter();
                 paused.position(|&(of, _)| Some(of) == runtime) == own
             };
-            if alarms.postpone(passed, |runtime| !by_own(runtime)) {
-                queue.postpone(passed, |party| !by_own(party.runtime));
-            }
+            alarms.postpone(passed, |runtime| !by_own(runtime));
+            // Some may be queued whose timer is about to start.
+            queue.postpone(passed, |party| !by_own(party.runtime));
         }
         // It has gone on with the gate's time, or has to catch up with it.
         clocks.ahead = clocks.latest.wrapping_sub(reading.time);

@@ -54,6 +54,8 @@ pub(crate) struct Gate {
     resources: Box<[Resource]>,
     /// Whether some resource has more to it than its limit.
     has_rules: bool,
+    /// Those with a limit that moves by itself.
+    adaptive: Box<[u32]>,
     shares: Shares,
     /// The queue says so, too, under the lock.
     is_closed: AtomicBool,
@@ -117,7 +119,9 @@ impl Gate {
         for resource in resources.iter().filter(has_more) {
             resource.usage().contend(); // always by way of the queue
         }
+        let moving = (0..).zip(&adaptive).filter(|(_, limit)| limit.is_some());
         Self {
+            adaptive: moving.map(|(resource, _)| resource).collect(),
             state: Mutex::new(State {
                 queue: Queue::new(specs, credit),
                 alarms: Alarms::new(),

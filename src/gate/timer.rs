@@ -99,20 +99,12 @@ impl Alarms {
         }
     }
 
-    /// The time of some runtimes stands still while the gate's goes on by so much; whether there is a timer
-    /// in one of them.
-    pub(super) fn postpone(
-        &mut self,
-        by: Nanos,
-        stands_still: impl Fn(Option<Id>) -> bool,
-    ) -> bool {
-        let mut are_there = false;
+    /// The time of some runtimes stands still while the gate's goes on by so much.
+    pub(super) fn postpone(&mut self, by: Nanos, stands_still: impl Fn(Option<Id>) -> bool) {
         let alarms = self.0.iter_mut();
         for alarm in alarms.filter(|alarm| stands_still(Some(alarm.runtime))) {
             alarm.at = alarm.at.saturating_add(by);
-            are_there = true;
         }
-        are_there
     }
 }
 
