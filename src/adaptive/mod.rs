@@ -97,6 +97,23 @@
 //! The limit starts at the floor unless told otherwise, and grows by a unit or so per round, a round being as
 //! many permits as the limit. If a restart meets full load, start at what was good before.
 //!
+//! # Measured
+//!
+//! Goodput in ten minutes of paused time, through the limiter: units of work per second that were
+//! done while the client was still there, and the share of what the best fixed limit of a sweep
+//! reaches. The resource works on 8 units at once, half a second each; more than 8 slow each other
+//! down. Both limits move between 4 and 200 and start at 20 (at 60 where clients give up); `Aimd` has a
+//! timeout of 1.5 s. Clients wait for 5 s. `cargo test --test adaptive_goodput -- --nocapture` prints
+//! the rows and asserts a share of 0.8.
+//!
+//! | load | best fixed limit: goodput | [`Aimd`] | [`Gradient2`] |
+//! |---|---|---|---|
+//! | 60 clients that give up, all admitted at the start | 8: 16.0 | 15.3 (0.95) | 13.7 (0.86) |
+//! | 18 streams of 75 to 225 s beside 40 clients | 26: 16.0 | 15.2 (0.95) | 14.6 (0.92) |
+//! | one claim in four as wide as the floor, 4 units | 12: 15.8 | 15.4 (0.98) | 14.8 (0.94) |
+//! | 160 requests a second, ten times the capacity | 8: 16.0 | 15.4 (0.97) | 14.7 (0.92) |
+//! | 8 servers, then 4, then 8 again | 8: 13.1 | 12.8 (0.98) | 12.0 (0.91) |
+//!
 //! # What it costs
 //!
 //! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever feeds it has to
