@@ -51,7 +51,7 @@ pub(crate) const PATIENCE: u32 = 16;
 ///    by one that waits for something else.
 /// 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` while others use
 ///    `db`. A contender that is overtaken while it lacks one resource, and then while it does not lack
-///    that one, has been overtaken by turns. After [`PATIENCE`] turns its units are set aside: later
+///    that one, has been overtaken by turns. After `PATIENCE` turns its units are set aside: later
 ///    requests get only what is left beside them. Whoever lacks the same resource all along is never
 ///    overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
 ///
