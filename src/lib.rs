@@ -30,7 +30,7 @@
 //! This page is the guide. It says what you can rely on, and what to look out for:
 //! [words](#words), [rules](#rules-to-rely-on), [who goes next](#who-goes-next), [which knob](#which-knob)
 //! to choose, what it [costs](#what-they-cost) and what [does not go together](#what-does-not-go-together),
-//! [placement](#where-to-put-the-layer), [clients that leave](#when-a-client-leaves),
+//! [placement](#where-to-put-the-layer), [gRPC](guide::grpc), [clients that leave](#when-a-client-leaves),
 //! [slow readers](#slow-readers), [testing](#testing), [waiting for oneself](#waiting-for-what-you-hold),
 //! [runtimes](#runtimes), [logs](#what-it-logs), [mistakes](#mistakes-surface-at-start-up), an
 //! [overload](#an-overload-with-and-without-a-limit) measured, and the
@@ -481,7 +481,8 @@
 //!
 //! On a route, a router, a handler, in a `ServiceBuilder`, or around a service: the page
 //! [`guide::placement`] has a table of what each limits, and of the layers that it stacks with;
-//! [`guide::services`] is about clients, proxies and services of other requests.
+//! [`guide::services`] is about clients, proxies and services of other requests, [`guide::grpc`] about
+//! what rejected gRPC calls get.
 //!
 //! # When a client leaves
 //!
@@ -649,6 +650,7 @@
 //! | a resource without a limit, a rate or an adaptive limit | to set one |
 //! | lanes with the same name, of weight 0, with a `max` of 0; strict and keyed ones; more reserved than there is | what to change |
 //! | an empty or repeated name | to give each resource its own |
+//! | another resource of a registered name | to pass a clone of the registered one |
 //! | a resource of another limiter, or of none | to register it with this one |
 //! | an empty set, a resource twice in it, a claim of 0 units or above the limit | what to claim |
 //! | a claim above the floor of an adaptive limit, or as much reserved as its floor | to claim or reserve fewer, or to raise the floor |
@@ -678,6 +680,7 @@
 //!
 //! # Features
 //!
+//! * `redis`: limits that are shared between processes; `redis-tls`: the same over TLS.
 //! * `axum` (default): [`Rejection`] is an `IntoResponse`, so that a handler can write
 //!   `limiter.acquire([&db]).await?`; [`PermitHandle`] is an extractor.
 //!

@@ -46,8 +46,8 @@ fn a_claim_above_the_floor_is_a_mistake_that_names_the_cure() {
     let aimd = Aimd::between(4, 200).start(50).build();
     let db = Resource::builder("db").adaptive(aimd).build();
     let limiter = limiter(&db);
-    let message = "a claim of 10 units of \"db\" is above the floor of its adaptive limit, 4, and \
-                   could never be granted once the limit is there; claim fewer or raise the floor";
+    let message = "resource \"db\": a claim of 10 units exceeds the floor of its adaptive limit, 4, \
+                   and could never be granted there; claim fewer, or raise the floor";
     let error = limiter
         .try_resources([db.units(10)])
         .expect_err("locks itself");

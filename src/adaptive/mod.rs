@@ -58,7 +58,7 @@
 //! count. The layer and [`Limiter::run`](crate::Limiter::run) set `Dropped` where the work is dropped before
 //! it is done. Whatever the outcome, the permit counts as ended: it is part of its round.
 //!
-//! The middle one has to be right. An error that is quick and counts as a success says "fast", and invites more
+//! The choice between the first three has to be right. An error that is quick and counts as a success says "fast", and invites more
 //! load on a resource that is down. A cache hit that counts as a success says the same. A bug of your own that
 //! counts as overload throttles a healthy resource. What is held for other reasons, such as a stream that waits
 //! for its reader or a WebSocket, is best ignored, or given a resource of its own.
@@ -103,8 +103,8 @@
 //! done while the client was still there, and the share of what the best fixed limit of a sweep
 //! reaches. The resource works on 8 units at once, half a second each; more than 8 slow each other
 //! down. Both limits move between 4 and 200 and start at 20 (at 60 where clients give up); `Aimd` has a
-//! timeout of 1.5 s. Clients wait for 5 s. `cargo test --test adaptive_goodput -- --nocapture` prints
-//! the rows and asserts a share of 0.8.
+//! timeout of 1.5 s. Clients wait for 5 s. `cargo test --test adaptive_goodput -- --nocapture --test-threads 1`
+//! prints the rows and asserts a share of 0.8.
 //!
 //! | load | best fixed limit: goodput | [`Aimd`] | [`Gradient2`] |
 //! |---|---|---|---|

@@ -104,6 +104,6 @@
 //! # One limiter for each test
 //!
 //! Build the limiter in the function that builds the router, and each test has its own. Tests of one
-//! process share a `static` limiter: they see each other's permits and queues, and each test of
-//! `tokio::test` has a runtime and a clock of its own. If it has to be static, run these tests one at a
-//! time, let each return all its permits, and do not compare the gauges with fixed numbers.
+//! process share a `static` limiter: they see each other's permits and queues, but each
+//! waits by the clock of its own runtime, paused or not, one after the other or side by side. If it has
+//! to be static, let each test return all its permits, and do not compare the gauges with fixed numbers.

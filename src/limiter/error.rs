@@ -175,8 +175,8 @@ impl fmt::Display for InvalidSet {
             ),
             Fault::AboveFloor { name, units, floor } => write!(
                 f,
-                "a claim of {units} units of \"{name}\" is above the floor of its adaptive limit, {floor}, \
-                 and could never be granted once the limit is there; claim fewer or raise the floor"
+                "resource \"{name}\": a claim of {units} units exceeds the floor of its adaptive limit, \
+                 {floor}, and could never be granted there; claim fewer, or raise the floor"
             ),
             Fault::OutOfOrder { order } => write!(
                 f,

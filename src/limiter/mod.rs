@@ -175,8 +175,8 @@ impl Limiter {
     /// # Panics
     ///
     /// At the call, at the caller's line: if the set is empty, names a resource twice or one of
-    /// another limiter, claims 0 units or more than the limit, or is out of order (see
-    /// [`LimiterBuilder::any_order`]). When it has to wait: outside a tokio runtime with a time driver.
+    /// another limiter, claims 0 units, more than the limit or more than the floor of an
+    /// adaptive one, or is out of order (see [`LimiterBuilder::any_order`]). When it has to wait: outside a tokio runtime with a time driver.
     #[track_caller]
     pub fn acquire<I>(&self, set: I) -> Acquire
     where

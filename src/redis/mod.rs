@@ -108,7 +108,7 @@
 //! # Four processes at work
 //!
 //! Four processes share a limit of 10, under load: one is killed, later one is paused for longer than its lease.
-//! Above the line is nothing. The example `shared` draws it.
+//! Above the line is nothing. The example `distributed` draws it.
 //!
 #![doc = "<div style=\"overflow-x: auto\">"]
 #![doc = include_str!("../../docs/distributed.svg")]

@@ -88,8 +88,8 @@ impl Rejection {
     ///
     /// The pace is measured while requests wait, over short busy stretches as well as over a long one.
     /// It is known after one second of waiting in all, or after twice as many admissions of waiters as
-    /// the limit (at least eight), and unknown again when none was admitted for 5 s, or when the limit was
-    /// raised by more than a quarter. A closed limiter gives no time.
+    /// the limit (at least eight), and unknown again when none was admitted for 5 s (at a slow resource,
+    /// for twice the time that an admission takes), or when the limit was raised by more than a quarter. A closed limiter gives no time.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

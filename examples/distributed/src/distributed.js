@@ -1,4 +1,4 @@
-// Run by the example `shared`: as many requests per second for each process, whatever becomes of them.
+// Run by the example `distributed`: as many requests per second for each process, whatever becomes of them.
 import http from 'k6/http';
 
 const number = (name) => Number(__ENV[name]);
