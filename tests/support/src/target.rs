@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 pub fn target_folder() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => folder.into(),
-        None => Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")).into(),
+        None => {
+            let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+            folders.nth(2).expect("the workspace").join("target")
+        }
     }
 }
