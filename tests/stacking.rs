@@ -81,7 +81,7 @@ use tower_sessions::{MemoryStore, SessionManagerLayer};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
-    subscriber::{DefaultGuard, set_default},
+    subscriber::DefaultGuard,
 };
 use tracing_subscriber::{
     layer::{Context, Layer as SubscriberLayer},
@@ -641,7 +641,7 @@ fn errors() -> (Arc<Mutex<Vec<String>>>, DefaultGuard) {
     }
 
     let errors = Errors::default();
-    let guard = set_default(tracing_subscriber::registry().with(errors.clone()));
+    let guard = common::subscribe(tracing_subscriber::registry().with(errors.clone()));
     (errors.0, guard)
 }
 

@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use tracing::{
-    Event, Level, Subscriber,
+    Dispatch, Event, Level, Subscriber,
     field::{Field, Visit},
     span,
-    subscriber::{DefaultGuard, set_default, set_global_default},
+    subscriber::{DefaultGuard, NoSubscriber, set_default, set_global_default},
 };
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, prelude::*, registry::LookupSpan,
@@ -28,11 +28,22 @@ struct Inner {
     recorded: Fields,
 }
 
+/// While a single subscriber exists, `tracing` asks the subscriber of the *current* thread whether a new
+/// callsite is of interest. A callsite that is first reached in a test without one would then be
+/// disabled for all. With a second subscriber all are asked.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
 pub(crate) fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
     let heard = Heard::default();
     let listener = heard.clone().with_filter(level);
-    let guard = set_default(tracing_subscriber::registry().with(listener));
+    let guard = subscribe(tracing_subscriber::registry().with(listener));
     (heard, guard)
+}
+
+/// Sets the subscriber of this thread, whatever tests do in the other threads.
+pub(crate) fn subscribe(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
+    LazyLock::force(&SECOND);
+    set_default(subscriber)
 }
 
 /// The same for all threads, and for good: in a test binary of its own.

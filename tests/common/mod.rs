@@ -23,7 +23,7 @@ use http_body_util::{Empty, StreamBody};
 use tokio::sync::mpsc;
 use tower_concurrency_limiter::{ConcurrencyLimitLayer, Limiter, Resource};
 
-pub(crate) use heard::{Fields, Heard, fields, listen, listen_everywhere};
+pub(crate) use heard::{Fields, Heard, fields, listen, listen_everywhere, subscribe};
 pub(crate) use net::{EACH, Server, Storm, Tally, collect, connect_http1, connect_http2};
 pub(crate) use stage::{Stage, until};
 
