@@ -76,6 +76,11 @@ impl Drain {
         *self = Self::UNKNOWN;
     }
 
+    /// Whether a grant was counted here after the last one there.
+    pub(super) fn is_later_than(&self, other: &Self) -> bool {
+        self.latest > other.latest
+    }
+
     /// Whether nothing is known that would be worth remembering.
     pub(super) fn is_unknown(&self) -> bool {
         self.recent.grants == 0 && self.before.grants == 0

@@ -68,7 +68,7 @@ fn hold_until_ready<C: Future>(
     held: &mut Option<Held>,
     head: impl FnOnce(&C::Output) -> Option<ResponseHead<'_>>,
 ) -> Poll<C::Output> {
-    if held.as_ref().is_some_and(Held::is_remembered) {
+    if held.as_ref().is_some_and(Held::is_recorded) {
         return hold_and_tell(call, cx, held, head);
     }
     let poll = call.poll(cx);
@@ -106,7 +106,7 @@ fn hold_until_body_end<B: Body, Err>(
 ) -> Poll<Result<Response<ResponseBody<B>>, Err>> {
     call.poll(cx).map(|result| {
         let mut held = held.take();
-        if let Some(held) = held.as_mut().filter(|held| held.is_remembered()) {
+        if let Some(held) = held.as_mut().filter(|held| held.is_recorded()) {
             held.ended(head_of(&result).as_ref());
         }
         result.map(|response| response.map(|body| ResponseBody::holding(body, held)))

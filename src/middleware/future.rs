@@ -18,9 +18,9 @@ use super::{
     layer::Route,
 };
 use crate::{
-    admission::Nanos,
-    gate::{Claimant, Granted},
-    limiter::{Turn, Unused},
+    admission::{Claims, Nanos},
+    gate::{Claimant, Granted, WaitOptions},
+    limiter::{Acquisition, reject_late},
 };
 
 pin_project! {
@@ -59,19 +59,22 @@ pin_project! {
 
 /// A request that has to wait.
 struct Pending<S, Req, E> {
-    turn: Turn<Arc<Route>>,
-    /// For the permit, should that be exposed.
-    load: u64,
-    /// Its set, while the inner service gets ready.
-    granted: Option<Unused<Arc<Route>>>,
-    /// How long it waits for that, if it does.
-    bound: Option<Box<Deadline>>,
+    acquisition: Acquisition<Arc<Route>>,
     arrived: Nanos,
-    deadline: Nanos,
+    /// Of a request that declares something.
+    options: Option<Box<WaitOptions>>,
+    /// If it was admitted while the inner service was not ready.
+    unready: Option<Box<Unready>>,
     /// Not ready yet: readiness is not hoarded while queued.
     service: S,
     request: Option<Req>,
     ending: E,
+}
+
+/// A set that is held while the inner service gets ready.
+struct Unready {
+    granted: Granted<Arc<Route>>,
+    deadline: Deadline,
 }
 
 /// A request that may be called, or why it is not.
@@ -81,44 +84,77 @@ impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
     /// Waits until the inner service can be called.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
-        let granted = match self.granted.take() {
-            Some(granted) => granted,
-            None => match ready!(self.turn.poll(cx)) {
-                Ok(granted) => Unused::new(granted),
-                Err((_, rejection)) => return Poll::Ready(Err(LimitError::Rejected(rejection))),
-            },
+        if self.unready.is_some() {
+            return self.poll_unready(cx);
+        }
+        let (arrived, options) = (self.arrived, self.options.as_deref());
+        let options = |route: &Arc<Route>| match options {
+            Some(options) => *options,
+            None => route.options(arrived),
+        };
+        let granted = match ready!(self.acquisition.poll(cx, options)) {
+            Ok(granted) => granted,
+            Err(rejection) => return Poll::Ready(Err(LimitError::Rejected(rejection))),
         };
         match self.service.poll_ready(cx) {
-            Poll::Ready(Ok(())) if self.bound.is_none() => Poll::Ready(Ok(granted.into_inner())),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(granted)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(LimitError::Inner(error))),
-            ready => self.poll_bound(granted, ready.is_ready(), cx),
+            Poll::Pending => self.hold(granted, cx),
         }
     }
 
-    /// The same for an inner service that was not ready at once.
+    /// Holds the set until the inner service is ready, or until its deadline.
     #[cold]
-    fn poll_bound(
+    fn hold(
         &mut self,
-        granted: Unused<Arc<Route>>,
-        is_ready: bool,
+        granted: Granted<Arc<Route>>,
         cx: &mut Context<'_>,
     ) -> Poll<Admission<S::Error>> {
-        let at = || granted.claimant().gate().instant(self.deadline);
-        let bound = self
-            .bound
-            .get_or_insert_with(|| Box::new(Deadline::new(at())));
-        let is_late = match is_ready {
-            true => bound.is_past(),
-            false => bound.poll(cx).is_ready(),
+        let route = granted.claimant();
+        let timeout = match &self.options {
+            Some(options) => options.timeout,
+            None => route.timeout,
         };
-        match (is_late, is_ready) {
-            (true, _) => Poll::Ready(Err(LimitError::Rejected(granted.reject(self.arrived)))),
-            (false, true) => Poll::Ready(Ok(granted.into_inner())),
-            (false, false) => {
-                self.granted = Some(granted);
-                Poll::Pending
+        let gate = route.gate();
+        let deadline = gate.instant(gate.deadline(self.arrived, timeout));
+        let deadline = Deadline::new(deadline);
+        self.unready = Some(Box::new(Unready { granted, deadline }));
+        self.poll_deadline(cx)
+    }
+
+    #[cold]
+    fn poll_unready(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+        match self.service.poll_ready(cx) {
+            Poll::Ready(Err(error)) => {
+                self.unready = None;
+                Poll::Ready(Err(LimitError::Inner(error)))
             }
+            Poll::Pending => self.poll_deadline(cx),
+            Poll::Ready(Ok(())) => match self.unready.take() {
+                Some(unready) if unready.deadline.is_past() => Poll::Ready(self.late(unready)),
+                Some(unready) => Poll::Ready(Ok(unready.granted)),
+                None => unreachable!("it waits for readiness"),
+            },
         }
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+        match self.unready.take() {
+            Some(mut unready) => match unready.deadline.poll(cx) {
+                Poll::Ready(()) => Poll::Ready(self.late(unready)),
+                Poll::Pending => {
+                    self.unready = Some(unready);
+                    Poll::Pending
+                }
+            },
+            None => unreachable!("it waits for readiness"),
+        }
+    }
+
+    fn late(&self, unready: Box<Unready>) -> Admission<S::Error> {
+        let granted = unready.granted;
+        let waited = granted.claimant().gate().since(self.arrived);
+        Err(LimitError::Rejected(reject_late(granted, waited)))
     }
 }
 
@@ -136,22 +172,21 @@ where
         }
     }
 
-    /// Waits for the set of a request that arrived at a time, and has to be called before its deadline.
+    /// Waits for the set of a request that has arrived.
+    #[inline]
     pub(super) fn waiting(
-        turn: Turn<Arc<Route>>,
-        load: u64,
-        (arrived, deadline): (Nanos, Nanos),
+        acquisition: Acquisition<Arc<Route>>,
+        options: Option<Box<WaitOptions>>,
+        arrived: Nanos,
         service: S,
         request: Req,
         ending: E,
     ) -> Self {
         let pending = Pending {
-            turn,
-            load,
-            granted: None,
-            bound: None,
+            acquisition,
             arrived,
-            deadline,
+            options,
+            unready: None,
             service,
             request: Some(request),
             ending,
@@ -187,13 +222,12 @@ where
                 let _watch = held.as_ref().and_then(Held::watch);
                 E::poll(future, cx, held)
             }
-            StateProj::Pending { .. } => self.poll_turn(cx),
+            StateProj::Pending { .. } => self.poll_pending(cx),
         }
     }
 
     /// Waits until the request is running, and polls that; or until there is a response without it.
-    #[cold]
-    fn poll_turn(
+    fn poll_pending(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<E::Response, E::Error>> {
@@ -203,7 +237,7 @@ where
         };
         let granted = ready!(pending.poll(cx));
         let request = &mut pending.request;
-        let (route, grant) = match granted {
+        let granted = match granted {
             Ok(granted) => granted,
             Err(LimitError::Inner(error)) => return Poll::Ready(Err(E::fail(error))),
             Err(LimitError::Rejected(rejection)) => {
@@ -211,11 +245,13 @@ where
                 return Poll::Ready(pending.ending.reject(request, rejection));
             }
         };
-        let held = Some(match route.expose.is_some() {
-            false => Held::set(route, grant),
+        let held = Some(match granted.claimant().expose.is_some() {
+            false => Held::set(granted),
             true => {
+                let options = pending.options.as_deref();
+                let load = options.map_or(Claims::default().load, |options| options.claims.load);
                 let extensions = request.as_mut().and_then(E::extensions);
-                Held::expose_if(true, pending.load, Some((route, grant)), extensions)
+                Held::expose_if(true, load, Some(granted), extensions)
             }
         });
         let watch = held.as_ref().and_then(Held::watch);
@@ -234,7 +270,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",
-            State::Pending { pending } if pending.turn.is_queued() => "queued",
+            State::Pending { pending } if pending.acquisition.is_queued() => "queued",
             State::Pending { .. } => "getting ready",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()

@@ -11,6 +11,8 @@ use super::{
     ending::{AnyService, AtHead, IntoError, MapRejection, UntilBodyEnd, WrapErrors},
 };
 use crate::{
+    admission::{Claims, Nanos},
+    gate::WaitOptions,
     limiter::{HasSet, InvalidSet, Limiter, ResourceSet, respond_with},
     permit::Exposure,
     rejection::{RefusalBody, Rejection},
@@ -66,6 +68,23 @@ impl Route {
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.asks.is_none() && self.expose.is_none()
+    }
+
+    /// Acquires the set if it fits and nothing waits for it.
+    #[inline]
+    pub(super) fn try_acquire(&self) -> bool {
+        self.set.try_acquire()
+    }
+
+    /// How a request waits that declares nothing.
+    #[inline]
+    pub(super) fn options(&self, arrived: Nanos) -> WaitOptions {
+        WaitOptions {
+            claims: Claims::default(),
+            timeout: self.timeout,
+            max_waiting: self.max_waiting,
+            arrived: Some(arrived),
+        }
     }
 }
 

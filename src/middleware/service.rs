@@ -11,8 +11,8 @@ use tower_service::Service;
 use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::Route};
 use crate::{
     admission::Claims,
-    gate::{Claimant, Granted},
-    limiter::{Terms, Turn, enter_now},
+    gate::{Claimant, Granted, WaitOptions},
+    limiter::Acquisition,
 };
 
 /// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
@@ -80,19 +80,23 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if self.route.is_plain() && self.route.set.try_enter() {
-            let held = Held::set(Arc::clone(&self.route), None);
-            let _watch = held.watch();
-            return ResponseFuture::running(self.inner.call(request), held);
+        let is_plain = self.route.is_plain();
+        if !is_plain || !self.route.try_acquire() {
+            return match is_plain && !self.route.set.is_recorded() {
+                true => self.wait(Acquisition::New(Arc::clone(&self.route)), None, request),
+                false => self.call_with_options(request),
+            };
         }
-        self.call_with_care(request)
+        let held = Held::set(Granted::new(Arc::clone(&self.route), None));
+        let _watch = held.watch();
+        ResponseFuture::running(self.inner.call(request), held)
     }
 }
 
 impl<S, E> ConcurrencyLimit<S, E> {
-    /// The way of a request that is not simply let in.
-    #[cold]
-    fn call_with_care<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, E>
+    /// The same for a route that reads its requests or exposes its permits, or whose set has more to it
+    /// than limits.
+    fn call_with_options<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, E>
     where
         S: Service<Req> + Clone,
         E: Ending<Req, S::Response, S::Error> + Clone,
@@ -104,54 +108,54 @@ impl<S, E> ConcurrencyLimit<S, E> {
             claims = asks.claims(&head, route.set.is_shared());
             deadline = asks.deadline(&head);
         }
+        claims.or_never = deadline.is_some();
+        let options = WaitOptions {
+            claims,
+            timeout: deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout)),
+            max_waiting: route.max_waiting,
+            arrived: Some(route.set.gate().now()),
+        };
         let granted = match bypass {
             true => None,
-            false => self.try_enter(claims),
+            false => match Acquisition::start(Arc::clone(route), &options) {
+                Ok(granted) => Some(granted),
+                Err(acquisition) => {
+                    return self.wait(acquisition, Some(Box::new(options)), request);
+                }
+            },
         };
-        if bypass || granted.is_some() {
-            let held = Held::expose_if(
-                route.expose.is_some(),
-                claims.load,
-                granted,
-                E::extensions(&mut request),
-            );
-            let _watch = held.watch();
-            return ResponseFuture::running(self.inner.call(request), held);
-        }
+        let extensions = E::extensions(&mut request);
+        let held = Held::expose_if(route.expose.is_some(), claims.load, granted, extensions);
+        let _watch = held.watch();
+        ResponseFuture::running(self.inner.call(request), held)
+    }
+
+    #[inline]
+    fn wait<Req>(
+        &mut self,
+        acquisition: Acquisition<Arc<Route>>,
+        options: Option<Box<WaitOptions>>,
+        request: Req,
+    ) -> ResponseFuture<S, Req, E>
+    where
+        S: Service<Req> + Clone,
+        E: Ending<Req, S::Response, S::Error> + Clone,
+    {
         // The readiness of the inner service may be a slot that others could use meanwhile.
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready));
-        claims.or_never = deadline.is_some();
-        let gate = route.set.gate();
-        let arrived = gate.now();
-        let timeout = deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout));
-        let terms = Terms {
-            claims,
-            timeout,
-            max_waiting: route.max_waiting,
-            arrived: Some(arrived),
+        let arrived = match &options {
+            Some(options) => options.arrived,
+            None => Some(self.route.set.gate().now()),
         };
-        let times = (arrived, gate.deadline(arrived, timeout));
-        let turn = Turn::Arriving(Arc::clone(route), terms);
         ResponseFuture::waiting(
-            turn,
-            claims.load,
-            times,
+            acquisition,
+            options,
+            arrived.unwrap_or_default(),
             self.inner.clone(),
             request,
             self.ending.clone(),
         )
-    }
-}
-
-impl<S, E> ConcurrencyLimit<S, E> {
-    /// Lets the request in if that can be done at once, and was not tried yet.
-    fn try_enter(&self, claims: Claims) -> Option<Granted<Arc<Route>>> {
-        let route = &self.route;
-        if route.set.is_remembered() {
-            return enter_now(Arc::clone(route), claims, route.max_waiting).ok();
-        }
-        (!route.is_plain() && route.set.try_enter()).then(|| (Arc::clone(route), None))
     }
 }
 

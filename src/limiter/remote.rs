@@ -4,18 +4,20 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
-use super::{HasSet, Terms, leasing::Leasing, nested, turn::Unused};
+use super::{HasSet, leasing::Leasing, nested};
 use crate::{
     admission::Demands,
-    gate::{Claimant, Entry, Gate, Grant, Granted, Refused, Wait, Waiter},
+    gate::{Claimant, Entry, Gate, Granted, Record, WaitOptions, Waited, Waiter},
+    observe,
 };
 
 /// The way of one request to a set of which some is shared between processes: first that, then the rest, all
 /// together. Nothing of the rest is held while it waits for what is shared; what is shared is held while it
 /// waits for the rest.
-pub(crate) struct SharedTurn<C: HasSet> {
+pub(crate) struct RemoteAcquisition<C: HasSet> {
     // Dropped before what is leased.
     rest: Rest<C>,
     leasing: Leasing,
@@ -45,20 +47,21 @@ impl<C: HasSet> Claimant for Unshared<C> {
     }
 }
 
-/// What is not shared, or why not. What is leased is still with the turn.
-pub(crate) type Verdict<C> = Result<Granted<Unshared<C>>, (Unshared<C>, Refused)>;
+/// What is not shared, or why not. What is leased is still with the acquisition.
+pub(crate) type Local<C> = Waited<Unshared<C>>;
 
-impl<C: HasSet> SharedTurn<C> {
-    pub(crate) fn new(claimant: C, terms: Terms) -> Self {
-        Self::with(claimant, terms, true)
+impl<C: HasSet> RemoteAcquisition<C> {
+    pub(crate) fn new(claimant: C, options: WaitOptions) -> Self {
+        Self::with(claimant, options, true)
     }
 
-    fn with(claimant: C, terms: Terms, may_ask: bool) -> Self {
+    fn with(claimant: C, options: WaitOptions, may_ask: bool) -> Self {
         let gate = claimant.gate();
         let unshared = claimant.demands().iter();
-        let unshared = unshared.filter(|d| gate.shared(d.resource).is_none());
+        let unshared = unshared.filter(|d| gate.remote(d.resource).is_none());
+        let leasing = Leasing::new(gate, claimant.demands(), options, may_ask);
         Self {
-            leasing: Leasing::new(gate, claimant.demands(), terms, may_ask),
+            leasing,
             rest: Rest::Ahead(Unshared {
                 demands: Demands::collect(unshared.copied()),
                 claimant,
@@ -67,22 +70,26 @@ impl<C: HasSet> SharedTurn<C> {
         }
     }
 
-    /// Admits the claimant if nobody has to be asked or waited for, or gives it back.
+    /// Admits the claimant if no other process has to be asked or waited for, or returns it.
     #[cold]
-    pub(crate) fn enter_now(claimant: C, terms: Terms) -> Result<Granted<C>, (C, Refused)> {
-        let mut turn = Self::with(claimant, terms, false);
-        match turn.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(verdict) => turn.conclude(verdict),
+    pub(crate) fn try_acquire(claimant: C, options: &WaitOptions) -> Waited<C> {
+        let options = WaitOptions {
+            timeout: Duration::ZERO,
+            ..*options
+        };
+        let mut acquisition = Self::with(claimant, options, false);
+        match acquisition.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(local) => acquisition.conclude(local),
             Poll::Pending => {
                 unreachable!("it does not ask, and a request without time is not queued")
             }
         }
     }
 
-    /// Waits for the verdict, which [`conclude`](Self::conclude) turns into a grant.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict<C>> {
-        let verdict = self.poll_rest(cx);
-        if verdict.is_pending() && !self.has_waited {
+    /// Waits for all of the set, which [`conclude`](Self::conclude) puts together.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Local<C>> {
+        let local = self.poll_rest(cx);
+        if local.is_pending() && !self.has_waited {
             self.has_waited = true;
             match &self.rest {
                 Rest::Ahead(unshared) => nested::warn_if_held(unshared.claimant.set()),
@@ -90,10 +97,10 @@ impl<C: HasSet> SharedTurn<C> {
                 Rest::Over => {}
             }
         }
-        verdict
+        local
     }
 
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Verdict<C>> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Local<C>> {
         if let Rest::Queued(waiter) = &mut self.rest {
             return waiter.poll(cx);
         }
@@ -109,11 +116,11 @@ impl<C: HasSet> SharedTurn<C> {
             return Poll::Ready(Err((unshared, refused)));
         }
         let demands = &unshared.demands;
-        if demands.is_empty() || unshared.gate().try_enter(demands) {
-            return Poll::Ready(Ok((unshared, None)));
+        if demands.is_empty() || unshared.gate().try_acquire(demands) {
+            return Poll::Ready(Ok(Granted::new(unshared, None)));
         }
-        match Gate::enter(unshared, self.wait(cx.waker())) {
-            Entry::Granted(unshared, grant) => Poll::Ready(Ok((unshared, grant))),
+        match Gate::acquire(unshared, &self.leasing.options(), Some(cx.waker())) {
+            Entry::Granted(granted) => Poll::Ready(Ok(granted)),
             Entry::Refused(unshared, refused) => Poll::Ready(Err((unshared, refused))),
             Entry::Queued(waiter) => {
                 self.rest = Rest::Queued(waiter);
@@ -122,24 +129,24 @@ impl<C: HasSet> SharedTurn<C> {
         }
     }
 
-    fn wait<'a>(&self, waker: &'a Waker) -> Wait<'a> {
-        self.leasing.terms().wait(self.leasing.arrived(), waker)
-    }
-
-    /// Ends the turn: with what work can begin under, or with everything returned.
-    pub(crate) fn conclude(self, verdict: Verdict<C>) -> Result<Granted<C>, (C, Refused)> {
+    /// Ends the acquisition: with what work can begin under, or with everything released.
+    pub(crate) fn conclude(self, local: Local<C>) -> Waited<C> {
+        let options = self.leasing.options();
         let arrived = self.leasing.arrived();
-        match verdict {
+        match local {
             Ok(granted) => {
-                let admitted = Unused::new(granted);
                 if self.has_waited {
-                    admitted.observe(|unshared| unshared.claimant.set().names(), arrived);
+                    let claimant = granted.claimant();
+                    let waited = || claimant.gate().since(arrived);
+                    observe::admitted(|| claimant.claimant.set().names(), waited);
                 }
-                let wait = self.wait(Waker::noop());
-                let (Unshared { claimant, demands }, grant) = admitted.into_inner();
-                let load = wait.claims.load;
-                let grant = grant.unwrap_or_else(|| Grant::new(demands, load, &wait, arrived));
-                Ok((claimant, Some(grant.with(self.leasing.into_leases()))))
+                let leases = self.leasing.into_leases();
+                let record = |unshared: &Unshared<C>| {
+                    let load = options.claims.load;
+                    Record::new(unshared.demands.clone(), load, &options, arrived)
+                };
+                let granted = granted.with_leases(leases, record);
+                Ok(granted.map(|unshared| unshared.claimant))
             }
             Err((Unshared { claimant, .. }, mut refused)) => {
                 if self.has_waited {

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Gate, nanos};
+use super::{Gate, clock::nanos};
 use crate::{
     admission::{Demand, Nanos},
     shared::SharedLimit,
@@ -18,7 +18,7 @@ use crate::{
 
 /// By resource; empty if none is shared. Permits are `UnwindSafe`, and whoever implements a limit sees to what
 /// a panic of its own code leaves behind.
-pub(super) type Shares = Box<[Option<AssertUnwindSafe<Arc<dyn SharedLimit>>>]>;
+pub(super) type RemoteLimits = Box<[Option<AssertUnwindSafe<Arc<dyn SharedLimit>>>]>;
 
 /// A resource whose shared limit cannot be opened, and why.
 pub(crate) type NotOpened = (Arc<str>, String);
@@ -38,19 +38,19 @@ impl Gate {
             let opened = opened.map_err(|why| (Arc::clone(resource.shared_name()), why))?;
             Ok(opened.map(AssertUnwindSafe))
         });
-        self.shares = opened.collect::<Result<_, _>>()?;
+        self.remote = opened.collect::<Result<_, _>>()?;
         Ok(())
     }
 
     /// The limit of a resource, if it is shared.
-    pub(crate) fn shared(&self, resource: u32) -> Option<&Arc<dyn SharedLimit>> {
-        let shared = self.shares.get(resource as usize)?;
-        shared.as_ref().map(|shared| &shared.0)
+    pub(crate) fn remote(&self, resource: u32) -> Option<&Arc<dyn SharedLimit>> {
+        let remote = self.remote.get(resource as usize)?;
+        remote.as_ref().map(|remote| &remote.0)
     }
 
     /// Whether some of this set is shared.
-    pub(crate) fn shares(&self, demands: &[Demand]) -> bool {
-        !self.shares.is_empty() && demands.iter().any(|d| self.shared(d.resource).is_some())
+    pub(crate) fn has_remote(&self, demands: &[Demand]) -> bool {
+        !self.remote.is_empty() && demands.iter().any(|d| self.remote(d.resource).is_some())
     }
 
     /// Whether everybody is turned away.
@@ -59,10 +59,10 @@ impl Gate {
     }
 
     /// Turns away those who want something shared alone, and those who wait for it.
-    pub(super) fn close_shared(&self) {
+    pub(super) fn close_remote(&self) {
         self.is_closed.store(true, Ordering::Release);
-        for shared in self.shares.iter().flatten() {
-            shared.close();
+        for remote in self.remote.iter().flatten() {
+            remote.close();
         }
     }
 

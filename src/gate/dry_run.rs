@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Gate, Grant, nanos};
+use super::{Gate, Record, clock::nanos};
 use crate::{
     admission::{Demands, Foretold, Nanos, News},
     observe,
@@ -10,46 +10,40 @@ use crate::{
     sync::lock,
 };
 
-/// The part of a request that is decided in the shadow.
+/// A request as the dry run knows it, while its work goes on.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum DryCase {
-    /// How it would wait, once it has begun.
-    Not(Duration, Option<usize>),
-    Open(u32),
-}
+pub(super) struct DryRunCase(pub(super) u32);
 
 impl Gate {
-    /// The work under a grant begins.
-    pub(super) fn begin(&self, mut grant: Box<Grant>, at: Nanos) -> Box<Grant> {
-        grant.at = at;
+    /// The work under a grant begins, which is when the dry run sees the request arrive.
+    pub(super) fn begin_dry_run(&self, record: &mut Record) {
         let is_dry = |resource: u32| self.resources[resource as usize].rules().is_dry;
-        let dry = grant
-            .demands
-            .iter()
-            .filter(|demand| is_dry(demand.resource));
+        let dry = record.demands.iter();
+        let dry = dry.filter(|demand| is_dry(demand.resource));
         let dry = Demands::collect(dry.copied());
-        if let (DryCase::Not(timeout, max_waiting), false) = (grant.dry, dry.is_empty()) {
-            let mut state = lock(&self.state);
-            if let Some(shadow) = &mut state.shadow {
-                let timeout = nanos(timeout);
-                let case = shadow.arrive(at, dry, grant.claims, timeout, max_waiting);
-                grant.dry = DryCase::Open(case);
-                let news = shadow.take_news();
-                drop(state);
-                self.tell(news);
-            }
+        if dry.is_empty() {
+            return;
         }
-        grant
+        let mut state = lock(&self.state);
+        if let Some(dry_run) = &mut state.dry_run {
+            let timeout = nanos(record.timeout);
+            let (at, attributes) = (record.at, record.claims);
+            let case = dry_run.arrive(at, dry, attributes, timeout, record.max_waiting);
+            record.dry_run = Some(DryRunCase(case));
+            let news = dry_run.take_news();
+            drop(state);
+            self.tell(news);
+        }
     }
 
-    /// It is done.
-    pub(super) fn end(&self, grant: &Grant, now: Nanos) {
-        if let DryCase::Open(case) = grant.dry {
+    /// The work has ended.
+    pub(super) fn end_dry_run(&self, record: &Record, now: Nanos) {
+        if let Some(DryRunCase(case)) = record.dry_run {
             let mut state = lock(&self.state);
             let now = self.tick(&mut state, now);
-            if let Some(shadow) = &mut state.shadow {
-                shadow.done(now, case);
-                let news = shadow.take_news();
+            if let Some(dry_run) = &mut state.dry_run {
+                dry_run.done(now, case);
+                let news = dry_run.take_news();
                 drop(state);
                 self.tell(news);
             }

@@ -9,9 +9,9 @@ use std::{
 const BATCH: usize = 32;
 
 #[derive(Default)]
-pub(super) struct Wakes(Vec<Waker>);
+pub(super) struct WakeList(Vec<Waker>);
 
-impl Wakes {
+impl WakeList {
     /// Whether it is time to release the lock.
     pub(super) fn is_full(&self) -> bool {
         self.0.len() >= BATCH

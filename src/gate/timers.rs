@@ -17,48 +17,56 @@ use std::sync::{Arc, Weak};
 
 use tokio::{runtime::Id, sync::Notify};
 
-use super::{Gate, wakes::wake};
+use super::{Gate, wake_list::wake};
 use crate::{admission::Nanos, sync::lock};
 
 /// The timers that run for a gate, one for each runtime.
-pub(super) struct Alarms(Vec<Alarm>);
+pub(super) struct Timers(Vec<RuntimeTimer>);
 
-struct Alarm {
+/// The timer of one runtime.
+struct RuntimeTimer {
     runtime: Id,
-    /// When it will look again.
+    /// When it looks again.
     at: Nanos,
     /// Makes it look now.
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
-/// What a new deadline asks for.
-pub(super) enum Rouse {
-    Nobody,
-    Ring(Arc<Notify>),
+/// What has to be done for a new deadline, after the lock.
+pub(super) enum TimerAction {
+    None,
+    Notify(Arc<Notify>),
     Start,
 }
 
-impl Alarms {
+impl Timers {
     pub(super) fn new() -> Self {
         Self(Vec::new())
     }
 
     /// Makes the timer of `runtime` look at `deadline` or before.
     #[inline]
-    pub(super) fn rouse(&mut self, runtime: Option<Id>, deadline: Nanos) -> Rouse {
-        let mut alarms = self.0.iter_mut();
-        match alarms.find(|alarm| Some(alarm.runtime) == runtime) {
-            None => Rouse::Start,
-            Some(alarm) if alarm.at <= deadline => Rouse::Nobody,
-            Some(alarm) => {
-                alarm.at = deadline;
-                Rouse::Ring(Arc::clone(&alarm.bell))
+    pub(super) fn look_at(&mut self, runtime: Option<Id>, deadline: Nanos) -> TimerAction {
+        let mut timers = self.0.iter_mut();
+        match timers.find(|timer| Some(timer.runtime) == runtime) {
+            None => TimerAction::Start,
+            Some(timer) if timer.at <= deadline => TimerAction::None,
+            Some(timer) => {
+                timer.at = deadline;
+                TimerAction::Notify(Arc::clone(&timer.notify))
             }
         }
     }
 
+    /// When the timer of `runtime` looks again.
+    pub(super) fn next_look(&self, runtime: Option<Id>) -> Option<Nanos> {
+        let mut timers = self.0.iter();
+        let timer = timers.find(|timer| Some(timer.runtime) == runtime);
+        timer.map(|timer| timer.at)
+    }
+
     fn has(&self, runtime: Id) -> bool {
-        self.0.iter().any(|alarm| alarm.runtime == runtime)
+        self.0.iter().any(|timer| timer.runtime == runtime)
     }
 
     #[cfg(all(test, not(tcl_loom)))]
@@ -68,32 +76,32 @@ impl Alarms {
 
     /// Whether there are timers, and all look later. The deadlines of all that wait come later, too.
     #[inline]
-    pub(super) fn are_all_after(&self, time: Nanos) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|alarm| alarm.at > time)
+    pub(super) fn all_look_after(&self, time: Nanos) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|timer| timer.at > time)
     }
 
     /// Makes every timer look at `time` or before.
     pub(super) fn advance(&mut self, time: Nanos) {
-        for alarm in self.0.iter_mut().filter(|alarm| alarm.at > time) {
-            alarm.at = time;
-            alarm.bell.notify_one();
+        for timer in self.0.iter_mut().filter(|timer| timer.at > time) {
+            timer.at = time;
+            timer.notify.notify_one();
         }
     }
 
     /// Makes every timer look now.
     pub(super) fn ring_all(&self) {
-        for alarm in &self.0 {
-            alarm.bell.notify_one();
+        for timer in &self.0 {
+            timer.notify.notify_one();
         }
     }
 
     /// The timer of `runtime` will look again at `next`, or ends.
     pub(super) fn set(&mut self, runtime: Id, next: Option<Nanos>) {
         match next {
-            None => self.0.retain(|alarm| alarm.runtime != runtime),
+            None => self.0.retain(|timer| timer.runtime != runtime),
             Some(next) => {
-                if let Some(alarm) = self.0.iter_mut().find(|alarm| alarm.runtime == runtime) {
-                    alarm.at = next;
+                if let Some(timer) = self.0.iter_mut().find(|timer| timer.runtime == runtime) {
+                    timer.at = next;
                 }
             }
         }
@@ -101,9 +109,9 @@ impl Alarms {
 
     /// The time of some runtimes stands still while the gate's goes on by so much.
     pub(super) fn postpone(&mut self, by: Nanos, stands_still: impl Fn(Option<Id>) -> bool) {
-        let alarms = self.0.iter_mut();
-        for alarm in alarms.filter(|alarm| stands_still(Some(alarm.runtime))) {
-            alarm.at = alarm.at.saturating_add(by);
+        let timers = self.0.iter_mut();
+        for timer in timers.filter(|timer| stands_still(Some(timer.runtime))) {
+            timer.at = timer.at.saturating_add(by);
         }
     }
 }
@@ -114,14 +122,14 @@ impl Gate {
     /// # Panics
     ///
     /// If a timer is to start outside a tokio runtime, or in one without a time driver.
-    pub(super) fn carry_out(self: &Arc<Self>, rouse: Rouse) -> bool {
-        match rouse {
-            Rouse::Nobody => true,
-            Rouse::Ring(bell) => {
-                bell.notify_one();
+    pub(super) fn carry_out(self: &Arc<Self>, action: TimerAction) -> bool {
+        match action {
+            TimerAction::None => true,
+            TimerAction::Notify(notify) => {
+                notify.notify_one();
                 true
             }
-            Rouse::Start => self.start_timer(),
+            TimerAction::Start => self.start_timer(),
         }
     }
 
@@ -151,23 +159,23 @@ impl Gate {
     pub(super) fn spawn_timer(self: &Arc<Self>, runtime: Id, spawn: impl FnOnce(Timer)) -> bool {
         let mut state = lock(&self.state);
         self.look(&mut state); // the clock of this runtime may be another than was seen before
-        if state.alarms.has(runtime) {
+        if state.timers.has(runtime) {
             return true;
         }
-        let bell = Arc::new(Notify::new());
-        state.alarms.0.push(Alarm {
+        let notify = Arc::new(Notify::new());
+        state.timers.0.push(RuntimeTimer {
             runtime,
             at: 0,
-            bell: Arc::clone(&bell),
+            notify: Arc::clone(&notify),
         });
         drop(state);
         spawn(Timer {
             gate: Arc::downgrade(self),
             runtime,
-            bell,
+            notify,
         });
         // It does not end by itself while something waits in its runtime.
-        lock(&self.state).alarms.has(runtime)
+        lock(&self.state).timers.has(runtime)
     }
 }
 
@@ -175,7 +183,7 @@ impl Gate {
 pub(super) struct Timer {
     gate: Weak<Gate>,
     runtime: Id,
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl Timer {
@@ -188,7 +196,7 @@ impl Timer {
             };
             let instant = gate.clock.instant(time);
             drop(gate);
-            let _ = tokio::time::timeout_at(instant, self.bell.notified()).await;
+            let _ = tokio::time::timeout_at(instant, self.notify.notified()).await;
         }
     }
 }
@@ -200,11 +208,14 @@ impl Drop for Timer {
             return;
         };
         let mut state = lock(&gate.state);
-        state.alarms.set(self.runtime, None);
-        state.alarms.advance(0); // what waits on, and is not polled, is seen to by the others
-        let parties = state.queue.payloads();
-        let here = parties.filter(|party| party.runtime == Some(self.runtime));
-        let orphans: Vec<_> = here.map(|party| party.waker.clone()).collect();
+        state.timers.set(self.runtime, None);
+        state.timers.advance(0); // what waits on, and is not polled, is seen to by the others
+        let waiting = state.queue.payloads();
+        let here = waiting.filter(|waiting| waiting.runtime == Some(self.runtime));
+        let mut orphans: Vec<_> = here.map(|waiting| waiting.waker.clone()).collect();
+        for &resource in &state.fifos {
+            gate.fifo(resource).orphan(self.runtime, &mut orphans);
+        }
         drop(state);
         orphans.into_iter().for_each(wake);
     }
