@@ -1,8 +1,7 @@
 //! What is said in the logs about a shared limit.
 
-#![cfg(feature = "redis")]
-
 mod common;
+#[path = "redis/processes/mod.rs"]
 mod processes;
 
 use common::{Fields, Heard, fields, listen_everywhere};

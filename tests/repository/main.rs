@@ -1,0 +1,4 @@
+//! What holds for the files of this repository.
+
+mod layers;
+mod readme;
