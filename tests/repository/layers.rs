@@ -1,10 +1,8 @@
 //! The direction of the dependencies between the modules, as `src/lib.rs` draws it.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::source::{code, files, src};
 
 /// From the top to the bottom: a module may use those after it.
 const LAYERS: [&str; 7] = [
@@ -43,19 +41,6 @@ fn may_use(user: &str, used: &str) -> bool {
         // A module that this test does not know may stand anywhere, until it has a place here.
         (None, None, _) => false,
     }
-}
-
-/// The source files below `directory`.
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).expect("a directory");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .flat_map(|path| match path.is_dir() {
-            true => sources(&path),
-            false => vec![path],
-        })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
 }
 
 /// The module at the top of the crate that a file belongs to.
@@ -103,19 +88,11 @@ fn first_name(path: &str) -> Option<String> {
         .then(|| name.to_owned())
 }
 
-/// The code without comments: documentation may point anywhere.
-fn code(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default());
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn arrows_point_one_way() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let src = src();
     let mut wrong = Vec::new();
-    for file in sources(&src) {
+    for file in files(&src) {
         let module = module_of(&file, &src);
         if module == "lib" {
             continue;
@@ -142,8 +119,8 @@ fn arrows_point_one_way() {
 
 #[test]
 fn only_the_middleware_knows_http_requests() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for file in sources(&src) {
+    let src = src();
+    for file in files(&src) {
         let module = module_of(&file, &src);
         // An extractor has to say what it extracts from.
         let is_extractor = file.ends_with("permit/handle.rs");
@@ -176,8 +153,8 @@ fn this_test_reads_what_it_means_to() {
 /// Every file of the crate has its place.
 #[test]
 fn all_modules_are_known() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for file in sources(&src) {
+    let src = src();
+    for file in files(&src) {
         let module = module_of(&file, &src);
         let known = LAYERS.contains(&&*module) || LEAVES.iter().any(|(leaf, _)| *leaf == module);
         assert!(
