@@ -1,12 +1,11 @@
 //! What is said in the logs about a shared limit.
 
-mod common;
 #[path = "redis/processes/mod.rs"]
 mod processes;
 
-use common::{Fields, Heard, fields, listen_everywhere};
 use processes::{Process, Venue, until};
 use test_support::Server;
+use test_support::events::{Fields, Heard, fields, listen_everywhere};
 use tower_concurrency_limiter::redis::{Mode, WhenUnavailable};
 use tracing::{Level, level_filters::LevelFilter};
 

@@ -22,7 +22,7 @@ use tower_concurrency_limiter::{
     middleware::ResponseHead,
 };
 
-use crate::common::{data, get, shared, streamed};
+use test_support::http::{data, get, shared, streamed};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use tower::ServiceExt;
 use tower_concurrency_limiter::{Limiter, PermitHandle, Rejection, Resource};
 
-use crate::common::collect;
+use test_support::http::collect;
 
 async fn answer(app: Router, path: &str) -> Response<Bytes> {
     let request = Request::get(path).body(Body::empty()).expect("a request");

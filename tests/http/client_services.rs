@@ -10,7 +10,7 @@ use hyper_util::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_concurrency_limiter::{Limiter, Resource, middleware::ending::LimitError};
 
-use crate::common::{Server, collect};
+use test_support::http::{Server, collect};
 
 fn limited_api() -> (Resource, Limiter) {
     let api = Resource::new("api", 1);

@@ -24,8 +24,8 @@ use tower_concurrency_limiter::{
     middleware::{GrpcStatus, ProblemDetails},
 };
 
-use crate::common::{Server, Stage, collect, connect_http1, connect_http2, until};
 use echo::{CHAT, DOWNLOAD, Echo, METHODS, RESPONSE_STREAMS, TEXT, UNARY, UPLOAD, call, call_by};
+use test_support::http::{Server, Stage, collect, connect_http1, connect_http2, until};
 
 const BUSY: &str = r#"{"detail":"Server busy, please retry later"}"#;
 
@@ -504,7 +504,7 @@ async fn rest_and_grpc_requests_are_each_rejected_in_their_own_protocol() {
     assert_rejected(&status, "resource \"db\" is not available now");
 
     let mut http1 = connect_http1(server.address).await;
-    let rest = http1.send_request(crate::common::get("/rest")).await;
+    let rest = http1.send_request(test_support::http::get("/rest")).await;
     let rest = collect(rest.expect("a response")).await;
     assert_eq!(rest.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(rest.headers()[CONTENT_TYPE], "application/json");

@@ -17,7 +17,11 @@ use tokio::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{ConcurrencyLimitLayer, PermitHandle};
 
-use crate::common::{Server, connect_http1, fields, get, limited, listen, shared, streamed};
+use crate::limited;
+use test_support::{
+    events::{fields, listen},
+    http::{Server, connect_http1, get, shared, streamed},
+};
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 

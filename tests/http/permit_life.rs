@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_concurrency_limiter::{Reason, Rejection};
 
-use crate::common::{Server, connect_http1, data, get, limited, shared, streamed, until};
+use crate::limited;
+use test_support::http::{Server, connect_http1, data, get, shared, streamed, until};
 
 fn full(text: &'static str) -> Full<Bytes> {
     Full::from(text)
@@ -260,7 +261,7 @@ async fn content_length_and_head_requests_are_unchanged() {
     let response = client.send_request(get("/")).await.expect("an answer");
     assert_eq!(response.headers()["content-length"], "5");
     assert!(!response.headers().contains_key("transfer-encoding"));
-    drop(crate::common::collect(response).await);
+    drop(test_support::http::collect(response).await);
     until("the permit is back after GET", || db.in_use() == 0).await;
 
     let mut head = get("/");

@@ -26,7 +26,7 @@ use tower_concurrency_limiter::{
     ConcurrencyLimitLayer, Limiter, Rejection, Resource, middleware::ending::LimitError,
 };
 
-use crate::common::{EACH, Server, Stage, Storm, Tally, until};
+use test_support::http::{EACH, Server, Stage, Storm, Tally, until};
 
 const QUEUE: usize = 60;
 

@@ -13,7 +13,10 @@ use tower_concurrency_limiter::{
     middleware::{ProblemDetails, Reject, RequestHead},
 };
 
-use crate::common::{Server, collect, connect_http1, fields, get, listen};
+use test_support::{
+    events::{fields, listen},
+    http::{Server, collect, connect_http1, get},
+};
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 

@@ -12,7 +12,8 @@ use tower_concurrency_limiter::{
     ConcurrencyLimitLayer, Limiter, Permit, Reason, Rejection, Resource,
 };
 
-use crate::common::{get, limited};
+use crate::limited;
+use test_support::http::get;
 
 /// One request through the layer; `None` if it was served, else why not.
 fn call(layer: ConcurrencyLimitLayer) -> impl Future<Output = Option<Rejection>> {
@@ -270,7 +271,7 @@ async fn bypassing_requests_do_not_count_while_they_run() {
             }
         }));
     let response = service.ready().await.expect("ready").call(get("/")).await;
-    let response = crate::common::collect(response.expect("infallible")).await;
+    let response = test_support::http::collect(response.expect("infallible")).await;
     assert_eq!(response.body(), "0");
 }
 

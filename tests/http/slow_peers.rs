@@ -27,7 +27,7 @@ use tower::ServiceExt;
 use tower_concurrency_limiter::{ConcurrencyLimitLayer, Limiter, Resource};
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
-use crate::common::{Server, Stage, collect, connect_http2, until};
+use test_support::http::{Server, Stage, collect, connect_http2, until};
 
 /// A limit of `units` that no request waits for.
 fn limit(units: usize) -> (Resource, ConcurrencyLimitLayer) {

@@ -86,7 +86,7 @@ use tracing_subscriber::{
     prelude::*,
 };
 
-use crate::common::collect;
+use test_support::http::collect;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -639,7 +639,8 @@ fn errors() -> (Arc<Mutex<Vec<String>>>, DefaultGuard) {
     }
 
     let errors = Errors::default();
-    let guard = crate::common::subscribe(tracing_subscriber::registry().with(errors.clone()));
+    let guard =
+        test_support::events::subscribe(tracing_subscriber::registry().with(errors.clone()));
     (errors.0, guard)
 }
 

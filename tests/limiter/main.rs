@@ -1,8 +1,5 @@
 //! The limiter itself: what is acquired, when it is back, and on what threads and runtimes.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod auto_traits;
 mod bad_input;
 mod cancellation;
@@ -15,4 +12,3 @@ mod runtimes;
 mod shutdown;
 mod stress;
 mod thread_exit;
-mod tracing_events;

@@ -9,7 +9,7 @@ use tokio_test::{assert_pending, assert_ready, assert_ready_err, task::spawn};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{Limiter, PermitHandle, Rate, Reason, Rejection, Resource};
 
-use crate::common::{data, shared, streamed};
+use test_support::http::{data, shared, streamed};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Resource, resource::ResourceBuilder};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::common::{fields, listen};
+use test_support::events::{fields, listen};
 
 const TIMEOUT: Duration = Duration::from_millis(400_001);
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Rejection, Resource};
 
-use crate::common::get;
+use test_support::http::get;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -321,7 +321,8 @@ async fn without_time_it_is_not_now_and_with_time_a_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_tells_the_same_reasons() {
-    let (heard, _guard) = crate::common::listen(tracing_subscriber::filter::LevelFilter::DEBUG);
+    let (heard, _guard) =
+        test_support::events::listen(tracing_subscriber::filter::LevelFilter::DEBUG);
     for is_dry in [false, true] {
         let db = Resource::builder("db").concurrency(1);
         let db = if is_dry {
@@ -343,7 +344,8 @@ async fn a_dry_run_tells_the_same_reasons() {
         sleep(60 * SECOND).await;
         drop(limiter.try_acquire([&db]).expect("idle"));
         let events = heard.events();
-        let reason = |(_, _, fields): &(_, _, crate::common::Fields)| fields.get("reason").cloned();
+        let reason =
+            |(_, _, fields): &(_, _, test_support::events::Fields)| fields.get("reason").cloned();
         let reasons: Vec<_> = events.iter().filter_map(reason).collect();
         let both = ["would_time_out", "not_now"].repeat(1 + usize::from(is_dry));
         assert_eq!(reasons, both, "dry: {is_dry}");

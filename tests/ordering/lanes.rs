@@ -13,7 +13,7 @@ use tower_concurrency_limiter::{
     Resource,
 };
 
-use crate::common::{data, shared, streamed};
+use test_support::http::{data, shared, streamed};
 
 fn divided(limit: usize, lanes: Lanes) -> (Resource, Limiter) {
     let db = Resource::builder("db")

@@ -1,9 +1,5 @@
 //! Which request is admitted next, and which are refused.
 
-#[path = "../common/mod.rs"]
-mod common;
-
-mod deadline;
 mod dry_run;
 mod hints;
 mod lanes;

@@ -16,7 +16,7 @@ use tower_concurrency_limiter::{
     Limiter, Overload, Permit, Reason, Rejection, Resource, limiter::Acquire,
 };
 
-use crate::common::get;
+use test_support::http::get;
 
 const MS: Duration = Duration::from_millis(1);
 

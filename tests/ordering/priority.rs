@@ -19,7 +19,7 @@ use tower_concurrency_limiter::{
     limiter::Acquire,
 };
 
-use crate::common::{collect, get};
+use test_support::http::{collect, get};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -23,7 +23,7 @@ use tower_concurrency_limiter::{
     Limiter, Permit, Rate, Reason, Rejection, Resource, limiter::LimiterBuilder,
 };
 
-use crate::common::get;
+use test_support::http::get;
 
 const SECOND: Duration = Duration::from_secs(1);
 

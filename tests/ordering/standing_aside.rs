@@ -17,7 +17,7 @@ use tower_concurrency_limiter::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::common::{get, listen};
+use test_support::{events::listen, http::get};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);

@@ -22,7 +22,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-use crate::common::Stage;
+use test_support::http::Stage;
 
 pub(crate) const UNARY: &str = "/test.Echo/Unary";
 pub(crate) const DOWNLOAD: &str = "/test.Echo/Download";

@@ -12,7 +12,8 @@ use tower_concurrency_limiter::{
     ConcurrencyLimitLayer, Limiter, Permit, Reason, Rejection, Resource,
 };
 
-use crate::common::{get, limited};
+use crate::limited;
+use test_support::http::get;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -16,11 +16,11 @@ use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, prelude::*, registry::LookupSpan,
 };
 
-pub(crate) type Fields = BTreeMap<&'static str, String>;
+pub type Fields = BTreeMap<&'static str, String>;
 
 /// What a subscriber has heard; each test has its own, for its own thread.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Inner>>);
+pub struct Heard(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
@@ -33,7 +33,7 @@ struct Inner {
 /// disabled for all. With a second subscriber all are asked.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
-pub(crate) fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
+pub fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
     let heard = Heard::default();
     let listener = heard.clone().with_filter(level);
     let guard = subscribe(tracing_subscriber::registry().with(listener));
@@ -41,13 +41,13 @@ pub(crate) fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {
 }
 
 /// Sets the subscriber of this thread, whatever tests do in the other threads.
-pub(crate) fn subscribe(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
+pub fn subscribe(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
     LazyLock::force(&SECOND);
     set_default(subscriber)
 }
 
 /// The same for all threads, and for good: in a test binary of its own.
-pub(crate) fn listen_everywhere(level: LevelFilter) -> Heard {
+pub fn listen_everywhere(level: LevelFilter) -> Heard {
     let heard = Heard::default();
     let listener = heard.clone().with_filter(level);
     set_global_default(tracing_subscriber::registry().with(listener)).expect("nobody else listens");
@@ -55,11 +55,11 @@ pub(crate) fn listen_everywhere(level: LevelFilter) -> Heard {
 }
 
 impl Heard {
-    pub(crate) fn events(&self) -> Vec<(Level, String, Fields)> {
+    pub fn events(&self) -> Vec<(Level, String, Fields)> {
         self.0.lock().expect("no panics").events.clone()
     }
 
-    pub(crate) fn recorded(&self) -> Fields {
+    pub fn recorded(&self) -> Fields {
         self.0.lock().expect("no panics").recorded.clone()
     }
 }
@@ -110,6 +110,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Heard {
     }
 }
 
-pub(crate) fn fields<const N: usize>(fields: [(&'static str, &str); N]) -> Fields {
+pub fn fields<const N: usize>(fields: [(&'static str, &str); N]) -> Fields {
     fields.map(|(name, value)| (name, value.to_owned())).into()
 }

@@ -8,7 +8,8 @@ use tower_concurrency_limiter::{Limiter, Resource, observe};
 use tracing::{Level, field::Empty, info_span};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::common::{Fields, Heard, fields, limited, listen};
+use crate::limited;
+use test_support::events::{Fields, Heard, fields, listen};
 
 #[test]
 fn the_target_is_the_documented_one() {

@@ -23,13 +23,13 @@ use tokio::{
 use super::get;
 
 /// A server on a loopback port, gone with this handle.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(crate) async fn start<Fut>(serve: impl FnOnce(TcpListener) -> Fut) -> Self
+    pub async fn start<Fut>(serve: impl FnOnce(TcpListener) -> Fut) -> Self
     where
         Fut: Future<Output = ()> + Send + 'static,
     {
@@ -40,7 +40,7 @@ impl Server {
         }
     }
 
-    pub(crate) async fn axum(app: Router) -> Self {
+    pub async fn axum(app: Router) -> Self {
         Self::start(|listener| async {
             axum::serve(listener, app).await.expect("serves for ever");
         })
@@ -54,11 +54,11 @@ impl Drop for Server {
     }
 }
 
-pub(crate) type Answer = Response<Bytes>;
-pub(crate) type Http1 = conn::http1::SendRequest<Empty<Bytes>>;
-pub(crate) type Http2 = conn::http2::SendRequest<Empty<Bytes>>;
+pub type Answer = Response<Bytes>;
+pub type Http1 = conn::http1::SendRequest<Empty<Bytes>>;
+pub type Http2 = conn::http2::SendRequest<Empty<Bytes>>;
 
-pub(crate) async fn connect_http1(address: SocketAddr) -> Http1 {
+pub async fn connect_http1(address: SocketAddr) -> Http1 {
     let stream = TcpStream::connect(address).await.expect("a connection");
     let (sender, connection) = conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -67,7 +67,7 @@ pub(crate) async fn connect_http1(address: SocketAddr) -> Http1 {
     sender
 }
 
-pub(crate) async fn connect_http2(address: SocketAddr) -> Http2 {
+pub async fn connect_http2(address: SocketAddr) -> Http2 {
     let stream = TcpStream::connect(address).await.expect("a connection");
     let (sender, connection) = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
@@ -77,13 +77,13 @@ pub(crate) async fn connect_http2(address: SocketAddr) -> Http2 {
 }
 
 /// [`get`] for HTTP/2, which wants the whole URI.
-pub(crate) fn get_http2(path: &str) -> Request<Empty<Bytes>> {
+pub fn get_http2(path: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("http://localhost{path}"))
         .body(Empty::new())
         .expect("a request")
 }
 
-pub(crate) async fn collect<B>(response: Response<B>) -> Answer
+pub async fn collect<B>(response: Response<B>) -> Answer
 where
     B: http_body::Body<Error: std::fmt::Debug>,
 {
@@ -93,23 +93,23 @@ where
 }
 
 /// One HTTP/1 request on each of this many connections, and as many streams on one HTTP/2 connection.
-pub(crate) const EACH: usize = 50;
+pub const EACH: usize = 50;
 
 /// Requests under way.
-pub(crate) struct Storm {
+pub struct Storm {
     requests: JoinSet<Answer>,
     answered: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) served: usize,
-    pub(crate) refused: usize,
+pub struct Tally {
+    pub served: usize,
+    pub refused: usize,
 }
 
 impl Storm {
     /// Sends all requests at once; they take the paths in turn.
-    pub(crate) async fn begin(address: SocketAddr, paths: &'static [&'static str]) -> Self {
+    pub async fn begin(address: SocketAddr, paths: &'static [&'static str]) -> Self {
         let mut storm = Self {
             requests: JoinSet::new(),
             answered: Arc::default(),
@@ -143,12 +143,12 @@ impl Storm {
     }
 
     /// How many requests have been answered.
-    pub(crate) fn answered(&self) -> usize {
+    pub fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }
 
     /// What the answers were.
-    pub(crate) async fn end(self) -> Tally {
+    pub async fn end(self) -> Tally {
         let mut tally = Tally::default();
         for answer in self.requests.join_all().await {
             match answer.status() {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 /// Counts those who are on it at once, and lets them off only when told.
 #[derive(Clone)]
-pub(crate) struct Stage(Arc<Counts>);
+pub struct Stage(Arc<Counts>);
 
 struct Counts {
     now: AtomicUsize,
@@ -21,7 +21,7 @@ struct Counts {
 }
 
 impl Stage {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Arc::new(Counts {
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
@@ -30,7 +30,7 @@ impl Stage {
     }
 
     /// What a handler does.
-    pub(crate) async fn play(&self) {
+    pub async fn play(&self) {
         let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
         let _leave = Leave(&self.0.now);
         self.0.most.fetch_max(now, Ordering::SeqCst);
@@ -38,17 +38,17 @@ impl Stage {
     }
 
     /// How many are on it.
-    pub(crate) fn now(&self) -> usize {
+    pub fn now(&self) -> usize {
         self.0.now.load(Ordering::SeqCst)
     }
 
     /// How many were on it at once.
-    pub(crate) fn most(&self) -> usize {
+    pub fn most(&self) -> usize {
         self.0.most.load(Ordering::SeqCst)
     }
 
     /// Lets `actors` off, now or when they come.
-    pub(crate) fn let_off(&self, actors: usize) {
+    pub fn let_off(&self, actors: usize) {
         self.0.exit.add_permits(actors);
     }
 }
@@ -63,7 +63,7 @@ impl Drop for Leave<'_> {
 
 /// Lets everything else run until `condition` holds. Gives up, loudly, after a time that no healthy
 /// machine needs.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
     let holds = async {
         while !condition() {
             tokio::task::yield_now().await;
