@@ -9,6 +9,7 @@
 mod bad_input;
 mod cluster;
 mod contract;
+mod events;
 mod failures;
 mod network;
 mod outage;

@@ -73,34 +73,28 @@ impl Scene {
     }
 }
 
-#[track_caller]
-fn succeeds(output: &Output) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(
-        output.status.success() && out.contains("1 passed"),
-        "{out}\n{err}"
-    );
-}
-
 #[test]
 fn a_limit_is_shared_by_way_of_tls_and_nothing_is_installed_for_the_process() {
     let scene = Scene::new();
-    succeeds(&scene.child("tls::a_process_that_trusts_the_server", &scene.certificate));
+    crate::processes::child::succeeds(
+        &scene.child("tls::a_process_that_trusts_the_server", &scene.certificate),
+    );
 }
 
 #[test]
 fn a_certificate_that_is_not_trusted_is_refused() {
     let scene = Scene::new();
     let [other, _] = certify(scene.folder.path(), "other");
-    succeeds(&scene.child("tls::a_process_that_does_not_trust_the_server", &other));
+    crate::processes::child::succeeds(
+        &scene.child("tls::a_process_that_does_not_trust_the_server", &other),
+    );
 }
 
 #[test]
 fn a_process_without_certificates_is_told_at_start_up() {
     let scene = Scene::new();
     let missing = scene.folder.path().join("missing.crt");
-    succeeds(&scene.child(
+    crate::processes::child::succeeds(&scene.child(
         "tls::a_process_without_certificates",
         &missing.display().to_string(),
     ));

@@ -3,7 +3,7 @@
 use std::{
     env,
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::Duration,
@@ -146,4 +146,23 @@ pub(crate) fn obey() {
             other => panic!("what is {other}?"),
         }
     }
+}
+
+/// Runs an ignored test of this binary as a process of its own.
+#[track_caller]
+pub(crate) fn run_alone(test: &str) {
+    let mut command = Command::new(env::current_exe().expect("this test"));
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    succeeds(&command.output().expect("another process"));
+}
+
+/// Checks that the one test of a process passed.
+#[track_caller]
+pub(crate) fn succeeds(output: &Output) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success() && out.contains("1 passed"),
+        "{out}\n{err}"
+    );
 }

@@ -46,7 +46,7 @@ pub fn subscribe(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
     set_default(subscriber)
 }
 
-/// The same for all threads, and for good: in a test binary of its own.
+/// The same for all threads, and for good: in a process of its own.
 pub fn listen_everywhere(level: LevelFilter) -> Heard {
     let heard = Heard::default();
     let listener = heard.clone().with_filter(level);

@@ -1,13 +1,13 @@
 //! What is said in the logs about a shared limit.
 
-#[path = "redis/processes/mod.rs"]
-mod processes;
-
-use processes::{Process, Venue, until};
-use test_support::Server;
-use test_support::events::{Fields, Heard, fields, listen_everywhere};
+use test_support::{
+    Server,
+    events::{Fields, Heard, fields, listen_everywhere},
+};
 use tower_concurrency_limiter::redis::{Mode, WhenUnavailable};
 use tracing::{Level, level_filters::LevelFilter};
+
+use crate::processes::{Process, Venue, run_alone, until};
 
 async fn is_said(heard: &Heard, level: Level, message: &str) -> Fields {
     let find = || {
@@ -19,7 +19,14 @@ async fn is_said(heard: &Heard, level: Level, message: &str) -> Fields {
     find().expect("just seen")
 }
 
+/// The backend logs on a thread of its own, and what all threads log has one listener in a process.
+#[test]
+fn what_is_logged_of_an_outage() {
+    run_alone("events::an_outage_and_what_follows_from_it");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run as a process of its own"]
 async fn an_outage_and_what_follows_from_it() {
     let heard = listen_everywhere(LevelFilter::INFO);
     let server = Server::start();
