@@ -10,7 +10,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
-use tower_concurrency_limiter::{Limiter, Resource, middleware::ending::LimitError};
+use tower_concurrency_limiter::{Limiter, Resource, middleware::LimitError};
 
 use common::{Server, collect};
 

@@ -25,7 +25,7 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_concurrency_limiter::{
-    ConcurrencyLimitLayer, Limiter, Rejection, Resource, middleware::ending::LimitError,
+    ConcurrencyLimitLayer, Limiter, Rejection, Resource, middleware::LimitError,
 };
 
 use common::{EACH, Server, Stage, Storm, Tally, until};

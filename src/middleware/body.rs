@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::Held;
+use super::held::Held;
 
 pin_project! {
     /// The body of a limited response: the inner service's body, which returns the permit when it

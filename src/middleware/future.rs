@@ -1,8 +1,9 @@
-//! The way of one request: queued, admitted, running.
+//! The response future: a request is queued, admitted, then running.
 
 use std::{
     fmt,
     future::Future,
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -12,10 +13,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    Held,
     deadline::Deadline,
-    ending::{Ending, LimitError},
-    layer::Route,
+    error::LimitError,
+    held::Held,
+    rejection_policy::DefaultRejection,
+    release::{OnBodyEnd, Release},
+    route::Route,
 };
 use crate::{
     admission::Nanos,
@@ -28,23 +31,23 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it gives up the place in the queue, or drops the inner future and then its permit.
-    pub struct ResponseFuture<S, Req, E>
+    /// If dropped while queued, the request leaves the queue. If dropped while running, the inner future
+    /// is dropped, and then its permit.
+    pub struct ResponseFuture<S, Req, R = OnBodyEnd, P = DefaultRejection>
     where
         S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
     {
         #[pin]
-        state: State<S, Req, E>,
+        state: State<S, Req, P>,
+        release: PhantomData<R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, Req, E>
+    enum State<S, Req, P>
     where
         S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
     {
         Running {
             // Dropped before the permit.
@@ -52,33 +55,34 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        // Not boxed: it takes the room that the inner service's future, which has the request, needs later.
-        Pending { pending: Pending<S, Req, E> },
+        // Not boxed: it has the space that the inner service's future, which owns the request, needs
+        // later.
+        Pending { pending: Pending<S, Req, P> },
     }
 }
 
-/// A request that has to wait.
-struct Pending<S, Req, E> {
+/// A request that waits.
+struct Pending<S, Req, P> {
     turn: Turn<Arc<Route>>,
-    /// For the permit, should that be exposed.
+    /// For the permit, if that is exposed.
     load: u64,
-    /// Its set, while the inner service gets ready.
+    /// The set, while the inner service is not ready.
     granted: Option<Unused<Arc<Route>>>,
-    /// How long it waits for that, if it does.
+    /// The deadline of that wait, once it has begun.
     bound: Option<Box<Deadline>>,
     arrived: Nanos,
     deadline: Nanos,
-    /// Not ready yet: readiness is not hoarded while queued.
+    /// Made ready after the grant, so that a queued request does not reserve a slot of it.
     service: S,
     request: Option<Req>,
-    ending: E,
+    policy: P,
 }
 
-/// A request that may be called, or why it is not.
+/// The grant of a request that can be called, or why it cannot.
 type Admission<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
 
-impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
-    /// Waits until the inner service can be called.
+impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
+    /// Waits for the set, then for the inner service.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
         let granted = match self.granted.take() {
@@ -95,7 +99,7 @@ impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
         }
     }
 
-    /// The same for an inner service that was not ready at once.
+    /// Bounds the wait for an inner service that was not ready at once.
     #[cold]
     fn poll_bound(
         &mut self,
@@ -122,28 +126,25 @@ impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
     }
 }
 
-impl<S, Req, E> ResponseFuture<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
-    /// Runs a call that the inner service has begun.
+impl<S: Service<Req>, Req, R, P> ResponseFuture<S, Req, R, P> {
+    /// Creates the future of a running call.
     #[inline]
     pub(super) fn running(future: S::Future, held: Held) -> Self {
         let held = Some(held);
         Self {
             state: State::Running { future, held },
+            release: PhantomData,
         }
     }
 
-    /// Waits for the set of a request that arrived at a time, and has to be called before its deadline.
+    /// Creates the future of a request that waits for its set, with its arrival and its deadline.
     pub(super) fn waiting(
         turn: Turn<Arc<Route>>,
         load: u64,
         (arrived, deadline): (Nanos, Nanos),
         service: S,
         request: Req,
-        ending: E,
+        policy: P,
     ) -> Self {
         let pending = Pending {
             turn,
@@ -154,67 +155,73 @@ where
             deadline,
             service,
             request: Some(request),
-            ending,
+            policy,
         };
         Self {
             state: State::Pending { pending },
+            release: PhantomData,
         }
     }
 }
 
-impl<S, Req, E> Future for ResponseFuture<S, Req, E>
+impl<S, Req, R, P> Future for ResponseFuture<S, Req, R, P>
 where
     S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
+    R: Release<Req, S::Response, S::Error, P>,
 {
-    type Output = Result<E::Response, E::Error>;
+    type Output = Result<R::Response, R::Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().state.poll(cx)
+        self.project().state.poll::<R>(cx)
     }
 }
 
-impl<S, Req, E> State<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
+impl<S: Service<Req>, Req, P> State<S, Req, P> {
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<E::Response, E::Error>> {
+    fn poll<R>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R::Response, R::Error>>
+    where
+        R: Release<Req, S::Response, S::Error, P>,
+    {
         match self.as_mut().project() {
             StateProj::Running { future, held } => {
                 let _watch = held.as_ref().and_then(Held::watch);
-                E::poll(future, cx, held)
+                R::poll(future, cx, held)
             }
-            StateProj::Pending { .. } => self.poll_turn(cx),
+            StateProj::Pending { .. } => self.poll_turn::<R>(cx),
         }
     }
 
-    /// Waits until the request is running, and polls that; or until there is a response without it.
+    /// Waits until the request is running, and polls the call, or returns its rejection.
     #[cold]
-    fn poll_turn(
+    fn poll_turn<R>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<E::Response, E::Error>> {
+    ) -> Poll<Result<R::Response, R::Error>>
+    where
+        R: Release<Req, S::Response, S::Error, P>,
+    {
         const READY: &str = "polled after it was ready";
         let StateProj::Pending { pending } = self.as_mut().project() else {
-            return self.poll(cx);
+            return self.poll::<R>(cx);
         };
         let granted = ready!(pending.poll(cx));
         let request = &mut pending.request;
         let (route, grant) = match granted {
             Ok(granted) => granted,
-            Err(LimitError::Inner(error)) => return Poll::Ready(Err(E::fail(error))),
+            Err(LimitError::Inner(error)) => return Poll::Ready(Err(R::fail(error))),
             Err(LimitError::Rejected(rejection)) => {
                 let request = request.take().expect(READY);
-                return Poll::Ready(pending.ending.reject(request, rejection));
+                return Poll::Ready(R::reject(&pending.policy, request, rejection));
             }
         };
         let held = Some(match route.expose.is_some() {
             false => Held::set(route, grant),
             true => {
-                let extensions = request.as_mut().and_then(E::extensions);
+                let extensions = request.as_mut().and_then(R::extensions);
                 Held::expose_if(true, pending.load, Some((route, grant)), extensions)
             }
         });
@@ -222,15 +229,11 @@ where
         let future = pending.service.call(request.take().expect(READY));
         drop(watch);
         self.set(State::Running { future, held });
-        self.poll(cx)
+        self.poll::<R>(cx)
     }
 }
 
-impl<S, Req, E> fmt::Debug for ResponseFuture<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
+impl<S: Service<Req>, Req, R, P> fmt::Debug for ResponseFuture<S, Req, R, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",

@@ -47,7 +47,7 @@ impl<'a> RequestHead<'a> {
     /// # use tower_concurrency_limiter::{Limiter, Resource};
     /// # let db = Resource::new("db", 5);
     /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
-    /// let layer = limiter.resources([&db]).deadline(|request| request.grpc_timeout());
+    /// let layer = limiter.resources([&db]).fail_fast_deadline(|request| request.grpc_timeout());
     /// ```
     pub fn grpc_timeout(&self) -> Option<Duration> {
         parse_timeout(self.headers.get("grpc-timeout")?.to_str().ok()?)

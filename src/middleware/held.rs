@@ -1,10 +1,10 @@
-//! What a call holds while it runs.
+//! What a running call holds.
 
 use std::{fmt, sync::Arc};
 
 use http::Extensions;
 
-use super::{ResponseHead, layer::Route};
+use super::{head::ResponseHead, route::Route};
 use crate::{
     adaptive::Outcome,
     gate::{Claimant, Grant},
@@ -12,20 +12,19 @@ use crate::{
     permit::PermitHandle,
 };
 
-/// What a call holds while it runs. Dropping it returns the set, unless the handler has taken the
-/// permit.
+/// What a running call holds. If dropped, it returns the set, unless the handler has taken the permit.
 pub struct Held(Kind);
 
 enum Kind {
-    /// The set of the route. Not yet a permit, which most handlers never see.
+    /// The set of the route. It becomes a permit only if that is exposed.
     Set(Admitted),
-    /// The handler may take it.
+    /// A permit that the handler may take.
     Exposed(Exposed),
-    /// The request went past the limit.
+    /// Nothing, because the request bypassed the limit.
     Bypassed,
 }
 
-/// The set of a route, on behalf of a request that was let in.
+/// The set of a route, held for an admitted request.
 struct Admitted {
     route: Arc<Route>,
     grant: Option<Box<Grant>>,
@@ -43,7 +42,7 @@ impl Drop for Admitted {
 
 struct Exposed {
     handle: PermitHandle,
-    /// Of a request that did not go past the limit.
+    /// `None` if the request bypassed the limit.
     route: Option<Arc<Route>>,
 }
 
@@ -64,18 +63,18 @@ impl Drop for Exposed {
 }
 
 impl Held {
-    /// For a request that was let in.
+    /// Holds the set of an admitted request.
     #[inline]
     pub(super) fn set(route: Arc<Route>, mut grant: Option<Box<Grant>>) -> Self {
         if let Some(grant) = &mut grant {
-            grant.set_outcome(Outcome::Dropped); // unless the call ends
+            grant.set_outcome(Outcome::Dropped); // overwritten if the call ends
         }
         Self(Kind::Set(Admitted { route, grant }))
     }
 
-    /// For a request that was let in to the set of `route`, or that went past the limit. If it is to
-    /// be exposed, a handle to the permit is in the request's extensions; the handle of a request that
-    /// went past the limit is empty, so that its handler need not care.
+    /// Holds the set of an admitted request, or nothing for one that bypassed the limit. If `expose`,
+    /// puts a handle to the permit into the request's extensions. After a bypass that handle is empty, so
+    /// that the handler of the route finds one in either case.
     pub(super) fn expose_if(
         expose: bool,
         load: u64,
@@ -88,7 +87,7 @@ impl Held {
                     .map(|(route, grant)| (Arc::clone(&route), route.set.permit(load, grant)))
                     .unzip();
                 let handle = PermitHandle::new(permit);
-                handle.set_outcome(Outcome::Dropped); // unless the call ends
+                handle.set_outcome(Outcome::Dropped); // overwritten if the call ends
                 extensions.insert(handle.clone());
                 Self(Kind::Exposed(Exposed { handle, route }))
             }
@@ -97,7 +96,7 @@ impl Held {
         }
     }
 
-    /// Whether somebody wants to know how the work went.
+    /// Returns `true` if a resource of the set needs the outcome of the call.
     #[inline]
     pub(super) fn is_remembered(&self) -> bool {
         match &self.0 {
@@ -107,12 +106,12 @@ impl Held {
         }
     }
 
-    /// The call has ended, with this response unless the service failed.
+    /// Sets the outcome of a finished call. `head` is `None` if the service failed.
     #[cold]
     pub(super) fn ended(&mut self, head: Option<&ResponseHead<'_>>) {
         let outcome = |route: &Route| {
-            let asks = route.asks.as_ref();
-            asks.map_or(Outcome::Success, |asks| asks.outcome(head))
+            let options = route.options.as_ref();
+            options.map_or(Outcome::Success, |options| options.outcome(head))
         };
         match &mut self.0 {
             Kind::Set(Admitted {
@@ -127,8 +126,8 @@ impl Held {
         }
     }
 
-    /// Marks this thread as working under the set. A permit that the handler may have taken and
-    /// returned proves nothing.
+    /// Marks this thread as holding the set. An exposed permit does not count, because the handler may
+    /// have released it.
     #[inline]
     pub(super) fn watch(&self) -> Option<nested::Held> {
         match &self.0 {
