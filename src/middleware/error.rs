@@ -1,11 +1,12 @@
-//! Errors of services that are limited by [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service).
+//! The errors of services that are limited by
+//! [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service).
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, task::Poll};
 
 use crate::rejection::Rejection;
 
-/// The error of a limited service whose own error type cannot represent a rejection. Set by
-/// [`wrap_errors`](crate::ConcurrencyLimitLayer::wrap_errors).
+/// A rejection or an error of the inner service, for services with an error type that cannot
+/// represent a rejection. Set by [`wrap_errors`](crate::ConcurrencyLimitLayer::wrap_errors).
 #[derive(Clone, Debug)]
 pub enum LimitError<E> {
     /// The request was rejected and never reached the service.
@@ -49,5 +50,38 @@ pub trait FromRejection: Sized {
 impl<E: From<Rejection>> FromRejection for E {
     fn from_rejection(rejection: Rejection) -> Self {
         rejection.into()
+    }
+}
+
+/// An error of a limited service: that of its inner service, or one around it.
+pub trait FromInner<E>: Sized {
+    fn from_inner(error: E) -> Self;
+
+    /// Converts the output of a call. Not by `from_inner` for every error, because a response that
+    /// is matched on is copied.
+    fn from_output<Res>(output: Poll<Result<Res, E>>) -> Poll<Result<Res, Self>>;
+}
+
+impl<E> FromInner<E> for E {
+    #[inline]
+    fn from_inner(error: E) -> Self {
+        error
+    }
+
+    #[inline]
+    fn from_output<Res>(output: Poll<Result<Res, E>>) -> Poll<Result<Res, E>> {
+        output
+    }
+}
+
+impl<E> FromInner<E> for LimitError<E> {
+    #[inline]
+    fn from_inner(error: E) -> Self {
+        Self::Inner(error)
+    }
+
+    #[inline]
+    fn from_output<Res>(output: Poll<Result<Res, E>>) -> Poll<Result<Res, Self>> {
+        output.map_err(Self::Inner)
     }
 }

@@ -22,31 +22,33 @@ use crate::{
 /// [`Limiter::resources`](crate::Limiter::resources).
 ///
 /// Works in `Router::layer`, `Router::route_layer`, the same methods of `MethodRouter`,
-/// `Handler::layer`, `ServiceBuilder`, and around a service for hyper. The resource holds the limit, so
-/// it does not matter how often the layer is cloned or applied.
+/// `Handler::layer`, `ServiceBuilder`, and around a service for hyper. The resource holds the
+/// limit, so it does not matter how often the layer is cloned or applied.
 ///
 /// `R` is the [release point](super::release): when the permit is returned. `P` is the rejection
 /// policy: what a rejected request gets; see [`Reject`](super::Reject).
 ///
 /// By default the response body holds the permit, so its type changes. If it has to stay, as in
 /// `tower::util::option_layer` and for `axum::serve` around a whole router, use
-/// [`release_at_head`](Self::release_at_head), or put `axum::middleware::ResponseAxumBodyLayer` outside
-/// of this layer; `axum_extra::middleware::option_layer` does that itself.
+/// [`release_at_head`](Self::release_at_head), or put `axum::middleware::ResponseAxumBodyLayer`
+/// outside of this layer; `axum_extra::middleware::option_layer` does that itself.
 ///
 /// A rejected request gets a `503`, with the header `retry-after` if the time is known; see
 /// [`Rejection::retry_after`].
 ///
-/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too. The page
-/// [`guide::placement`](crate::guide::placement) has a table of placements and of other layers.
+/// Put CORS, tracing and metrics layers outside of this one, so that they see rejections too. The
+/// page [`guide::placement`](crate::guide::placement) has a table of placements and of other
+/// layers.
 ///
 /// # How this differs from other limits
 ///
-/// * `tower::limit::ConcurrencyLimit` takes its slot in `poll_ready`, for a call that may never follow;
-///   used as a layer, it creates one limit per route and connection; its waits have no timeout.
+/// * `tower::limit::ConcurrencyLimit` takes its slot in `poll_ready`, for a call that may never
+///   follow; used as a layer, it creates one limit per route and connection; its waits have no
+///   timeout.
 /// * `tower::load_shed` rejects every request that finds the service busy, so a burst of two fails.
 /// * `tower_http::limit` limits the size of request bodies.
-/// * `governor` and other rate limiters count requests over time, not work in flight: a slow database
-///   is overloaded at the permitted rate.
+/// * `governor` and other rate limiters count requests over time, not work in flight: a slow
+///   database is overloaded at the permitted rate.
 /// * A connection pool limits one resource for one process, has no bound on its queue, and knows
 ///   nothing of a response that still streams.
 #[must_use = "a layer does nothing until it is applied"]
@@ -57,7 +59,8 @@ pub struct ConcurrencyLimitLayer<R = OnBodyEnd, P = DefaultRejection> {
 }
 
 impl Limiter {
-    /// Returns a layer whose requests each claim this set. A request acquires the whole set or waits.
+    /// Returns a layer that makes each request claim this set. A request acquires the whole set or
+    /// waits.
     ///
     /// The set is an array or iterator of resources, `[&db, &fs]`, or of claims,
     /// `[db.units(1), fs.units(2)]`, but not of both.
@@ -81,9 +84,9 @@ impl Limiter {
     ///
     /// # Panics
     ///
-    /// If the set is empty, names a resource twice or a resource of another limiter, claims 0 units, more
-    /// units than the limit or than the floor of an adaptive limit, or is out of order (see
-    /// [`any_order`](crate::limiter::LimiterBuilder::any_order)).
+    /// If the set is empty, names a resource twice or a resource of another limiter, claims 0
+    /// units, more units than the limit or than the floor of an adaptive limit, or is out of order
+    /// (see [`any_order`](crate::limiter::LimiterBuilder::any_order)).
     #[track_caller]
     pub fn resources<I>(&self, set: I) -> ConcurrencyLimitLayer
     where
@@ -96,8 +99,8 @@ impl Limiter {
         }
     }
 
-    /// Returns a layer for a set that may be invalid, as one from a configuration file. Otherwise as
-    /// [`resources`](Self::resources).
+    /// Returns a layer for a set that may be invalid, as one from a configuration file. Otherwise
+    /// as [`resources`](Self::resources).
     ///
     /// # Errors
     ///
@@ -126,15 +129,15 @@ impl<R, P> ConcurrencyLimitLayer<R, P> {
     /// Sets how long requests of this route may wait. Default: the timeout of the limiter.
     ///
     /// With zero, a request that does not fit is rejected at once, with
-    /// [`Reason::NotNow`](crate::Reason::NotNow). Resources that are shared between processes are asked
-    /// once.
+    /// [`Reason::NotNow`](crate::Reason::NotNow). Resources that are shared between processes are
+    /// asked once.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.route_mut().timeout = timeout;
         self
     }
 
-    /// Rejects requests of this route while this many requests, of any route, are queued at one of its
-    /// resources. Overrides the bounds of the resources. With 0 no request of this route waits.
+    /// Rejects requests of this route while this many requests, of any route, are queued at one of
+    /// its resources. Overrides the bounds of the resources. With 0 no request of this route waits.
     ///
     /// As with the bound of a resource, a request of higher priority replaces a queued one of lower
     /// priority.
@@ -176,11 +179,11 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     ///
     /// The body is bytes, text or a body whose data is there at once; see
     /// [`RefusalBody`](crate::rejection::RefusalBody). The [limiter's
-    /// method](crate::limiter::LimiterBuilder::on_reject) takes the same closures. For a response that
-    /// depends on the request, or whose body streams, see [`reject_with`](Self::reject_with).
+    /// method](crate::limiter::LimiterBuilder::on_reject) takes the same closures. For a response
+    /// that depends on the request, or has a streamed body, see [`reject_with`](Self::reject_with).
     ///
-    /// After [`release_at_head`](Self::release_at_head) the inner service's body has to be made from
-    /// `bytes::Bytes`.
+    /// After [`release_at_head`](Self::release_at_head) the inner service's body has to be made
+    /// from `bytes::Bytes`.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -205,11 +208,11 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
 
 /// # For HTTP services, with the permit returned when the response body has ended
 ///
-/// A client that reads slowly holds a streamed response, and so its permit, for as long as it likes; see
-/// [`guide::slow_peers`](crate::guide::slow_peers).
+/// A client that reads slowly holds a streamed response, and so its permit, for as long as it
+/// likes; see [`guide::slow_peers`](crate::guide::slow_peers).
 impl<P> ConcurrencyLimitLayer<OnBodyEnd, P> {
-    /// Returns the permit with the response head instead of the end of its body, for resources that are
-    /// not used any more once the handler has returned.
+    /// Returns the permit with the response head instead of the end of its body, for resources that
+    /// are not used any more once the handler has returned.
     ///
     /// The response type stays the inner service's. By default its body has to be made from
     /// `bytes::Bytes`, for rejections. If it cannot be, set a policy that makes the response with
@@ -221,21 +224,21 @@ impl<P> ConcurrencyLimitLayer<OnBodyEnd, P> {
 
 /// # From HTTP services to any service
 impl ConcurrencyLimitLayer {
-    /// Limits a service that need not be an HTTP service: the permit is returned with the response, and
-    /// a rejection becomes an error of the service, by `From<Rejection>`.
+    /// Limits a service that need not be an HTTP service: the permit is returned with the response,
+    /// and a rejection becomes an error of the service, by `From<Rejection>`.
     ///
     /// For other error types see [`on_reject`](ConcurrencyLimitLayer::on_reject),
     /// [`map_rejection`](ConcurrencyLimitLayer::map_rejection) and
-    /// [`wrap_errors`](ConcurrencyLimitLayer::wrap_errors) on the result. A layer that has a policy for
-    /// HTTP does not have this method: set the policy afterwards.
+    /// [`wrap_errors`](ConcurrencyLimitLayer::wrap_errors) on the result. A layer that has a policy
+    /// for HTTP does not have this method: set the policy afterwards.
     ///
-    /// Under axum, whose services never fail, use `on_reject`, or `wrap_errors` below a
+    /// Services of axum never fail: around them, use `on_reject`, or `wrap_errors` below a
     /// `HandleErrorLayer`.
     ///
     /// # Panics
     ///
-    /// After [`bypass`](Self::bypass), [`expose_permit`](Self::expose_permit) or another method that needs
-    /// HTTP requests.
+    /// After [`bypass`](Self::bypass), [`expose_permit`](Self::expose_permit) or another method
+    /// that needs HTTP requests.
     #[track_caller]
     pub fn for_any_service(self) -> ConcurrencyLimitLayer<OnResponse> {
         assert!(
@@ -268,8 +271,8 @@ impl<P> ConcurrencyLimitLayer<OnResponse, P> {
         self.with_policy(MapRejection(into_error))
     }
 
-    /// Makes the error a [`LimitError`](super::LimitError), which is either a rejection or the service's
-    /// own error, for services with an error type of another crate.
+    /// Makes the error a [`LimitError`](super::LimitError), which is either a rejection or the
+    /// service's own error, for services with an error type of another crate.
     pub fn wrap_errors(self) -> ConcurrencyLimitLayer<OnResponse, WrapErrors> {
         self.with_policy(WrapErrors)
     }

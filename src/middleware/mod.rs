@@ -27,6 +27,8 @@ mod service_policy;
 mod shared_tests;
 
 pub use body::ResponseBody;
+#[doc(hidden)]
+pub use error::FromRejection;
 pub use error::LimitError;
 pub use future::ResponseFuture;
 pub use head::{RequestHead, ResponseHead};

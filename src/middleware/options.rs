@@ -12,8 +12,8 @@ use crate::{adaptive::Outcome, permit::Exposure, resource::LaneKey};
 
 /// # Attributes of each request, for HTTP services
 ///
-/// The closures get the [head](RequestHead) of the request. If a method is called more than once, the
-/// last call wins.
+/// The closures get the [head](RequestHead) of the request. If a method is called more than once,
+/// the last call wins.
 impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     fn option(mut self, set: impl FnOnce(&mut RouteOptions)) -> Self {
         set(self.route_mut().options.get_or_insert_default());
@@ -36,14 +36,14 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
         self.option(|options| options.bypass = Some(Arc::new(bypass)))
     }
 
-    /// Sets the priority of each request, 0 to 255; values outside are clamped. Higher priorities are
-    /// admitted first. Default: 10.
+    /// Sets the priority of each request, 0 to 255; values outside are clamped. Higher priorities
+    /// are admitted first. Default: 10.
     ///
-    /// [`LimiterBuilder::priority_credit`](crate::limiter::LimiterBuilder::priority_credit) bounds how
-    /// long a request can be overtaken by higher priorities.
+    /// [`LimiterBuilder::priority_credit`](crate::limiter::LimiterBuilder::priority_credit) bounds
+    /// how long a request can be overtaken by higher priorities.
     ///
-    /// Clients that control a header will always send the highest priority: read it from a header only
-    /// if you trust the client.
+    /// Clients that control a header will always send the highest priority: read it from a header
+    /// only if you trust the client.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -62,8 +62,8 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
         self.option(|options| options.priority = Some(Arc::new(priority)))
     }
 
-    /// Sets the lane of each request, at every resource of the set that has [lanes](crate::Lanes): the
-    /// name of a declared lane, or a key.
+    /// Sets the lane of each request, at every resource of the set that has [lanes](crate::Lanes):
+    /// the name of a declared lane, or a key.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -79,8 +79,9 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
         self.option(|options| options.lane = Some(Arc::new(lane)))
     }
 
-    /// Sets the load of each request under [load rates](crate::resource::ResourceBuilder::load_rate):
-    /// tokens, bytes or rows. Values above the rate's capacity are clamped to it. Default: 1.
+    /// Sets the load of each request under [load
+    /// rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes or rows. Values above the
+    /// rate's capacity are clamped to it. Default: 1.
     ///
     /// If the load is known only afterwards, return an estimate here,
     /// [expose the permit](Self::expose_permit), and correct it in the handler with
@@ -117,8 +118,8 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
         self.option(|options| options.deadline = Some(Arc::new(deadline)))
     }
 
-    /// Sets the outcome of each call for resources with an [adaptive](crate::adaptive) limit, by the
-    /// head of the response, or `None` if the service failed. Default: [`Outcome::Success`].
+    /// Sets the outcome of each call for resources with an [adaptive](crate::adaptive) limit, by
+    /// the head of the response, or `None` if the service failed. Default: [`Outcome::Success`].
     ///
     /// A request that is dropped before its response has [`Outcome::Dropped`].
     ///
@@ -143,8 +144,8 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     /// });
     /// ```
     ///
-    /// A status in the trailers of the body is too late to be classified. If the handler has taken the
-    /// permit, by [`expose_permit`](Self::expose_permit), it sets the outcome itself.
+    /// A status in the trailers of the body is too late to be classified. If the handler has taken
+    /// the permit, by [`expose_permit`](Self::expose_permit), it sets the outcome itself.
     pub fn classify<F>(self, classify: F) -> Self
     where
         F: Fn(Option<&ResponseHead<'_>>) -> Outcome + Send + Sync + 'static,
@@ -152,8 +153,9 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
         self.option(|options| options.classify = Some(Arc::new(classify)))
     }
 
-    /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the handler
-    /// can move the permit to work that outlives the request. Costs one allocation per request.
+    /// Puts a [`PermitHandle`](crate::PermitHandle) into the request's extensions, so that the
+    /// handler can move the permit to work that outlives the request. Costs one allocation per
+    /// request.
     pub fn expose_permit(mut self) -> Self {
         let route = self.route_mut();
         route.expose = Some(Arc::new(Exposure::new(route.set.names())));

@@ -10,8 +10,8 @@ use crate::rejection::{Rejection, Respond};
 
 /// A policy for rejected requests.
 ///
-/// It takes the request by value, for content negotiation or for a response in the request's protocol.
-/// Closures from a [`Rejection`] to the response are policies too. Set one with
+/// It takes the request by value, for content negotiation or for a response in the request's
+/// protocol. Closures from a [`Rejection`] to the response are policies too. Set one with
 /// [`reject_with`](crate::ConcurrencyLimitLayer::reject_with).
 ///
 /// ```
@@ -55,8 +55,8 @@ where
 /// The default policy: an HTTP request gets [`Rejection::response`]. Unless the limiter has its own
 /// response, that is the JSON 503, or the gRPC status if the request is a gRPC one.
 ///
-/// After [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service) the rejection becomes the
-/// inner service's error, by `From<Rejection>`. `tower::BoxError` has that.
+/// After [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service) the rejection becomes
+/// the inner service's error, by `From<Rejection>`. `tower::BoxError` has that.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultRejection;
 
@@ -77,7 +77,8 @@ impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for DefaultRejection {
 /// let layer = limiter.resources([&db]).reject_with(ProblemDetails);
 /// ```
 ///
-/// For all layers of a limiter, use `Limiter::builder().on_reject(|rejection| rejection.problem_response())`.
+/// For all layers of a limiter, use
+/// `Limiter::builder().on_reject(|rejection| rejection.problem_response())`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemDetails;
 
@@ -89,10 +90,10 @@ impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ProblemDetails {
 
 /// A policy that responds with a gRPC status to every request; see [`Rejection::grpc_response`].
 ///
-/// The default policy does so for gRPC requests. This one is for services whose response body cannot
-/// be made from bytes, as the default requires after
-/// [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head): those of tonic. Their body has to
-/// be `Default`. It overrides the limiter's `on_reject`.
+/// The default policy does so for gRPC requests. This one is for services with a response body that
+/// cannot be made from bytes, as the default requires after
+/// [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head): those of tonic. Their body
+/// has to be `Default`. It overrides the limiter's `on_reject`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -111,8 +112,8 @@ impl<Req, B: Default> Reject<Req, Response<B>> for GrpcStatus {
     }
 }
 
-/// The policy of [`on_reject`](crate::ConcurrencyLimitLayer::on_reject) of HTTP services: a response of
-/// bytes, whatever the service's own body is.
+/// The policy of [`on_reject`](crate::ConcurrencyLimitLayer::on_reject) of HTTP services: a
+/// response of bytes, whatever the service's own body is.
 #[derive(Clone)]
 pub struct OnReject(pub(super) Arc<Respond>);
 
@@ -134,8 +135,8 @@ impl fmt::Debug for OnReject {
 #[derive(Clone, Copy, Debug)]
 pub struct Custom<P>(pub(super) P);
 
-/// Returns the policy's response, with the rejection in its extensions, unless the policy has inserted
-/// one itself.
+/// Returns the policy's response, with the rejection in its extensions, unless the policy has
+/// inserted one itself.
 impl<P, Req, B> Reject<Req, Response<B>> for Custom<P>
 where
     P: Reject<Req, Response<B>>,

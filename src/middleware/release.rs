@@ -19,6 +19,7 @@ use http_body::Body;
 
 use super::{
     body::ResponseBody,
+    error::FromInner,
     head::{RequestHead, ResponseHead},
     held::Held,
     rejection_policy::{BodyPolicy, Reject},
@@ -38,8 +39,8 @@ use crate::rejection::Rejection;
 pub trait Release<Req, Res, Err, P>: Sealed {
     /// The response of the limited service.
     type Response;
-    /// The error of the limited service.
-    type Error;
+    /// The error of the limited service: the inner service's, or one around it.
+    type Error: FromInner<Err>;
 
     /// Polls the call of the inner service, and takes `held` when the call is ready.
     #[doc(hidden)]
@@ -57,7 +58,10 @@ pub trait Release<Req, Res, Err, P>: Sealed {
     ) -> Result<Self::Response, Self::Error>;
 
     #[doc(hidden)]
-    fn fail(error: Err) -> Self::Error;
+    #[inline]
+    fn fail(error: Err) -> Self::Error {
+        Self::Error::from_inner(error)
+    }
 
     #[doc(hidden)]
     fn head(_: &Req) -> Option<RequestHead<'_>> {
@@ -70,7 +74,7 @@ pub trait Release<Req, Res, Err, P>: Sealed {
     }
 }
 
-/// A release point of HTTP services, whose layers read attributes of each request.
+/// A release point of HTTP services. Their layers can read attributes of each request.
 #[doc(hidden)]
 pub trait Http: Sealed {}
 
@@ -121,11 +125,6 @@ where
         Ok(policy.reject_with_body(request, rejection))
     }
 
-    #[inline]
-    fn fail(error: Err) -> Err {
-        error
-    }
-
     fn head(request: &Request<ReqB>) -> Option<RequestHead<'_>> {
         Some(request.into())
     }
@@ -164,11 +163,6 @@ where
         Ok(policy.reject(request, rejection))
     }
 
-    #[inline]
-    fn fail(error: Err) -> Err {
-        error
-    }
-
     fn head(request: &Request<ReqB>) -> Option<RequestHead<'_>> {
         Some(request.into())
     }
@@ -196,16 +190,11 @@ where
         cx: &mut Context<'_>,
         held: &mut Option<Held>,
     ) -> Poll<Result<Res, P::Error>> {
-        hold_until_ready(call, cx, held, |_| None).map_err(P::fail)
+        P::Error::from_output(hold_until_ready(call, cx, held, |_| None))
     }
 
     fn reject(policy: &P, request: Req, rejection: Rejection) -> Result<Res, P::Error> {
         policy.reject_any(request, rejection)
-    }
-
-    #[inline]
-    fn fail(error: Err) -> P::Error {
-        P::fail(error)
     }
 }
 
@@ -220,8 +209,9 @@ fn hold_until_ready<C: Future>(
         return hold_and_classify(call, cx, held, head);
     }
     let poll = call.poll(cx);
-    // Released last, once the response is in the caller's place: if a panic here could still have to
-    // drop the response, it would be built in a place of its own and copied twice on its way out.
+    // Released last, once the response is in the caller's place: if a panic here could still have
+    // to drop the response, it would be built in a place of its own and copied twice on its way
+    // out.
     let _released_last = match poll {
         Poll::Ready(_) => held.take(),
         Poll::Pending => None,

@@ -37,7 +37,8 @@ impl HasSet for Arc<Route> {
     }
 }
 
-/// The closures that read attributes of each request and the outcome of its response. All are optional.
+/// The closures that read attributes of each request and the outcome of its response. All are
+/// optional.
 #[derive(Clone, Default)]
 pub(super) struct RouteOptions {
     pub(super) bypass: Option<Read<bool>>,

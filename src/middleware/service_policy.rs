@@ -1,7 +1,7 @@
-//! What a rejection becomes around any service, whose requests and responses may be of any type.
+//! What a rejection becomes around any service: its response, its error, or an error around that.
 
 use super::{
-    error::{FromRejection, LimitError},
+    error::{FromInner, FromRejection, LimitError},
     rejection_policy::{Custom, DefaultRejection, Reject},
 };
 use crate::rejection::Rejection;
@@ -9,12 +9,9 @@ use crate::rejection::Rejection;
 /// A policy for any service: a rejection becomes a response or an error.
 pub trait ServicePolicy<Req, Res, Err> {
     /// The error of the limited service.
-    type Error;
+    type Error: FromInner<Err>;
 
     fn reject_any(&self, request: Req, rejection: Rejection) -> Result<Res, Self::Error>;
-
-    /// Converts an error of the inner service.
-    fn fail(error: Err) -> Self::Error;
 }
 
 impl<Req, Res, Err: FromRejection> ServicePolicy<Req, Res, Err> for DefaultRejection {
@@ -22,11 +19,6 @@ impl<Req, Res, Err: FromRejection> ServicePolicy<Req, Res, Err> for DefaultRejec
 
     fn reject_any(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
         Err(Err::from_rejection(rejection))
-    }
-
-    #[inline]
-    fn fail(error: Err) -> Err {
-        error
     }
 }
 
@@ -39,15 +31,10 @@ where
     fn reject_any(&self, request: Req, rejection: Rejection) -> Result<Res, Err> {
         Ok(self.0.reject(request, rejection))
     }
-
-    #[inline]
-    fn fail(error: Err) -> Err {
-        error
-    }
 }
 
-/// The policy of [`map_rejection`](crate::ConcurrencyLimitLayer::map_rejection): a closure makes the
-/// inner service's error.
+/// The policy of [`map_rejection`](crate::ConcurrencyLimitLayer::map_rejection): a closure makes
+/// the inner service's error.
 #[derive(Clone, Copy, Debug)]
 pub struct MapRejection<F>(pub(super) F);
 
@@ -59,11 +46,6 @@ where
 
     fn reject_any(&self, _: Req, rejection: Rejection) -> Result<Res, Err> {
         Err((self.0)(rejection))
-    }
-
-    #[inline]
-    fn fail(error: Err) -> Err {
-        error
     }
 }
 
@@ -77,10 +59,5 @@ impl<Req, Res, Err> ServicePolicy<Req, Res, Err> for WrapErrors {
 
     fn reject_any(&self, _: Req, rejection: Rejection) -> Result<Res, LimitError<Err>> {
         Err(LimitError::Rejected(rejection))
-    }
-
-    #[inline]
-    fn fail(error: Err) -> LimitError<Err> {
-        LimitError::Inner(error)
     }
 }
