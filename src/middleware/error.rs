@@ -43,6 +43,7 @@ impl<E: Error + 'static> Error for LimitError<E> {
     note = "after `.for_any_service()`, choose what a rejection becomes: `.wrap_errors()` for the error `LimitError<{Self}>`, `.map_rejection(|rejection| error)`, or `.on_reject(|rejection| response)`"
 )]
 pub trait FromRejection: Sized {
+    #[doc(hidden)]
     fn from_rejection(rejection: Rejection) -> Self;
 }
 

@@ -37,4 +37,6 @@ pub use rejection_policy::{
     Custom, DefaultRejection, GrpcStatus, OnReject, ProblemDetails, Reject,
 };
 pub use service::{ConcurrencyLimit, InnerService};
+#[doc(hidden)]
+pub use service_policy::ServicePolicy;
 pub use service_policy::{MapRejection, WrapErrors};

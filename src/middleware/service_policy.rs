@@ -11,6 +11,7 @@ pub trait ServicePolicy<Req, Res, Err> {
     /// The error of the limited service.
     type Error: FromInner<Err>;
 
+    #[doc(hidden)]
     fn reject_any(&self, request: Req, rejection: Rejection) -> Result<Res, Self::Error>;
 }
 
