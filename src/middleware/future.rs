@@ -1,8 +1,9 @@
-//! The way of one request: queued, admitted, running.
+//! The response future: a request is queued, admitted, then running.
 
 use std::{
     fmt,
     future::Future,
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -12,10 +13,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    Held,
     deadline::Deadline,
-    ending::{Ending, LimitError},
-    layer::Route,
+    error::LimitError,
+    held::Held,
+    rejection_policy::DefaultRejection,
+    release::{OnBodyEnd, Release},
+    route::Route,
 };
 use crate::{
     admission::{Claims, Nanos},
@@ -28,23 +31,23 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it gives up the place in the queue, or drops the inner future and then its permit.
-    pub struct ResponseFuture<S, Req, E>
+    /// If dropped while queued, the request leaves the queue. If dropped while running, the inner future
+    /// is dropped, and then its permit.
+    pub struct ResponseFuture<S, Req, R = OnBodyEnd, P = DefaultRejection>
     where
         S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
     {
         #[pin]
-        state: State<S, Req, E>,
+        state: State<S, Req, P>,
+        release: PhantomData<R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, Req, E>
+    enum State<S, Req, P>
     where
         S: Service<Req>,
-        E: Ending<Req, S::Response, S::Error>,
     {
         Running {
             // Dropped before the permit.
@@ -52,13 +55,14 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        // Not boxed: it takes the room that the inner service's future, which has the request, needs later.
-        Pending { pending: Pending<S, Req, E> },
+        // Not boxed: it has the space that the inner service's future, which owns the request, needs
+        // later.
+        Pending { pending: Pending<S, Req, P> },
     }
 }
 
 /// A request that has to wait.
-struct Pending<S, Req, E> {
+struct Pending<S, Req, P> {
     acquisition: Acquisition<Arc<Route>>,
     arrived: Nanos,
     /// Of a request that declares something.
@@ -68,7 +72,7 @@ struct Pending<S, Req, E> {
     /// Not ready yet: readiness is not hoarded while queued.
     service: S,
     request: Option<Req>,
-    ending: E,
+    policy: P,
 }
 
 /// A set that is held while the inner service gets ready.
@@ -80,8 +84,8 @@ struct Unready {
 /// A request that may be called, or why it is not.
 type Admission<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
 
-impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
-    /// Waits until the inner service can be called.
+impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
+    /// Waits for the set, then for the inner service.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
         if self.unready.is_some() {
@@ -90,7 +94,7 @@ impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
         let (arrived, options) = (self.arrived, self.options.as_deref());
         let options = |route: &Arc<Route>| match options {
             Some(options) => *options,
-            None => route.options(arrived),
+            None => route.wait_options(arrived),
         };
         let granted = match ready!(self.acquisition.poll(cx, options)) {
             Ok(granted) => granted,
@@ -158,17 +162,14 @@ impl<S: Service<Req>, Req, E> Pending<S, Req, E> {
     }
 }
 
-impl<S, Req, E> ResponseFuture<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
-    /// Runs a call that the inner service has begun.
+impl<S: Service<Req>, Req, R, P> ResponseFuture<S, Req, R, P> {
+    /// Creates the future of a running call.
     #[inline]
     pub(super) fn running(future: S::Future, held: Held) -> Self {
         let held = Some(held);
         Self {
             state: State::Running { future, held },
+            release: PhantomData,
         }
     }
 
@@ -180,7 +181,7 @@ where
         arrived: Nanos,
         service: S,
         request: Req,
-        ending: E,
+        policy: P,
     ) -> Self {
         let pending = Pending {
             acquisition,
@@ -189,60 +190,66 @@ where
             unready: None,
             service,
             request: Some(request),
-            ending,
+            policy,
         };
         Self {
             state: State::Pending { pending },
+            release: PhantomData,
         }
     }
 }
 
-impl<S, Req, E> Future for ResponseFuture<S, Req, E>
+impl<S, Req, R, P> Future for ResponseFuture<S, Req, R, P>
 where
     S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
+    R: Release<Req, S::Response, S::Error, P>,
 {
-    type Output = Result<E::Response, E::Error>;
+    type Output = Result<R::Response, R::Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().state.poll(cx)
+        self.project().state.poll::<R>(cx)
     }
 }
 
-impl<S, Req, E> State<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
+impl<S: Service<Req>, Req, P> State<S, Req, P> {
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<E::Response, E::Error>> {
+    fn poll<R>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R::Response, R::Error>>
+    where
+        R: Release<Req, S::Response, S::Error, P>,
+    {
         match self.as_mut().project() {
             StateProj::Running { future, held } => {
                 let _watch = held.as_ref().and_then(Held::watch);
-                E::poll(future, cx, held)
+                R::poll(future, cx, held)
             }
-            StateProj::Pending { .. } => self.poll_pending(cx),
+            StateProj::Pending { .. } => self.poll_pending::<R>(cx),
         }
     }
 
     /// Waits until the request is running, and polls that; or until there is a response without it.
-    fn poll_pending(
+    fn poll_pending<R>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<E::Response, E::Error>> {
+    ) -> Poll<Result<R::Response, R::Error>>
+    where
+        R: Release<Req, S::Response, S::Error, P>,
+    {
         const READY: &str = "polled after it was ready";
         let StateProj::Pending { pending } = self.as_mut().project() else {
-            return self.poll(cx);
+            return self.poll::<R>(cx);
         };
         let granted = ready!(pending.poll(cx));
         let request = &mut pending.request;
         let granted = match granted {
             Ok(granted) => granted,
-            Err(LimitError::Inner(error)) => return Poll::Ready(Err(E::fail(error))),
+            Err(LimitError::Inner(error)) => return Poll::Ready(Err(R::fail(error))),
             Err(LimitError::Rejected(rejection)) => {
                 let request = request.take().expect(READY);
-                return Poll::Ready(pending.ending.reject(request, rejection));
+                return Poll::Ready(R::reject(&pending.policy, request, rejection));
             }
         };
         let held = Some(match granted.claimant().expose.is_some() {
@@ -250,7 +257,7 @@ where
             true => {
                 let options = pending.options.as_deref();
                 let load = options.map_or(Claims::default().load, |options| options.claims.load);
-                let extensions = request.as_mut().and_then(E::extensions);
+                let extensions = request.as_mut().and_then(R::extensions);
                 Held::expose_if(true, load, Some(granted), extensions)
             }
         });
@@ -258,15 +265,11 @@ where
         let future = pending.service.call(request.take().expect(READY));
         drop(watch);
         self.set(State::Running { future, held });
-        self.poll(cx)
+        self.poll::<R>(cx)
     }
 }
 
-impl<S, Req, E> fmt::Debug for ResponseFuture<S, Req, E>
-where
-    S: Service<Req>,
-    E: Ending<Req, S::Response, S::Error>,
-{
+impl<S: Service<Req>, Req, R, P> fmt::Debug for ResponseFuture<S, Req, R, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Running { .. } => "running",

@@ -1,10 +1,10 @@
-//! What a call holds while it runs.
+//! What a running call holds.
 
 use std::{fmt, sync::Arc};
 
 use http::Extensions;
 
-use super::{ResponseHead, layer::Route};
+use super::{head::ResponseHead, route::Route};
 use crate::{
     adaptive::Outcome,
     gate::{Claimant, GateSet, Granted},
@@ -12,8 +12,7 @@ use crate::{
     permit::{Permit, PermitHandle},
 };
 
-/// What a call holds while it runs. Dropping it returns the set, unless the handler has taken the
-/// permit.
+/// What a running call holds. If dropped, it returns the set, unless the handler has taken the permit.
 pub struct Held(Kind);
 
 enum Kind {
@@ -21,13 +20,13 @@ enum Kind {
     Set(Granted<Arc<Route>>),
     /// The handler may take it.
     Exposed(Exposed),
-    /// The request went past the limit.
+    /// Nothing, because the request bypassed the limit.
     Bypassed,
 }
 
 struct Exposed {
     handle: PermitHandle,
-    /// Of a request that did not go past the limit.
+    /// `None` if the request bypassed the limit.
     route: Option<Arc<Route>>,
 }
 
@@ -77,7 +76,7 @@ impl Held {
                     Permit::new(granted, load)
                 });
                 let handle = PermitHandle::new(permit);
-                handle.set_outcome(Outcome::Dropped); // unless the call ends
+                handle.set_outcome(Outcome::Dropped); // overwritten if the call ends
                 extensions.insert(handle.clone());
                 Self(Kind::Exposed(Exposed { handle, route }))
             }
@@ -86,7 +85,7 @@ impl Held {
         }
     }
 
-    /// Whether somebody wants to know how the work went.
+    /// Returns `true` if a resource of the set needs the outcome of the call.
     #[inline]
     pub(super) fn is_recorded(&self) -> bool {
         match &self.0 {
@@ -96,12 +95,12 @@ impl Held {
         }
     }
 
-    /// The call has ended, with this response unless the service failed.
+    /// Sets the outcome of a finished call. `head` is `None` if the service failed.
     #[cold]
     pub(super) fn ended(&mut self, head: Option<&ResponseHead<'_>>) {
         let outcome = |route: &Route| {
-            let asks = route.asks.as_ref();
-            asks.map_or(Outcome::Success, |asks| asks.outcome(head))
+            let options = route.options.as_ref();
+            options.map_or(Outcome::Success, |options| options.outcome(head))
         };
         match &mut self.0 {
             Kind::Set(granted) => {
@@ -118,8 +117,8 @@ impl Held {
         }
     }
 
-    /// Marks this thread as working under the set. A permit that the handler may have taken and
-    /// returned proves nothing.
+    /// Marks this thread as holding the set. An exposed permit does not count, because the handler may
+    /// have released it.
     #[inline]
     pub(super) fn watch(&self) -> Option<nested::Held> {
         match &self.0 {

@@ -5,20 +5,17 @@ use std::{error::Error, io, time::Duration};
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_concurrency_limiter::{
     ConcurrencyLimitLayer, Limiter, Permit, Reason, Rejection, Resource,
-    middleware::{
-        Reject,
-        ending::{AnyService, LimitError},
-    },
+    middleware::{LimitError, Reject, release::OnResponse},
 };
 
-fn limited() -> (Resource, Limiter, ConcurrencyLimitLayer<AnyService>) {
+fn limited() -> (Resource, Limiter, ConcurrencyLimitLayer<OnResponse>) {
     let db = Resource::new("db", 1);
     let limiter = Limiter::new(Duration::ZERO, [&db]);
     let layer = limiter.resources([&db]).for_any_service();
     (db, limiter, layer)
 }
 
-fn busy() -> (Permit, ConcurrencyLimitLayer<AnyService>) {
+fn busy() -> (Permit, ConcurrencyLimitLayer<OnResponse>) {
     let (db, limiter, layer) = limited();
     (limiter.try_acquire([&db]).expect("idle"), layer)
 }

@@ -8,7 +8,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
-use tower_concurrency_limiter::{Limiter, Resource, middleware::ending::LimitError};
+use tower_concurrency_limiter::{Limiter, Resource, middleware::LimitError};
 
 use test_support::http::{Server, collect};
 

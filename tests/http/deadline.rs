@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A layer whose requests say in milliseconds how long they have.
 fn by_header(layer: ConcurrencyLimitLayer) -> ConcurrencyLimitLayer {
-    layer.deadline(|request| {
+    layer.fail_fast_deadline(|request| {
         let header = request.headers().get("x-timeout-ms")?;
         let millis = header.to_str().ok()?.parse().ok()?;
         Some(Duration::from_millis(millis))

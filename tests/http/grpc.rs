@@ -348,7 +348,7 @@ async fn a_call_whose_deadline_expires_in_the_queue_leaves_it_and_is_never_run()
 #[tokio::test]
 async fn the_deadline_of_a_call_may_bound_its_wait() {
     let place: Place = |echo, layer| {
-        let layer = layer.deadline(|request| request.grpc_timeout());
+        let layer = layer.fail_fast_deadline(|request| request.grpc_timeout());
         UNDER_AXUM(echo, layer)
     };
     let trial = Trial::with(place, Limiter::builder()).await;

@@ -23,7 +23,7 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_concurrency_limiter::{
-    ConcurrencyLimitLayer, Limiter, Rejection, Resource, middleware::ending::LimitError,
+    ConcurrencyLimitLayer, Limiter, Rejection, Resource, middleware::LimitError,
 };
 
 use test_support::http::{EACH, Server, Stage, Storm, Tally, until};

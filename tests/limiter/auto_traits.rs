@@ -15,8 +15,9 @@ use tower_concurrency_limiter::{
     adaptive::{Aimd, AimdBuilder, Gradient2, Gradient2Builder, InvalidAdaptiveLimit, Sample},
     limiter::{Acquire, AcquireRequest, InvalidLimiter, InvalidSet, LimiterBuilder, Run},
     middleware::{
-        Custom, RequestHead, ResponseBody, ResponseFuture, ResponseHead, ServerBusy,
-        ending::{AnyService, AtHead, LimitError, UntilBodyEnd, WrapErrors},
+        Custom, DefaultRejection, LimitError, RequestHead, ResponseBody, ResponseFuture,
+        ResponseHead, WrapErrors,
+        release::{OnBodyEnd, OnHead, OnResponse},
     },
     resource::{InvalidResource, ResourceBuilder},
 };
@@ -66,20 +67,20 @@ fn limiters_and_their_errors_cross_an_unwind() {
 #[test]
 fn layers_and_services_are_shared_by_threads() {
     everywhere::<ConcurrencyLimitLayer>();
-    everywhere::<ConcurrencyLimitLayer<AtHead>>();
-    everywhere::<ConcurrencyLimitLayer<AnyService>>();
-    everywhere::<ConcurrencyLimitLayer<UntilBodyEnd<Custom<OnReject>>>>();
-    everywhere::<ConcurrencyLimit<Inner, UntilBodyEnd>>();
-    everywhere::<ConcurrencyLimit<Inner, AtHead<ServerBusy>>>();
-    everywhere::<ConcurrencyLimit<Inner, AnyService<WrapErrors>>>();
+    everywhere::<ConcurrencyLimitLayer<OnHead>>();
+    everywhere::<ConcurrencyLimitLayer<OnResponse>>();
+    everywhere::<ConcurrencyLimitLayer<OnBodyEnd, Custom<OnReject>>>();
+    everywhere::<ConcurrencyLimit<Inner, OnBodyEnd>>();
+    everywhere::<ConcurrencyLimit<Inner, OnHead, DefaultRejection>>();
+    everywhere::<ConcurrencyLimit<Inner, OnResponse, WrapErrors>>();
 }
 
 #[test]
 fn futures_and_bodies_go_everywhere() {
     everywhere::<Acquire>();
     everywhere::<Run<fn() -> Ready<()>, Ready<()>>>();
-    everywhere::<ResponseFuture<Inner, Request<Body>, UntilBodyEnd>>();
-    everywhere::<ResponseFuture<Inner, Request<Body>, AtHead>>();
+    everywhere::<ResponseFuture<Inner, Request<Body>, OnBodyEnd>>();
+    everywhere::<ResponseFuture<Inner, Request<Body>, OnHead>>();
     everywhere::<ResponseBody<Body>>();
 }
 
@@ -92,7 +93,7 @@ fn clones_are_handles() {
     clone::<PermitHandle>();
     clone::<AcquireRequest>();
     clone::<ConcurrencyLimitLayer>();
-    clone::<ConcurrencyLimit<Inner, UntilBodyEnd>>();
+    clone::<ConcurrencyLimit<Inner, OnBodyEnd>>();
 }
 
 /// A service that is not `Sync`, or not even `Send`, is limited all the same: traits are carried, not
@@ -120,7 +121,7 @@ fn nothing_is_asked_of_the_service_but_clone() {
     }
 
     fn service<S: tower::Service<()>>() {}
-    service::<ConcurrencyLimit<Local, AnyService>>();
+    service::<ConcurrencyLimit<Local, OnResponse>>();
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn everything_says_what_it_is() {
     debug::<ResponseHead<'_>>();
     debug::<Acquire>();
     debug::<ConcurrencyLimitLayer>();
-    debug::<ConcurrencyLimit<(), UntilBodyEnd>>();
-    debug::<ResponseFuture<Inner, Request<Body>, UntilBodyEnd>>();
+    debug::<ConcurrencyLimit<(), OnBodyEnd>>();
+    debug::<ResponseFuture<Inner, Request<Body>, OnBodyEnd>>();
     debug::<ResponseBody<Body>>();
 }

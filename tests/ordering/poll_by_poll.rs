@@ -18,11 +18,11 @@ use tokio_test::{
 use tower::{BoxError, Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer as TowerLimit};
 use tower_concurrency_limiter::{
     ConcurrencyLimit, ConcurrencyLimitLayer, Limiter, Permit, Reason, Rejection, Resource,
-    middleware::ending::AnyService,
+    middleware::release::OnResponse,
 };
 use tower_test::mock::{self, Handle, Mock, SendResponse};
 
-type Layered = mock::Spawn<ConcurrencyLimit<Mock<&'static str, &'static str>, AnyService>>;
+type Layered = mock::Spawn<ConcurrencyLimit<Mock<&'static str, &'static str>, OnResponse>>;
 
 struct Setup {
     db: Resource,
@@ -31,7 +31,7 @@ struct Setup {
     inner: Handle<&'static str, &'static str>,
 }
 
-fn layer(limit: usize) -> (Resource, Limiter, ConcurrencyLimitLayer<AnyService>) {
+fn layer(limit: usize) -> (Resource, Limiter, ConcurrencyLimitLayer<OnResponse>) {
     let db = Resource::new("db", limit);
     let limiter = Limiter::new(Duration::from_secs(5), [&db]);
     let layer = limiter.resources([&db]).for_any_service();

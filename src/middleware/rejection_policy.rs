@@ -1,17 +1,17 @@
-//! What a rejection becomes.
+//! What a rejected request gets: the second type parameter of the layer.
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::Response;
 
-use super::ResponseBody;
+use super::body::ResponseBody;
 use crate::rejection::{Rejection, Respond};
 
 /// A policy for rejected requests.
 ///
-/// It gets the request by value, for content negotiation or to answer in the protocol of the request.
-/// Closures from a [`Rejection`] to the response are policies. Set one with
+/// It takes the request by value, for content negotiation or for a response in the request's
+/// protocol. Closures from a [`Rejection`] to the response are policies too. Set one with
 /// [`reject_with`](crate::ConcurrencyLimitLayer::reject_with).
 ///
 /// ```
@@ -39,7 +39,7 @@ use crate::rejection::{Rejection, Respond};
     note = "around a gRPC service of tonic, whose body can only be made empty, use `.reject_with(GrpcStatus)`"
 )]
 pub trait Reject<Req, Res> {
-    /// The response to a rejected request.
+    /// Returns the response to a rejected request.
     fn reject(&self, request: Req, rejection: Rejection) -> Res;
 }
 
@@ -52,19 +52,22 @@ where
     }
 }
 
-/// The default policy: [`Rejection::response`], which is the JSON 503, or the gRPC status if the request
-/// is a gRPC one, unless the limiter says otherwise.
+/// The default policy: an HTTP request gets [`Rejection::response`]. Unless the limiter has its own
+/// response, that is the JSON 503, or the gRPC status if the request is a gRPC one.
+///
+/// After [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service) the rejection becomes
+/// the inner service's error, by `From<Rejection>`. `tower::BoxError` has that.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ServerBusy;
+pub struct DefaultRejection;
 
-impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
+impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for DefaultRejection {
     fn reject(&self, _: Req, rejection: Rejection) -> Response<B> {
         rejection.answer().map(B::from)
     }
 }
 
 /// A policy that responds with problem details by RFC 9457, as `application/problem+json`; see
-/// [`Rejection::problem_response`]. It wins over what the limiter's `on_reject` makes.
+/// [`Rejection::problem_response`]. It overrides the limiter's `on_reject`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -74,7 +77,8 @@ impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ServerBusy {
 /// let layer = limiter.resources([&db]).reject_with(ProblemDetails);
 /// ```
 ///
-/// For all layers of a limiter, use `Limiter::builder().on_reject(|rejection| rejection.problem_response())`.
+/// For all layers of a limiter, use
+/// `Limiter::builder().on_reject(|rejection| rejection.problem_response())`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemDetails;
 
@@ -86,10 +90,10 @@ impl<Req, B: From<Bytes>> Reject<Req, Response<B>> for ProblemDetails {
 
 /// A policy that responds with a gRPC status to every request; see [`Rejection::grpc_response`].
 ///
-/// The default policy does so for gRPC requests. This one is for services that cannot have the default
-/// one: with [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head), around a service of
-/// tonic, whose response body cannot be made from bytes. It needs a body that is `Default`. It wins over
-/// what the limiter's `on_reject` makes.
+/// The default policy does so for gRPC requests. This one is for services with a response body that
+/// cannot be made from bytes, as the default requires after
+/// [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head): those of tonic. Their body
+/// has to be `Default`. It overrides the limiter's `on_reject`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -108,8 +112,8 @@ impl<Req, B: Default> Reject<Req, Response<B>> for GrpcStatus {
     }
 }
 
-/// The policy of [`on_reject`](crate::ConcurrencyLimitLayer::on_reject): a response of bytes, whatever
-/// the service's own body is.
+/// The policy of [`on_reject`](crate::ConcurrencyLimitLayer::on_reject) of HTTP services: a
+/// response of bytes, whatever the service's own body is.
 #[derive(Clone)]
 pub struct OnReject(pub(super) Arc<Respond>);
 
@@ -127,12 +131,12 @@ impl fmt::Debug for OnReject {
     }
 }
 
-/// A policy of the layer's own.
+/// A policy set by [`reject_with`](crate::ConcurrencyLimitLayer::reject_with).
 #[derive(Clone, Copy, Debug)]
 pub struct Custom<P>(pub(super) P);
 
-/// The policy's response, with the rejection in its extensions: the one that the policy has put there,
-/// if it knew more.
+/// Returns the policy's response, with the rejection in its extensions, unless the policy has
+/// inserted one itself.
 impl<P, Req, B> Reject<Req, Response<B>> for Custom<P>
 where
     P: Reject<Req, Response<B>>,
@@ -144,29 +148,29 @@ where
     }
 }
 
-/// A refusal in the limit's own body, which holds a permit or the bytes of a refusal.
-#[doc(hidden)]
-pub trait Refuse<Req, B> {
-    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>>;
+/// A policy that makes a response with the limit's own body: the bytes of a rejection, or the inner
+/// service's body `B`.
+pub trait BodyPolicy<Req, B> {
+    fn reject_with_body(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>>;
 }
 
-impl<Req, B> Refuse<Req, B> for ServerBusy {
-    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
+impl<Req, B> BodyPolicy<Req, B> for DefaultRejection {
+    fn reject_with_body(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
         self.reject(request, rejection)
     }
 }
 
-impl<Req, B> Refuse<Req, B> for OnReject {
-    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
+impl<Req, B> BodyPolicy<Req, B> for OnReject {
+    fn reject_with_body(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
         self.reject(request, rejection)
     }
 }
 
-impl<P, Req, B> Refuse<Req, B> for Custom<P>
+impl<P, Req, B> BodyPolicy<Req, B> for Custom<P>
 where
     P: Reject<Req, Response<B>>,
 {
-    fn refuse(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
+    fn reject_with_body(&self, request: Req, rejection: Rejection) -> Response<ResponseBody<B>> {
         let response: Response<B> = self.reject(request, rejection);
         response.map(ResponseBody::new)
     }
