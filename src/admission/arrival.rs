@@ -98,10 +98,6 @@ impl<T> Queue<T> {
         if self.is_closed {
             return (Answer::Closed, Some(arrival));
         }
-        if let Some(flow) = self.express_lane(now, &arrival, ledger) {
-            let ticket = self.enqueue(now, arrival, flow, ledger);
-            return (Answer::Queued(ticket), None);
-        }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
         }

@@ -8,7 +8,7 @@ use super::{Nanos, scatter::Scatter};
 /// between them add up. What no grant has confirmed for [`FRESH`] is dropped: a resource that was slow
 /// an hour ago may be fast by now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Drain {
+pub struct Drain {
     /// When the next grant became the next: at the last one, or when the queue began to fill.
     since: Nanos,
     /// When the last grant was.

@@ -285,6 +285,13 @@ impl<T> Fifo<T> {
         self.drain
     }
 
+    /// Goes on at the pace of a queue that served the resource before.
+    pub fn adopt_pace(&mut self, pace: Drain) {
+        if pace.is_later_than(&self.drain) {
+            self.drain = pace;
+        }
+    }
+
     /// The limit of the resource is another one, with which the pace will change.
     pub fn forget_pace(&mut self) {
         self.drain.forget();

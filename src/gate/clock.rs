@@ -99,7 +99,7 @@ mod manual_clock {
 
     use super::{Nanos, Reading};
     use crate::{
-        gate::timer::Timer,
+        gate::timers::Timer,
         sync::{Mutex, lock},
     };
 

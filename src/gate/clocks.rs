@@ -29,6 +29,8 @@ pub(super) struct Clocks {
     system: Nanos,
     /// The same for the clocks of runtimes that have paused their time, the last to come first.
     paused: Vec<(Id, Nanos)>,
+    /// Whether more than one clock was read since one differed.
+    are_several: bool,
 }
 
 /// Short beside any timeout, and long beside the time between two requests where it matters what they cost.
@@ -48,6 +50,7 @@ impl Clocks {
             ahead: 0,
             system: 0,
             paused: Vec::new(),
+            are_several: false,
         }
     }
 
@@ -122,25 +125,29 @@ impl Gate {
         }
     }
 
-    /// The gate's time, and the deadline of a request that arrived at a reading of this thread's clock.
-    /// Without a timeout both are the same.
+    /// The gate's time, and the deadline of a request that arrived at a reading of this thread's clock;
+    /// without a timeout both are the same. `None` where both may change before they are used, because
+    /// there are several clocks.
     #[inline]
-    pub(super) fn times(&self, arrived: Nanos, timeout: Duration) -> (Nanos, Nanos) {
+    pub(super) fn times(&self, arrived: Nanos, timeout: Duration) -> Option<(Nanos, Nanos)> {
         let deadline = arrived.saturating_add(nanos(timeout));
         match self.readings.accept(arrived) {
-            true => (arrived, deadline),
+            true => Some((arrived, deadline)),
             false => self.times_of_late_poll(deadline, timeout.is_zero()),
         }
     }
 
     #[cold]
-    fn times_of_late_poll(&self, deadline: Nanos, has_no_timeout: bool) -> (Nanos, Nanos) {
+    fn times_of_late_poll(&self, deadline: Nanos, has_no_timeout: bool) -> Option<(Nanos, Nanos)> {
         let reading = self.clock.now();
         let (now, deadline) = match self.readings.accept(reading) {
-            true => (reading, deadline),
-            false => self.time_under_lock(|state| state.clocks.at(deadline)),
+            true => (reading, Some(deadline)),
+            false => self.time_under_lock(|state| {
+                let clocks = &state.clocks;
+                (!clocks.are_several).then(|| clocks.at(deadline))
+            }),
         };
-        (now, if has_no_timeout { now } else { deadline })
+        deadline.map(|deadline| (now, if has_no_timeout { now } else { deadline }))
     }
 
     #[cold]
@@ -195,6 +202,13 @@ impl Gate {
             clocks.paused.truncate(MOST);
         }
         let own = known(clocks);
+        let are_several = own.is_none() && !clocks.paused.is_empty() || clocks.paused.len() > 1;
+        if are_several && !clocks.are_several {
+            clocks.are_several = true;
+            // Between a reading and the lock of a FIFO its clock may be put off.
+            self.promote_all(state);
+            return self.look(state);
+        }
         let before = own.map_or(clocks.system, |own| clocks.paused[own].1);
         let passed = reading
             .time

@@ -23,7 +23,7 @@ use super::{
     wake_list::{WakeList, wake},
 };
 use crate::{
-    admission::{Adopted, Decision, Demand, Fifo, Nanos, Refusal, Ticket},
+    admission::{Adopted, Decision, Demand, Drain, Fifo, Nanos, Refusal, Ticket},
     resource::SharedUsage,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
@@ -176,9 +176,10 @@ impl FifoQueue {
     }
 
     /// Nothing waits in the general queue: this queue serves its resource again, if it ever does.
-    pub(super) fn demote(&self, usage: &SharedUsage) {
+    pub(super) fn demote(&self, usage: &SharedUsage, pace: Drain) {
         let mut state = lock(&self.state);
         state.is_general = !self.serves;
+        state.waiters.adopt_pace(pace);
         usage.clear_contended();
     }
 
@@ -256,7 +257,9 @@ impl Gate {
         arrived: Nanos,
         waker: Option<&Waker>,
     ) -> Joined {
-        let (now, deadline) = self.times(arrived, options.timeout);
+        let Some((now, deadline)) = self.times(arrived, options.timeout) else {
+            return Joined::General;
+        };
         let mut arrival = Arrival {
             claim,
             now,
@@ -535,6 +538,9 @@ impl Gate {
             }
             next = next.into_iter().chain(deadline).min();
             fifo.is_listed = !fifo.waiters.is_empty();
+            if !fifo.is_listed {
+                fifo.runtimes.clear(); // no timer looks here any more
+            }
             fifo.is_listed
         });
         next
@@ -561,6 +567,7 @@ impl Gate {
         if fifo.waiters.widest() > limit {
             drop(fifo);
             self.promote(state, resource); // where a claim above the limit stands aside
+            state.queue.freed(resource);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Gate;
 use crate::{
-    admission::{Ledger, Usage},
+    admission::{Drain, Ledger, Usage},
     resource::SharedUsage,
 };
 
@@ -37,9 +37,9 @@ impl Ledger for Words<'_> {
     }
 
     /// Nothing waits in the general queue: the FIFO serves the resource again.
-    fn calm(&mut self, resource: u32) {
+    fn calm(&mut self, resource: u32, pace: Drain) {
         if !self.0.resources[resource as usize].is_shared() {
-            self.0.fifo(resource).demote(self.of(resource));
+            self.0.fifo(resource).demote(self.of(resource), pace);
         }
     }
 

@@ -532,7 +532,9 @@ async fn a_late_first_poll_spends_now() {
     drop(busy);
     assert_ready_ok!(late.poll());
     let spent = limiter.try_acquire([&api]).expect_err("spent");
-    assert_eq!(spent.retry_after(), Some(10 * SECOND));
+    // The set that was refused before has been asked to retry at the earliest time.
+    let retry_after = spent.retry_after().expect("known");
+    assert!((10 * SECOND..=20 * SECOND).contains(&retry_after));
 }
 
 /// Each thread reads the clock before it has the lock, so readings overtake each other.
