@@ -1,10 +1,10 @@
 //! When a limited call returns its permit: the first type parameter of the layer.
 //!
 //! * [`OnBodyEnd`], the default: when the response body has ended.
-//! * [`OnHead`], set by [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head): with the
-//!   response head. The response type stays the inner service's.
-//! * [`OnResponse`], set by [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service): with
-//!   the response of a service that need not be an HTTP service.
+//! * [`OnHead`], set by [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head):
+//!   with the response head. The response type stays the inner service's.
+//! * [`OnResponse`], set by [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service):
+//!   with the response of a service that need not be an HTTP service.
 //!
 //! What a rejected request gets is the second type parameter: see [`Reject`].
 
