@@ -245,7 +245,7 @@ fn what_each_process_would_have_for_itself() {
     let builder = || Resource::builder("db").concurrency(5).shared(&backend);
     for (builder, fault, call) in [
         (
-            builder().overload(Overload::after(Duration::from_millis(10))),
+            builder().overload(Overload::new().interval(Duration::from_millis(10))),
             "overload mode",
             "`.overload(..)`",
         ),

@@ -146,7 +146,7 @@ impl<E: Http> ConcurrencyLimitLayer<E> {
     /// How long a request has, where it says so; never longer than the timeout of the route. It is
     /// rejected on arrival, with [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if those before it in
     /// the queue will keep it longer than that; see
-    /// [`AcquireRequest::deadline`](crate::limiter::AcquireRequest::deadline) for what that takes into account.
+    /// [`AcquireRequest::fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline) for what that takes into account.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -103,7 +103,7 @@ impl Limiter {
     ///
     /// If the set is empty, names a resource twice or one of another limiter, claims 0 units, more
     /// than the limit or more than the floor of an adaptive one, or is out of order (see
-    /// [`any_order`](crate::limiter::LimiterBuilder::any_order)).
+    /// [`allow_any_order`](crate::limiter::LimiterBuilder::allow_any_order)).
     #[track_caller]
     pub fn resources<I>(&self, set: I) -> ConcurrencyLimitLayer
     where

@@ -156,7 +156,7 @@ pub(crate) async fn lanes_share_by_weight(venue: &Venue) {
 pub(crate) async fn a_lane_is_known_by_its_name_in_all_processes(venue: &Venue) {
     let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
         b.concurrency(4)
-            .lanes(Lanes::keyed(100).others(Lane::new("others").max(1)))
+            .lanes(Lanes::keyed(100).with_others(Lane::new("others").max(1)))
     };
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let request = |p: &Process, tenant: &str| {
