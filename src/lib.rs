@@ -422,8 +422,8 @@
 //! use std::time::Duration;
 //! use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
 //!
-//! # fn start() -> Result<Limiter, Box<dyn std::error::Error>> {
-//! let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+//! # async fn start() -> Result<Limiter, Box<dyn std::error::Error>> {
+//! let backend = RedisBackend::connect("redis://127.0.0.1:6379").await?;
 //! let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
 //! let fs = Resource::new("fs", 10); // each process has its own disk
 //! let limiter = Limiter::new(Duration::from_secs(5), [&postgres, &fs]);

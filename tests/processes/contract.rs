@@ -11,7 +11,7 @@ use std::{
 use axum::{Router, body::Body, http::Request, routing::get};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
-use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Resource, redis::Mode};
+use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Resource, redis::SharedState};
 
 use super::venue::{Process, Venue, until};
 
@@ -549,8 +549,8 @@ pub(crate) async fn health_says_who_shares(venue: &Venue) {
     let a = venue.db(3).await;
     let health = a.health();
     assert_eq!(
-        (health.mode, health.processes, health.limit),
-        (Mode::Connected, 1, Some(3))
+        (health.state, health.processes, health.limit),
+        (SharedState::Connected, 1, Some(3))
     );
     assert!(health.epoch > 0 && health.silence().is_some_and(|s| s < Duration::from_secs(2)));
     let b = venue.db(3).await;
