@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_ends() {
         let (_app, limiter) = app();
-        let stuck = limiter.acquire(limiter.registered()).await;
+        let stuck = limiter.acquire(limiter.registered_resources()).await;
         limiter.close();
         let start = Instant::now();
         assert!(!drain(&limiter).await);

@@ -142,7 +142,7 @@
 //! | [`priority`](ConcurrencyLimitLayer::priority) | some requests in the same queue are more urgent | interrupt what runs; leave anything to the others while it is enough to fill the resource |
 //! | [`overload`](resource::ResourceBuilder::overload) | clients give up before the timeout, or nobody knows when | keep the order of arrival |
 //! | [`fail_fast_deadline`](ConcurrencyLimitLayer::fail_fast_deadline) | the caller says how long it will wait | foresee more than those ahead in its own lane and the pace of the queue |
-//! | [`too_many_requests`](limiter::LimiterBuilder::too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
+//! | [`reject_with_too_many_requests`](limiter::LimiterBuilder::reject_with_too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
 //! | [`set_limit`](Resource::set_limit) and its kind | an operator, a timetable or a pool decides while the server runs | take a permit from anybody |
 //! | [`adaptive`](resource::ResourceBuilder::adaptive) | all traffic to the resource is yours, and its capacity moves or is not known | know why the resource is slow |
 //! | [sharing](#shared-limits) | several processes use the resource | outlive a pause or a failover without a surplus |
@@ -346,7 +346,7 @@
 //! # use tower_concurrency_limiter::{Limiter, Overload, Resource};
 //! let db = Resource::builder("db")
 //!     .concurrency(5)
-//!     .overload(Overload::after(Duration::from_millis(100)).above(Duration::from_millis(20)))
+//!     .overload(Overload::new().interval(Duration::from_millis(100)).target(Duration::from_millis(20)))
 //!     .build();
 //! let limiter = Limiter::new(Duration::from_secs(2), [&db]); // but many clients give up after one
 //! ```
@@ -422,8 +422,8 @@
 //! use std::time::Duration;
 //! use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
 //!
-//! # fn start() -> Result<Limiter, Box<dyn std::error::Error>> {
-//! let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+//! # async fn start() -> Result<Limiter, Box<dyn std::error::Error>> {
+//! let backend = RedisBackend::connect("redis://127.0.0.1:6379").await?;
 //! let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
 //! let fs = Resource::new("fs", 10); // each process has its own disk
 //! let limiter = Limiter::new(Duration::from_secs(5), [&postgres, &fs]);
@@ -654,7 +654,7 @@
 //! | a resource of another limiter, or of none | to register it with this one |
 //! | an empty set, a resource twice in it, a claim of 0 units or above the limit | what to claim |
 //! | a claim above the floor of an adaptive limit, or as much reserved as its floor | to claim or reserve fewer, or to raise the floor |
-//! | a set in another order than the resources were registered in | the right order, or [`any_order`](limiter::LimiterBuilder::any_order) |
+//! | a set in another order than the resources were registered in | the right order, or [`allow_any_order`](limiter::LimiterBuilder::allow_any_order) |
 //!
 //! For values from a configuration there are twins that return an error:
 //! [`ResourceBuilder::try_build`](resource::ResourceBuilder::try_build),

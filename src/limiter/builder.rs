@@ -32,7 +32,7 @@ pub struct LimiterBuilder {
     max_waiting: usize,
     credit: Option<Duration>,
     resources: Vec<Resource>,
-    any_order: bool,
+    allows_any_order: bool,
     responder: Responder,
 }
 
@@ -43,7 +43,7 @@ impl LimiterBuilder {
             max_waiting: DEFAULT_MAX_WAITING,
             credit: None,
             resources: Vec::new(),
-            any_order: false,
+            allows_any_order: false,
             responder: Responder::default(),
         }
     }
@@ -88,7 +88,7 @@ impl LimiterBuilder {
     ///
     /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead of a wait,
     /// choose a [timeout](Self::timeout) of zero.
-    pub fn too_many_requests(mut self) -> Self {
+    pub fn reject_with_too_many_requests(mut self) -> Self {
         self.responder.answer_429();
         self
     }
@@ -108,8 +108,8 @@ impl LimiterBuilder {
     ///
     /// Sets are granted all together, so their order decides nothing. It is asked for because code in
     /// which every set has one order stays right when somebody takes it apart into single steps.
-    pub fn any_order(mut self) -> Self {
-        self.any_order = true;
+    pub fn allow_any_order(mut self) -> Self {
+        self.allows_any_order = true;
         self
     }
 
@@ -210,7 +210,7 @@ impl LimiterBuilder {
         Ok(Limiter(Arc::new(Inner {
             gate,
             timeout: self.timeout,
-            any_order: self.any_order,
+            allows_any_order: self.allows_any_order,
             responder: self.responder,
         })))
     }
@@ -223,7 +223,7 @@ impl fmt::Debug for LimiterBuilder {
             .field("max_waiting", &self.max_waiting)
             .field("priority_credit", &self.credit)
             .field("resources", &self.resources)
-            .field("any_order", &self.any_order)
+            .field("allows_any_order", &self.allows_any_order)
             .finish_non_exhaustive()
     }
 }

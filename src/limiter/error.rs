@@ -181,7 +181,7 @@ impl fmt::Display for InvalidSet {
             Fault::OutOfOrder { order } => write!(
                 f,
                 "set is not in the order in which its resources were registered; pass them as \
-                 [{order}], or build the limiter with `.any_order()`"
+                 [{order}], or build the limiter with `.allow_any_order()`"
             ),
         }
     }

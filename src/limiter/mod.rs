@@ -78,7 +78,7 @@ pub struct Limiter(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) gate: Arc<Gate>,
     pub(crate) timeout: Duration,
-    any_order: bool,
+    allows_any_order: bool,
     responder: Responder,
 }
 
@@ -177,7 +177,7 @@ impl Limiter {
     ///
     /// At the call, at the caller's line: if the set is empty, names a resource twice or one of
     /// another limiter, claims 0 units, more than the limit or more than the floor of an
-    /// adaptive one, or is out of order (see [`LimiterBuilder::any_order`]). When it has to wait: outside a tokio runtime with a time driver.
+    /// adaptive one, or is out of order (see [`LimiterBuilder::allow_any_order`]). When it has to wait: outside a tokio runtime with a time driver.
     #[track_caller]
     pub fn acquire<I>(&self, set: I) -> Acquire
     where
@@ -295,7 +295,7 @@ impl Limiter {
     }
 
     /// The resources, in canonical order.
-    pub fn registered(&self) -> &[Resource] {
+    pub fn registered_resources(&self) -> &[Resource] {
         self.0.gate.resources()
     }
 }
@@ -333,7 +333,7 @@ impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
             .field("timeout", &self.0.timeout)
-            .field("resources", &self.registered())
+            .field("resources", &self.registered_resources())
             .finish_non_exhaustive()
     }
 }

@@ -80,7 +80,7 @@ impl AcquireRequest {
     /// again when no waiter has been admitted for 5 s (at a slow resource, for twice the time that an
     /// admission takes while the queue is not empty), and when the limit was raised by more than a
     /// quarter or was 0.
-    pub fn deadline(mut self, within: Duration) -> Self {
+    pub fn fail_fast_deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.or_never = true;
         self

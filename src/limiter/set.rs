@@ -108,7 +108,7 @@ impl Limiter {
                 name: Arc::clone(name(&pair[0])),
             });
         }
-        if self.0.any_order {
+        if self.0.allows_any_order {
             return Ok(sorted);
         }
         let names: Vec<&str> = sorted.iter().map(|demand| &**name(demand)).collect();

@@ -86,7 +86,7 @@ impl Limiter {
     ///
     /// If the set is empty, names a resource twice or a resource of another limiter, claims 0
     /// units, more units than the limit or than the floor of an adaptive limit, or is out of order
-    /// (see [`any_order`](crate::limiter::LimiterBuilder::any_order)).
+    /// (see [`allow_any_order`](crate::limiter::LimiterBuilder::allow_any_order)).
     #[track_caller]
     pub fn resources<I>(&self, set: I) -> ConcurrencyLimitLayer
     where

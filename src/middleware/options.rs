@@ -98,7 +98,7 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     /// [timeout](Self::timeout) of the route.
     ///
     /// The rejection has [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut). See
-    /// [`AcquireRequest::deadline`](crate::limiter::AcquireRequest::deadline) for what the estimate
+    /// [`AcquireRequest::fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline) for what the estimate
     /// includes.
     ///
     /// ```

@@ -13,8 +13,7 @@
 //!
 //! # async fn messages() {}
 //! async fn app() -> Result<Router, Box<dyn std::error::Error>> {
-//!     let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
-//!     backend.ready().await?; // or leave it out, and start without the server
+//!     let backend = RedisBackend::connect("redis://127.0.0.1:6379").await?;
 //!
 //!     let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
 //!     let limiter = Limiter::new(Duration::from_secs(5), [&postgres]);
@@ -100,7 +99,7 @@
 //! | the server is out of memory | no: giving back works | not at all | new ones get [`Unavailable`](crate::Reason::Unavailable) |
 //! | the server stands still | no; for longer than half the lease: new epoch, all leases count anew | that long | their deadline counts |
 //! | the server's clock jumps | no: new epoch | the lease at most | wait |
-//! | processes with another limit | the higher [revision](Sharing::revision) counts for all, and both log it | - | - |
+//! | processes with another limit | the higher [revision](SharedOptions::revision) counts for all, and both log it | - | - |
 //!
 //! Nearly each row is a test, most of them in `tests/redis/failures.rs`; `tests/redis/torture.rs` kills, pauses and restarts at random. [`Resource::health`](crate::Resource::health) says how it is, and
 //! [events](crate::observe) tell of every change.
@@ -141,7 +140,7 @@
 //!   environment variable `SSL_CERT_FILE` names. The cryptography is the provider that the process has installed for
 //!   `rustls`; if there is none, that of `ring`, for this backend alone: nothing is installed for the process.
 //! * Permissions: `+evalsha +eval +hello +info +subscribe +publish +pubsub|numsub +time +@hash +@sortedset +@list +del +exists +expire +persist +cluster|slots ~cq1:* &cq1:*`.
-//! * Raise the [revision](Sharing::revision) with every change of a limit or a rule, or an old process reverts it.
+//! * Raise the [revision](SharedOptions::revision) with every change of a limit or a rule, or an old process reverts it.
 //! * One resource is one core of one server. Cached mode takes most of that away.
 //!
 //! # Beside other ways
@@ -159,15 +158,15 @@ mod audit;
 mod backend;
 mod clock;
 mod config;
+mod error;
 mod greeting;
 mod limit;
 mod local;
 mod member;
 mod protocol;
-mod ready;
 mod script;
 mod settings;
-mod sharing;
+mod shared_options;
 mod term;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
@@ -175,13 +174,13 @@ mod tls;
 mod wire;
 mod wires;
 
+#[doc(hidden)]
 pub use audit::Difference;
 pub use backend::RedisBackend;
-pub use ready::NotReady;
+pub use error::{ConnectError, InvalidBackend};
 pub use settings::{
-    DEFAULT_COLD_START, DEFAULT_DOWN_AFTER, DEFAULT_HEARTBEAT, DEFAULT_LEASE, InvalidBackend,
-    RedisBackendBuilder,
+    DEFAULT_COLD_START, DEFAULT_DOWN_AFTER, DEFAULT_HEARTBEAT, DEFAULT_LEASE, RedisBackendBuilder,
 };
-pub use sharing::{Sharing, WhenUnavailable};
+pub use shared_options::{SharedOptions, WhenUnavailable};
 
-pub use crate::shared::{Health, Mode};
+pub use crate::shared::{Health, SharedState};

@@ -20,8 +20,8 @@ use tokio::{
 
 use super::{
     backend::Core,
+    error,
     greeting::Greeting,
-    ready,
     script::{Call, Push},
     tls::Tls,
 };
@@ -143,7 +143,7 @@ impl Wire {
                 }
                 Err(error) => {
                     self.attempt
-                        .send_replace(Some(Err(ready::fault(&error).into())));
+                        .send_replace(Some(Err(error::fault(&error).into())));
                     drop(core);
                     sleep(jittered(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);

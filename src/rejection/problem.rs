@@ -26,7 +26,7 @@ impl Rejection {
     ///
     /// `reason` is [`Reason::as_str`](super::Reason::as_str). `retry_after` is the number of seconds in
     /// the header `retry-after`, and missing if that is. With
-    /// [`too_many_requests`](crate::limiter::LimiterBuilder::too_many_requests), `status` may be 429
+    /// [`reject_with_too_many_requests`](crate::limiter::LimiterBuilder::reject_with_too_many_requests), `status` may be 429
     /// and `title` `Too Many Requests`.
     ///
     /// To a gRPC request that a layer has rejected, this is [`grpc_response`](Self::grpc_response).

@@ -12,7 +12,7 @@ pub enum Reason {
     /// The set was not free when the request arrived, and the request had no time to wait: it was a
     /// [`try_acquire`](crate::Limiter::try_acquire), or its timeout is zero.
     NotNow,
-    /// The request has a [`deadline`](crate::limiter::AcquireRequest::deadline), and those before it in the queue
+    /// The request has a [`fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline), and those before it in the queue
     /// would have kept it longer than that. It was rejected on arrival.
     WouldTimeOut,
     /// The queue was at its bound when the request arrived.

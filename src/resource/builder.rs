@@ -374,7 +374,7 @@ fn check_lanes(lanes: &Lanes, name: &Arc<str>, limit: u32) -> Result<(), Invalid
     };
     if lanes.others.as_ref().is_some_and(|lane| lane.reserve > 0) {
         return Err(fault(
-            "the lane of `.others(..)` cannot have a reserve; declare a lane for the requests that are \
+            "the lane of `.with_others(..)` cannot have a reserve; declare a lane for the requests that are \
              to have it"
                 .into(),
         ));

@@ -207,7 +207,7 @@ impl Lane {
 /// | choose it | nearly always | where latency must not depend on the neighbours |
 ///
 /// A request that asks for a lane that is not declared is in one of its [own](Self::keyed) where there are
-/// such, or else in that of [`others`](Self::others), or else in the first. One that asks for none is in that of
+/// such, or else in that of [`with_others`](Self::with_others), or else in the first. One that asks for none is in that of
 /// the others, or else in the first.
 ///
 /// Within a lane, and only there, priority decides, and then the order of arrival. The bound on the length of
@@ -263,19 +263,19 @@ impl Lanes {
     /// At most `keys` of them are kept, at about 250 bytes each; one that nobody uses makes room for the
     /// next. Should all be in use, further keys share them.
     pub fn keyed(keys: usize) -> Self {
-        Self::shared([]).and_keyed(keys)
+        Self::shared([]).with_keyed(keys)
     }
 
     /// Beside the declared lanes, one for each other key; see [`keyed`](Self::keyed). With
-    /// [`others`](Self::others), each is as that lane.
-    pub fn and_keyed(mut self, keys: usize) -> Self {
+    /// [`with_others`](Self::with_others), each is as that lane.
+    pub fn with_keyed(mut self, keys: usize) -> Self {
         self.keys = Some(keys);
         self
     }
 
     /// The lane of all requests that ask for none of the declared ones. Its name does not matter, and it
     /// can have no reserve: declare a lane for that.
-    pub fn others(mut self, lane: Lane) -> Self {
+    pub fn with_others(mut self, lane: Lane) -> Self {
         self.others = Some(lane);
         self
     }

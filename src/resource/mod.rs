@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-pub use crate::shared::{Health, Mode};
+pub use crate::shared::{Health, SharedState};
 pub use builder::ResourceBuilder;
 pub use claim::Claim;
 pub use error::InvalidResource;

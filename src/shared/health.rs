@@ -10,7 +10,7 @@ use std::{
 #[non_exhaustive]
 pub struct Health {
     /// Whether it can be enforced.
-    pub mode: Mode,
+    pub state: SharedState,
     /// The processes that share it, this one among them; as of the last contact.
     pub processes: usize,
     /// Counts the times at which the state was lost or may have been, or the server stood still. 0 before the first contact.
@@ -29,25 +29,25 @@ pub struct Health {
 /// Whether a shared limit can be enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Mode {
+pub enum SharedState {
     /// No contact yet; requests wait.
     Connecting,
     /// All is well.
     Connected,
     /// The state was lost, or may be wrong: nothing new is granted until all processes have said what they hold. It
     /// lasts for the lease at most.
-    Learning,
+    Recovering,
     /// The server does not answer; what happens to requests is what was said with the
     /// resource.
     Unavailable,
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for SharedState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connecting => "connecting",
             Self::Connected => "connected",
-            Self::Learning => "learning",
+            Self::Recovering => "recovering",
             Self::Unavailable => "unavailable",
         })
     }

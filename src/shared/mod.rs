@@ -11,7 +11,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 pub use fencing::FencingToken;
-pub use health::{Health, Mode};
+pub use health::{Health, SharedState};
 
 /// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the
 /// resource is registered with, and its permits.

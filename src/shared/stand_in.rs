@@ -9,7 +9,9 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Absence, Ask, Entering, FencingToken, Health, Lease, Mode, NotLeased, SharedLimit};
+use super::{
+    Absence, Ask, Entering, FencingToken, Health, Lease, NotLeased, SharedLimit, SharedState,
+};
 
 /// Units that are given to whoever asks while there are any, and a record of all that happens.
 #[derive(Clone, Debug)]
@@ -161,7 +163,7 @@ impl SharedLimit for StandIn {
 
     fn health(&self) -> Health {
         Health {
-            mode: Mode::Connected,
+            state: SharedState::Connected,
             processes: 1,
             epoch: 1,
             last_contact: None,

@@ -103,7 +103,10 @@ async fn draining(waiting: usize) -> (Resource, Limiter, impl Sized) {
 async fn who_cannot_be_served_in_time_is_told_at_once() {
     let (db, limiter, _queue) = draining(10).await;
     let start = Instant::now();
-    let hopeless = limiter.request([&db]).deadline(4 * SECOND).acquire();
+    let hopeless = limiter
+        .request([&db])
+        .fail_fast_deadline(4 * SECOND)
+        .acquire();
     let rejection = hopeless.await.expect_err("5 s to wait, at the least");
     assert_eq!(rejection.reason(), Reason::WouldTimeOut);
     assert_eq!(
@@ -122,9 +125,12 @@ async fn who_cannot_be_served_in_time_is_told_at_once() {
 async fn who_may_be_served_in_time_waits() {
     let (db, limiter, _queue) = draining(10).await;
     for request in [
-        limiter.request([&db]).deadline(6 * SECOND),
-        limiter.request([&db]).deadline(4 * SECOND).priority(200), // before all others
-        limiter.request([&db]).timeout(4 * SECOND),                // a timeout is only a bound
+        limiter.request([&db]).fail_fast_deadline(6 * SECOND),
+        limiter
+            .request([&db])
+            .fail_fast_deadline(4 * SECOND)
+            .priority(200), // before all others
+        limiter.request([&db]).timeout(4 * SECOND), // a timeout is only a bound
     ] {
         assert_pending!(spawn(request.acquire()).poll());
     }
@@ -135,7 +141,7 @@ async fn who_may_be_served_in_time_waits() {
 async fn an_unknown_pace_is_no_reason_to_turn_away() {
     let (db, limiter, _layer) = limited();
     let _held: Permit = limiter.try_acquire([&db]).expect("idle");
-    let mut waiting = spawn(limiter.request([&db]).deadline(SECOND).acquire());
+    let mut waiting = spawn(limiter.request([&db]).fail_fast_deadline(SECOND).acquire());
     assert_pending!(waiting.poll());
     advance(SECOND).await;
     tokio::task::yield_now().await;

@@ -262,7 +262,7 @@ async fn behind_a_rate(builder: LimiterBuilder) -> (Server, Channel) {
 #[tokio::test]
 async fn a_rate_is_resource_exhausted_and_pushes_back() {
     let plain = Limiter::builder as fn() -> LimiterBuilder;
-    for builder in [plain, || Limiter::builder().too_many_requests()] {
+    for builder in [plain, || Limiter::builder().reject_with_too_many_requests()] {
         let (_server, channel) = behind_a_rate(builder()).await;
         for method in METHODS {
             let status = call(channel.clone(), method).await;

@@ -320,7 +320,7 @@ fn problem_details_have_the_status_and_the_hint_of_the_default_response() {
     for (builder, status, title) in [
         (Limiter::builder(), 503, "Service Unavailable"),
         (
-            Limiter::builder().too_many_requests(),
+            Limiter::builder().reject_with_too_many_requests(),
             429,
             "Too Many Requests",
         ),

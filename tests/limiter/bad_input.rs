@@ -148,7 +148,9 @@ fn two_resources_of_one_name() {
     assert_eq!(error.to_string(), words);
     assert!(error.is_repeated_name() && !error.is_taken());
     assert_eq!(
-        Limiter::new(Duration::ZERO, [&one]).registered().len(),
+        Limiter::new(Duration::ZERO, [&one])
+            .registered_resources()
+            .len(),
         1,
         "a failed limiter keeps nothing"
     );
@@ -282,7 +284,7 @@ fn more_units_than_there_are() {
 #[test]
 fn out_of_order() {
     let words = "set is not in the order in which its resources were registered; pass them as [db, fs], \
-                 or build the limiter with `.any_order()`";
+                 or build the limiter with `.allow_any_order()`";
     let (db, fs, limiter) = two();
     mistake!(words, limiter.resources([&fs, &db]));
     let error = limiter.try_resources([&fs, &db]).expect_err("out of order");
@@ -293,7 +295,10 @@ fn out_of_order() {
 #[test]
 fn any_order_on_request() {
     let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
-    let limiter = Limiter::builder().any_order().resources([&db, &fs]).build();
+    let limiter = Limiter::builder()
+        .allow_any_order()
+        .resources([&db, &fs])
+        .build();
     let permit = limiter.try_acquire([&fs, &db]).expect("idle");
     let held: Vec<_> = permit.claims().map(|(r, _)| r.name()).collect();
     assert_eq!(held, ["db", "fs"], "in canonical order all the same");
@@ -306,7 +311,7 @@ fn any_order_on_request() {
 #[test]
 fn every_way_in_blames_its_caller() {
     let words = "set is not in the order in which its resources were registered; pass them as [db, fs], \
-                 or build the limiter with `.any_order()`";
+                 or build the limiter with `.allow_any_order()`";
     let (db, fs, limiter) = two();
     mistake!(words, limiter.resources([&fs, &db]));
     mistake!(words, limiter.acquire([&fs, &db]));
@@ -345,7 +350,7 @@ fn sets_come_in_many_shapes() {
         limiter.try_acquire(&claims),
         limiter.try_acquire(claims.clone()),
         limiter.try_acquire([Claim::from(&db), fs.units(3)]),
-        limiter.try_acquire(limiter.registered()),
+        limiter.try_acquire(limiter.registered_resources()),
         limiter.try_acquire([&db, &fs].into_iter().filter(|r| r.limit() > Some(0))),
     ] {
         let permit = permit.expect("idle");
@@ -511,10 +516,8 @@ fn wrong_lanes(words: &str, lanes: &Lanes) {
 
 #[test]
 fn overload_mode_at_once() {
-    let after = tower_concurrency_limiter::Overload::after;
-    let db = Resource::builder("db")
-        .concurrency(4)
-        .overload(after(Duration::ZERO));
+    let overload = tower_concurrency_limiter::Overload::new().interval(Duration::ZERO);
+    let db = Resource::builder("db").concurrency(4).overload(overload);
     assert_eq!(
         db.try_build().expect_err("no interval").to_string(),
         "resource \"db\": overload mode after 0 s takes every waiter for a standing queue; use an \
@@ -551,20 +554,20 @@ fn lanes_that_cannot_be() {
     );
     wrong_lanes(
         "lane \"others\" has weight 0 and would never be served; use 1 or more",
-        &Lanes::shared([lane("user")]).others(lane("others").weight(0)),
+        &Lanes::shared([lane("user")]).with_others(lane("others").weight(0)),
     );
     wrong_lanes(
         "lane \"user\" has a reserve of 3 above its `max` of 2; reserve less, or raise the `max`",
         &Lanes::shared([lane("user").max(2).reserve(3)]),
     );
     wrong_lanes(
-        "the lane of `.others(..)` cannot have a reserve; declare a lane for the requests that are to \
+        "the lane of `.with_others(..)` cannot have a reserve; declare a lane for the requests that are to \
          have it",
-        &Lanes::shared([lane("user")]).others(lane("others").reserve(1)),
+        &Lanes::shared([lane("user")]).with_others(lane("others").reserve(1)),
     );
     wrong_lanes(
         "strict lanes have fixed portions and cannot be keyed; use `Lanes::shared`",
-        &Lanes::strict([lane("user")]).and_keyed(5),
+        &Lanes::strict([lane("user")]).with_keyed(5),
     );
     wrong_lanes(
         "5 strict lanes exceed the limit of 4, as each needs a unit of its own; declare fewer, or \
@@ -702,7 +705,7 @@ fn rules_that_are_not_there_to_be_changed() {
     let db = Resource::builder("db")
         .concurrency(5)
         .rate(Rate::per_second(1))
-        .lanes(Lanes::shared([Lane::new("user"), Lane::new("batch")]).and_keyed(5))
+        .lanes(Lanes::shared([Lane::new("user"), Lane::new("batch")]).with_keyed(5))
         .reserve(1, 100)
         .build();
     says(db.set_rate(Rate::per_second(2)), "rate"); // not registered

@@ -283,7 +283,7 @@ fn all_rules_at_once() {
         ]);
         let db = Resource::builder("db")
             .concurrency(6)
-            .lanes(lanes.and_keyed(2))
+            .lanes(lanes.with_keyed(2))
             .reserve(1, 200)
             .rate(Rate::new(200, Duration::from_millis(5)))
             .load_rate(Rate::new(2_000, Duration::from_millis(5)).burst(500))

@@ -30,7 +30,7 @@ async fn load(
     for _ in 0..requests {
         let request = limiter.request([db]);
         let request = match deadline {
-            Some(deadline) => request.deadline(deadline),
+            Some(deadline) => request.fail_fast_deadline(deadline),
             None => request,
         };
         tasks.push(tokio::spawn(request.run(move || sleep(hold))));
@@ -95,11 +95,19 @@ async fn short_busy_stretches_are_enough_to_know_the_pace() {
     let queue = load(&limiter, &db, 20, Duration::ZERO, 10 * MS, None);
     let hopeless = async {
         sleep(MS).await; // the others are there
-        let hasty = limiter.request([&db]).deadline(100 * MS).acquire().await;
+        let hasty = limiter
+            .request([&db])
+            .fail_fast_deadline(100 * MS)
+            .acquire()
+            .await;
         let hasty = hasty.expect_err("189 ms to wait");
         assert_eq!(hasty.reason(), Reason::WouldTimeOut);
         assert!(hasty.to_string().starts_with("would time out waiting for"));
-        let patient = limiter.request([&db]).deadline(300 * MS).acquire().await;
+        let patient = limiter
+            .request([&db])
+            .fail_fast_deadline(300 * MS)
+            .acquire()
+            .await;
         patient.expect("in time")
     };
     let (_, permit) = tokio::join!(queue, hopeless);
@@ -135,13 +143,16 @@ async fn a_lane_that_stands_does_not_make_another_one_hopeless() {
         tokio::spawn(slow().run(|| sleep(10 * SECOND)));
     }
     sleep(150 * SECOND).await;
-    let hopeless = slow().deadline(10 * SECOND).acquire().await;
+    let hopeless = slow().fail_fast_deadline(10 * SECOND).acquire().await;
     assert_eq!(
         hopeless.expect_err("15 wait").reason(),
         Reason::WouldTimeOut
     );
     let fast = (0..50).map(|_| {
-        let request = limiter.request([&db]).lane("fast").deadline(SECOND);
+        let request = limiter
+            .request([&db])
+            .lane("fast")
+            .fail_fast_deadline(SECOND);
         request.run(|| sleep(10 * MS))
     });
     for outcome in join_all(fast).await {
@@ -156,7 +167,11 @@ async fn a_pause_is_no_pace() {
     db.set_limit(0).expect("in range");
     let waiting = tokio::spawn(load_of(&limiter, &db));
     sleep(60 * SECOND).await;
-    let hasty = limiter.request([&db]).deadline(SECOND).acquire().await;
+    let hasty = limiter
+        .request([&db])
+        .fail_fast_deadline(SECOND)
+        .acquire()
+        .await;
     assert_eq!(
         hasty.expect_err("paused").reason(),
         Reason::Timeout,
@@ -292,7 +307,7 @@ async fn without_time_it_is_not_now_and_with_time_a_timeout() {
         .await;
     let run = limiter
         .request([&db])
-        .deadline(Duration::ZERO)
+        .fail_fast_deadline(Duration::ZERO)
         .run(async || ());
     let service = service_fn(|_: Request<Empty<Bytes>>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("served")))
@@ -336,7 +351,11 @@ async fn a_dry_run_tells_the_same_reasons() {
             async move { load(&limiter, &db, 20, Duration::ZERO, SECOND, None).await }
         });
         sleep(10_500 * MS).await;
-        let hopeless = limiter.request([&db]).deadline(2 * SECOND).acquire().await;
+        let hopeless = limiter
+            .request([&db])
+            .fail_fast_deadline(2 * SECOND)
+            .acquire()
+            .await;
         let now = limiter.try_acquire([&db]);
         assert_eq!((hopeless.is_ok(), now.is_ok()), (is_dry, is_dry));
         drop((hopeless, now));

@@ -174,7 +174,7 @@ async fn an_unknown_lane_is_the_first_or_that_of_others() {
     for unknown in [LaneKey::from("nobody"), LaneKey::none(), 7_u64.into()] {
         assert_eq!(room(&limiter, &db, unknown), 1, "as \"user\"");
     }
-    let others = Lanes::shared(two).others(Lane::new("others").max(3));
+    let others = Lanes::shared(two).with_others(Lane::new("others").max(3));
     let (db, limiter) = divided(10, others);
     for unknown in [LaneKey::from("nobody"), LaneKey::none(), "others".into()] {
         assert_eq!(room(&limiter, &db, unknown), 3);
@@ -221,8 +221,8 @@ async fn more_keys_than_lanes() {
 #[tokio::test(start_paused = true)]
 async fn declared_lanes_beside_keyed_ones() {
     let lanes = Lanes::shared([Lane::new("admin").max(5)])
-        .and_keyed(10)
-        .others(Lane::new("tenants").max(2));
+        .with_keyed(10)
+        .with_others(Lane::new("tenants").max(2));
     let (db, limiter) = divided(10, lanes);
     assert_eq!(room(&limiter, &db, "admin"), 5);
     let _one = [try_in(&limiter, &db, "t1"), try_in(&limiter, &db, "t1")];
@@ -423,11 +423,11 @@ async fn a_set_is_in_a_lane_of_each_resource() {
 async fn without_a_key_is_not_the_first_lane() {
     let vip = || Lane::new("vip").reserve(5);
     let others = Lanes::shared([vip()])
-        .and_keyed(10)
-        .others(Lane::new("others").max(1));
+        .with_keyed(10)
+        .with_others(Lane::new("others").max(1));
     let (db, limiter) = divided(10, others);
     assert_eq!(room(&limiter, &db, LaneKey::none()), 1);
-    let (db, limiter) = divided(10, Lanes::shared([vip()]).and_keyed(10));
+    let (db, limiter) = divided(10, Lanes::shared([vip()]).with_keyed(10));
     assert_eq!(room(&limiter, &db, LaneKey::none()), 5);
     assert_eq!(room(&limiter, &db, "vip"), 10);
 }

@@ -62,7 +62,7 @@ fn hand_over(held: Permit, waiting: &mut Vec<(u32, Spawn<Acquire>)>) -> (u32, Pe
 
 #[tokio::test(start_paused = true)]
 async fn a_short_queue_is_served_in_order() {
-    let (db, limiter) = overloaded(Overload::after(100 * MS).above(20 * MS));
+    let (db, limiter) = overloaded(Overload::new().interval(100 * MS).target(20 * MS));
     let mut held = limiter.try_acquire([&db]).expect("idle");
     for _ in 0..10 {
         let mut waiting: Vec<_> = (0..3).map(|name| (name, wait(&limiter, &db))).collect();
@@ -78,7 +78,7 @@ async fn a_short_queue_is_served_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_standing_queue_serves_the_newest_and_sheds_the_oldest() {
-    let (db, limiter) = overloaded(Overload::after(100 * MS).above(20 * MS));
+    let (db, limiter) = overloaded(Overload::new().interval(100 * MS).target(20 * MS));
     let mut held = limiter.try_acquire([&db]).expect("idle");
     let mut waiting = Vec::new();
     let (mut served, mut shed) = (Vec::new(), BTreeSet::new());
@@ -117,7 +117,7 @@ async fn a_standing_queue_serves_the_newest_and_sheds_the_oldest() {
 
 #[tokio::test(start_paused = true)]
 async fn when_it_has_drained_order_is_back() {
-    let (db, limiter) = overloaded(Overload::after(100 * MS).above(20 * MS));
+    let (db, limiter) = overloaded(Overload::new().interval(100 * MS).target(20 * MS));
     let mut held = limiter.try_acquire([&db]).expect("idle");
     let mut waiting: Vec<_> = (0..20).map(|name| (name, wait(&limiter, &db))).collect();
     while !waiting.is_empty() {
@@ -134,7 +134,7 @@ async fn when_it_has_drained_order_is_back() {
 /// Priorities stay: the newest of the highest goes first.
 #[tokio::test(start_paused = true)]
 async fn the_newest_of_each_priority() {
-    let (db, limiter) = overloaded(Overload::after(10 * MS).above(10 * MS));
+    let (db, limiter) = overloaded(Overload::new().interval(10 * MS).target(10 * MS));
     let held = limiter.try_acquire([&db]).expect("idle");
     let first = wait(&limiter, &db);
     sleep(15 * MS).await;
@@ -209,7 +209,7 @@ async fn impatient_clients_through_axum() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_shed_is_answered_like_all_who_are_turned_away() {
-    let (db, limiter) = overloaded(Overload::after(10 * MS).above(10 * MS));
+    let (db, limiter) = overloaded(Overload::new().interval(10 * MS).target(10 * MS));
     let service = limiter
         .resources([&db])
         .layer(service_fn(|_: Request<Empty<Bytes>>| async {

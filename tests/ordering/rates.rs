@@ -429,11 +429,16 @@ async fn a_rate_is_answered_like_any_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_is_answered_with_429_on_request() {
-    let [_, spent] = answers(Limiter::builder().too_many_requests()).await;
+    let [_, spent] = answers(Limiter::builder().reject_with_too_many_requests()).await;
     assert_eq!(spent.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_told(spent.extensions().get().expect("always there"), 58 * SECOND);
 
-    let full = answers(Limiter::builder().too_many_requests().max_waiting(0)).await;
+    let full = answers(
+        Limiter::builder()
+            .reject_with_too_many_requests()
+            .max_waiting(0),
+    )
+    .await;
     for response in full {
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         let why: &Rejection = response.extensions().get().expect("always there");
@@ -446,7 +451,7 @@ async fn a_rate_is_answered_with_429_on_request() {
 
     let db = Resource::new("db", 1);
     let limiter = Limiter::builder()
-        .too_many_requests()
+        .reject_with_too_many_requests()
         .resources([&db])
         .build();
     let _held = limiter.try_acquire([&db]).expect("idle");
@@ -458,7 +463,7 @@ async fn a_rate_is_answered_with_429_on_request() {
 async fn the_body_of_a_429() {
     let api = Resource::builder("api").rate(Rate::per_minute(1)).build();
     let limiter = Limiter::builder()
-        .too_many_requests()
+        .reject_with_too_many_requests()
         .resources([&api])
         .build();
     assert_eq!(spend(&limiter, &api), 1);

@@ -30,7 +30,7 @@ fn each_kind(limit: usize) -> [Resource; 5] {
         db().rate(Rate::per_second(1_000_000)).build(),
         db().lanes(Lanes::shared([Lane::new("all")])).build(),
         db().lanes(Lanes::keyed(8)).build(),
-        db().overload(Overload::after(100 * MS).above(20 * MS))
+        db().overload(Overload::new().interval(100 * MS).target(20 * MS))
             .build(),
     ]
 }
@@ -430,7 +430,12 @@ async fn those_that_stand_aside_are_not_counted_as_ahead() {
     advance(60 * SECOND).await;
     let held = limiter.try_acquire([&db]).expect("free");
     let mut first = wait(&limiter, &db, 1);
-    let mut in_a_hurry = spawn(limiter.request([&db]).deadline(2 * SECOND).acquire());
+    let mut in_a_hurry = spawn(
+        limiter
+            .request([&db])
+            .fail_fast_deadline(2 * SECOND)
+            .acquire(),
+    );
     assert_pending!(in_a_hurry.poll());
     drop(held);
     drop(assert_ready_ok!(first.poll()));
@@ -440,7 +445,7 @@ async fn those_that_stand_aside_are_not_counted_as_ahead() {
 /// The wait of one that stands aside is no sign of an overload.
 #[tokio::test(start_paused = true)]
 async fn one_that_stands_aside_makes_no_queue_stand() {
-    let overload = Overload::after(100 * MS).above(20 * MS);
+    let overload = Overload::new().interval(100 * MS).target(20 * MS);
     let db = Resource::builder("db")
         .concurrency(2)
         .overload(overload)

@@ -13,13 +13,13 @@ use tower_concurrency_limiter::{
 
 /// A backend that never reaches anybody.
 fn nobody() -> RedisBackend {
-    RedisBackend::connect("redis://127.0.0.1:1").unwrap()
+    RedisBackend::connect_lazy("redis://127.0.0.1:1").unwrap()
 }
 
-/// What `connect` says.
+/// The message of `connect_lazy`.
 #[track_caller]
 fn refused_url(url: &str) -> String {
-    let error = RedisBackend::connect(url).unwrap_err();
+    let error = RedisBackend::connect_lazy(url).unwrap_err();
     assert_eq!(
         format!("{error:?}"),
         format!("InvalidBackend({:?})", error.to_string())
@@ -124,13 +124,13 @@ fn times_and_names() {
             "`down_after` of 0ns is out of range; use 10 ms to the lease of 5s".to_owned(),
         ),
     ] {
-        assert_eq!(builder.connect().unwrap_err().to_string(), words);
+        assert_eq!(builder.connect_lazy().unwrap_err().to_string(), words);
     }
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there() {
-    let backend = RedisBackend::connect("redis://user:hunter2@127.0.0.1:1").unwrap();
+    let backend = RedisBackend::connect_lazy("redis://user:hunter2@127.0.0.1:1").unwrap();
     let words = "server 127.0.0.1:1 cannot be reached: Connection refused (os error 111); check the \
                  address, and whether the server runs there";
     assert_eq!(backend.ready().await.unwrap_err().to_string(), words);
@@ -143,7 +143,7 @@ async fn a_server_that_is_not_there() {
 
 #[tokio::test]
 async fn a_server_whose_name_is_not_known() {
-    let backend = RedisBackend::connect("redis://:hunter2@nowhere.invalid").unwrap();
+    let backend = RedisBackend::connect_lazy("redis://:hunter2@nowhere.invalid").unwrap();
     let error = backend.ready().await.unwrap_err().to_string();
     let cure = "; check the address, and whether the server runs there";
     assert!(
@@ -172,7 +172,8 @@ async fn a_server_with_a_password() {
             "WRONGPASS: invalid username-password pair or user is disabled.",
         ),
     ] {
-        let backend = RedisBackend::connect(format!("redis://{login}127.0.0.1:{port}")).unwrap();
+        let backend =
+            RedisBackend::connect_lazy(format!("redis://{login}127.0.0.1:{port}")).unwrap();
         let error = backend.ready().await.unwrap_err().to_string();
         let words = format!("server 127.0.0.1:{port} refuses the login: ");
         let cure = "; check user and password of the URL";
@@ -197,9 +198,9 @@ fn what_is_shown_has_no_password() {
     let builder: RedisBackendBuilder = RedisBackend::builder("redis://user:hunter2@127.0.0.1:1");
     let shown = [
         format!("{builder:?}"),
-        format!("{:?}", builder.clone().namespace("").connect()),
+        format!("{:?}", builder.clone().namespace("").connect_lazy()),
     ];
-    let backend = builder.connect().unwrap();
+    let backend = builder.connect_lazy().unwrap();
     let db = || Resource::builder("db").concurrency(1).shared(&backend);
     let resource = db().build();
     let limiter = Limiter::new(Duration::ZERO, [&resource]);
@@ -223,9 +224,10 @@ async fn a_server_that_evicts() {
         policy: Some("allkeys-lru"),
         ..Options::default()
     });
-    let backend = RedisBackend::connect(server.url()).unwrap();
+    let error = RedisBackend::connect(server.url()).await.unwrap_err();
+    assert!(error.is_unsuitable_server() && !error.is_invalid_backend());
     assert_eq!(
-        backend.ready().await.unwrap_err().to_string(),
+        error.to_string(),
         format!(
             "server 127.0.0.1:{} may evict the state of limits: its `maxmemory-policy` is \
              `allkeys-lru`; set it to `noeviction` or to one of `volatile-*`, or use another server",
@@ -240,7 +242,7 @@ fn what_each_process_would_have_for_itself() {
     let builder = || Resource::builder("db").concurrency(5).shared(&backend);
     for (builder, fault, call) in [
         (
-            builder().overload(Overload::after(Duration::from_millis(10))),
+            builder().overload(Overload::new().interval(Duration::from_millis(10))),
             "overload mode",
             "`.overload(..)`",
         ),

@@ -15,7 +15,10 @@ async fn processes(cluster: &Cluster) -> Vec<Process> {
     let mut processes = Vec::new();
     for url in cluster.urls() {
         let builder = Venue::new(url).builder().lease(3_000 * MS);
-        let backend = builder.cold_start(DEFAULT_COLD_START).connect().unwrap();
+        let backend = builder
+            .cold_start(DEFAULT_COLD_START)
+            .connect_lazy()
+            .unwrap();
         backend.ready().await.unwrap();
         let sharing = backend.strict().when_unavailable(WhenUnavailable::Wait);
         processes.push(Process::with(backend, sharing, |b| b.concurrency(LIMIT)).await);

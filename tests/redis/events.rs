@@ -4,7 +4,7 @@ use test_support::{
     Server,
     events::{Fields, Heard, fields, listen_everywhere},
 };
-use tower_concurrency_limiter::redis::{Mode, WhenUnavailable};
+use tower_concurrency_limiter::redis::{SharedState, WhenUnavailable};
 use tracing::{Level, level_filters::LevelFilter};
 
 use crate::processes::{Process, Venue, run_alone, until};
@@ -31,7 +31,7 @@ async fn an_outage_and_what_follows_from_it() {
     let heard = listen_everywhere(LevelFilter::INFO);
     let server = Server::start();
     let venue = Venue::new(server.url());
-    let process = Process::quick(venue.builder(), 1, WhenUnavailable::Closed).await;
+    let process = Process::quick(venue.builder(), 1, WhenUnavailable::FailClosed).await;
     let said = is_said(&heard, Level::INFO, "a shared limit is enforced").await;
     assert_eq!(
         said,
@@ -41,7 +41,10 @@ async fn an_outage_and_what_follows_from_it() {
     let held = process.acquire().await;
     server.kill();
     let said = is_said(&heard, Level::WARN, "a shared limit is unavailable").await;
-    assert_eq!(said, fields([("resource", "db"), ("policy", "closed")]));
+    assert_eq!(
+        said,
+        fields([("resource", "db"), ("policy", "fail_closed")])
+    );
     let said = is_said(&heard, Level::WARN, "a lease was lost").await;
     assert_eq!(said, fields([("resource", "db"), ("units", "1")]));
     assert!(!held.is_valid());
@@ -49,12 +52,15 @@ async fn an_outage_and_what_follows_from_it() {
     server.restart();
     let said = is_said(&heard, Level::WARN, "the state of a shared limit was lost").await;
     assert_eq!(said, fields([("resource", "db"), ("epoch", "2")]));
-    until("it is back", || process.health().mode == Mode::Connected).await;
+    until("it is back", || {
+        process.health().state == SharedState::Connected
+    })
+    .await;
     let enforced = heard.events().into_iter();
     let enforced = enforced.filter(|(_, text, _)| text == "a shared limit is enforced");
     assert_eq!(enforced.count(), 2, "again");
 
-    let other = Process::quick(venue.builder(), 5, WhenUnavailable::Closed).await;
+    let other = Process::quick(venue.builder(), 5, WhenUnavailable::FailClosed).await;
     let message = "processes disagree about a shared limit: raise the revision with every change";
     let said = is_said(&heard, Level::WARN, message).await;
     let expected = [

@@ -14,7 +14,7 @@ use test_support::{Cut, Options, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
     Permit, Reason,
-    redis::{Mode, WhenUnavailable},
+    redis::{SharedState, WhenUnavailable},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -65,7 +65,7 @@ async fn a_process_is_paused_for_less_than_its_lease() {
     let venue = venue(&server);
     let lease = Duration::from_secs(4);
     let mut other = other_process(&venue, lease);
-    let backend = venue.builder().lease(lease).connect().unwrap();
+    let backend = venue.builder().lease(lease).connect_lazy().unwrap();
     let sharing = backend.strict();
     let process = Process::with(backend, sharing, |builder| builder.concurrency(1)).await;
     assert_eq!(other.tell("acquire"), "held");
@@ -89,7 +89,7 @@ async fn a_process_is_paused_for_longer_than_its_lease() {
     let backend = venue
         .builder()
         .lease(Duration::from_secs(3))
-        .connect()
+        .connect_lazy()
         .unwrap();
     let sharing = backend.strict();
     let process = Process::with(backend, sharing, |builder| builder.concurrency(1)).await;
@@ -145,7 +145,8 @@ async fn outlives(venue: &Venue, how: impl FnOnce()) {
     until("it waits", || b.db.waiting() == 1).await;
     sleep(50 * MS).await;
     how();
-    let is_back = |p: &&Process| p.health().epoch > epoch && p.health().mode == Mode::Connected;
+    let is_back =
+        |p: &&Process| p.health().epoch > epoch && p.health().state == SharedState::Connected;
     until("both have said what they hold", || {
         [&a, &b].iter().all(is_back)
     })
@@ -265,7 +266,7 @@ async fn one_process_is_cut_off() {
     let cut_off = Process::quick(
         behind(&server, &proxy).builder(),
         1,
-        WhenUnavailable::Closed,
+        WhenUnavailable::FailClosed,
     )
     .await;
     let other = quick(&venue(&server), 1).await;
@@ -295,11 +296,11 @@ async fn one_process_is_cut_off() {
         cut_off.within(100 * MS).await.unwrap_err(),
         Reason::Unavailable
     );
-    assert_eq!(cut_off.health().mode, Mode::Unavailable);
+    assert_eq!(cut_off.health().state, SharedState::Unavailable);
     // It comes back without a restart, and says what it holds.
     proxy.heal();
     until("it is back", || {
-        cut_off.health().mode == Mode::Connected && cut_off.health().in_use == 2
+        cut_off.health().state == SharedState::Connected && cut_off.health().in_use == 2
     })
     .await;
     drop((permit, held));
@@ -323,7 +324,7 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
     until("they know", || {
         processes
             .iter()
-            .all(|p| p.health().mode == Mode::Unavailable)
+            .all(|p| p.health().state == SharedState::Unavailable)
     })
     .await;
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -355,7 +356,9 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
     // It all works again when the server is back.
     server.restart();
     until("they are back", || {
-        processes.iter().all(|p| p.health().mode == Mode::Connected)
+        processes
+            .iter()
+            .all(|p| p.health().state == SharedState::Connected)
     })
     .await;
     for process in &processes {
@@ -370,13 +373,13 @@ async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_are_cut_off_and_closed() {
-    let (let_in, reasons, _) = without_server(WhenUnavailable::Closed).await;
+    let (let_in, reasons, _) = without_server(WhenUnavailable::FailClosed).await;
     assert_eq!((let_in, reasons), (0, HashSet::from([Reason::Unavailable])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_are_cut_off_and_open() {
-    let (let_in, reasons, most) = without_server(WhenUnavailable::Open).await;
+    let (let_in, reasons, most) = without_server(WhenUnavailable::FailOpen).await;
     assert_eq!((let_in, reasons), (80, HashSet::new()));
     assert!(most > 8, "{most}");
 }
@@ -405,7 +408,10 @@ async fn what_was_held_counts_against_the_local_share() {
     let process = quick(&venue(&server), 2).await;
     let held = process.acquire().await;
     server.kill();
-    until("it knows", || process.health().mode == Mode::Unavailable).await;
+    until("it knows", || {
+        process.health().state == SharedState::Unavailable
+    })
+    .await;
     let second = process.within(Duration::ZERO).await.expect("one more");
     assert_eq!(
         process.within(Duration::ZERO).await.unwrap_err(),
@@ -414,7 +420,10 @@ async fn what_was_held_counts_against_the_local_share() {
     drop(held);
     let third = process.within(Duration::ZERO).await.expect("room again");
     server.restart();
-    until("it is back", || process.health().mode == Mode::Connected).await;
+    until("it is back", || {
+        process.health().state == SharedState::Connected
+    })
+    .await;
     assert_eq!(
         process.health().in_use,
         2,
@@ -493,7 +502,7 @@ async fn an_answer_is_late() {
             .expect("in time")
             .unwrap();
         until("it counts once", || {
-            process.health().mode == Mode::Connected && process.health().in_use == 1
+            process.health().state == SharedState::Connected && process.health().in_use == 1
         })
         .await;
         drop(permit);
@@ -638,7 +647,7 @@ async fn the_server_stands_still() {
     until("both are back", || {
         [&a, &b]
             .iter()
-            .all(|p| p.health().epoch > epoch && p.health().mode == Mode::Connected)
+            .all(|p| p.health().epoch > epoch && p.health().state == SharedState::Connected)
     })
     .await;
     sleep(300 * MS).await;

@@ -99,7 +99,7 @@ async fn surplus_after_a_reset(reclaims_early: bool) -> Duration {
     let proxy = Proxy::to(server.port()).await;
     let process = async |url: String| {
         let builder = Venue::new(url).builder().lease(3_000 * MS);
-        let backend = builder.reclaim_at_disconnect(reclaims_early).connect();
+        let backend = builder.reclaim_at_disconnect(reclaims_early).connect_lazy();
         let sharing = backend.as_ref().expect("a good URL").strict();
         let sharing = sharing.when_unavailable(WhenUnavailable::Wait);
         let backend = backend.expect("a good URL");

@@ -13,7 +13,7 @@ use test_support::{
 use tokio::time::sleep;
 use tower_concurrency_limiter::{
     Reason,
-    redis::{DEFAULT_COLD_START, Mode, WhenUnavailable},
+    redis::{DEFAULT_COLD_START, SharedState, WhenUnavailable},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -84,15 +84,18 @@ async fn outage(policy: WhenUnavailable) -> Outage {
     let venue = Venue::new(server.url());
     let mut processes = Vec::new();
     for _ in 0..3 {
-        let backend = venue.builder().cold_start(DEFAULT_COLD_START).connect();
+        let backend = venue
+            .builder()
+            .cold_start(DEFAULT_COLD_START)
+            .connect_lazy();
         let backend = backend.unwrap();
         backend.ready().await.unwrap();
         let sharing = backend.strict().when_unavailable(policy);
         processes.push(Process::with(backend, sharing, |b| b.concurrency(LIMIT)).await);
     }
-    let all = |mode| processes.iter().all(|p| p.health().mode == mode);
+    let all = |state| processes.iter().all(|p| p.health().state == state);
     until("they are three, and have learned", || {
-        all(Mode::Connected) && processes.iter().all(|p| p.health().processes == 3)
+        all(SharedState::Connected) && processes.iter().all(|p| p.health().processes == 3)
     })
     .await;
     let load: Vec<_> = processes.iter().map(|process| (process, 4)).collect();
@@ -104,17 +107,22 @@ async fn outage(policy: WhenUnavailable) -> Outage {
             .all(|request| request.token().is_some())
     );
     server.kill();
-    until("they know", || all(Mode::Unavailable)).await;
+    until("they know", || all(SharedState::Unavailable)).await;
     let begin = now();
     let seconds = env::var("OUTAGE_SECONDS").ok();
     let seconds = seconds.map_or(3, |seconds| seconds.parse().expect("seconds"));
     sleep(Duration::from_secs(seconds)).await;
     server.restart();
     let end = now();
-    let is_back = |p: &Process| matches!(p.health().mode, Mode::Connected | Mode::Learning);
+    let is_back = |p: &Process| {
+        matches!(
+            p.health().state,
+            SharedState::Connected | SharedState::Recovering
+        )
+    };
     until("they are back", || processes.iter().all(is_back)).await;
     let back = now();
-    until("they have learned", || all(Mode::Connected)).await;
+    until("they have learned", || all(SharedState::Connected)).await;
     sleep(1_000 * MS).await;
     let requests = load.stop().await;
     at_rest(&processes).await;
@@ -170,7 +178,7 @@ impl Outage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closed() {
-    let outage = outage(WhenUnavailable::Closed).await;
+    let outage = outage(WhenUnavailable::FailClosed).await;
     let outcomes = outage.outcomes(Duration::ZERO);
     assert_eq!(
         outcomes.keys().collect::<Vec<_>>(),
@@ -183,7 +191,7 @@ async fn closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open() {
-    let outage = outage(WhenUnavailable::Open).await;
+    let outage = outage(WhenUnavailable::FailOpen).await;
     let outcomes = outage.outcomes(Duration::ZERO);
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), [&"let in"]);
     let slowest = outage.meanwhile(Duration::ZERO).map(Request::waited).max();

@@ -8,7 +8,7 @@ use test_support::{Cluster, Proxy, Server};
 use tokio::time::{sleep, timeout};
 use tower_concurrency_limiter::{
     Rate, Reason,
-    redis::{Mode, WhenUnavailable},
+    redis::{SharedState, WhenUnavailable},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -33,7 +33,7 @@ async fn a_server_that_answers_with_errors_is_unavailable() {
     let process = Process::quick(
         Venue::new(server.url()).builder(),
         1,
-        WhenUnavailable::Closed,
+        WhenUnavailable::FailClosed,
     )
     .await;
     server.command(&["DEL", "cq1:{test/db}:s"]);
@@ -72,23 +72,23 @@ async fn what_is_let_in_while_a_session_comes_back_is_reported() {
     let server = Server::start();
     let proxy = Proxy::to(server.port()).await;
     let venue = Venue::new(server.url_at(proxy.port()));
-    let process = Process::quick(venue.builder(), 2, WhenUnavailable::Open).await;
+    let process = Process::quick(venue.builder(), 2, WhenUnavailable::FailOpen).await;
     let watcher = Process::quick(
         Venue::new(server.url()).builder(),
         2,
-        WhenUnavailable::Closed,
+        WhenUnavailable::FailClosed,
     )
     .await;
     let mut held = vec![process.acquire().await];
     proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (true, true));
     until("it is noticed", || {
-        process.health().mode == Mode::Unavailable
+        process.health().state == SharedState::Unavailable
     })
     .await;
     proxy.set(|faults| faults.delay = 60 * MS);
     proxy.set(|faults| (faults.holds_requests, faults.holds_replies) = (false, false));
     // Somebody is let in at every moment of the return.
-    while process.health().mode == Mode::Unavailable {
+    while process.health().state == SharedState::Unavailable {
         if let Ok(permit) = process.within(Duration::ZERO).await {
             held.push(permit);
         }
@@ -129,13 +129,13 @@ async fn the_queue_is_bounded_while_the_server_is_away() {
         .heartbeat(100 * MS)
         .lease(1_000 * MS)
         .down_after(200 * MS)
-        .connect()
+        .connect_lazy()
         .unwrap();
     let sharing = backend.strict().when_unavailable(WhenUnavailable::Wait);
     let process = Process::with(backend, sharing, |b| b.concurrency(1).max_waiting(5)).await;
     server.kill();
     until("it is noticed", || {
-        process.health().mode == Mode::Unavailable
+        process.health().state == SharedState::Unavailable
     })
     .await;
     let asking: Vec<_> = (0..50)
@@ -180,7 +180,7 @@ async fn a_slot_moves_to_a_node_that_is_known_for_long() {
     cluster.move_slot(slot_of("db"), to);
     let permit = process.within(8_000 * MS).await;
     drop(permit.expect("it follows"));
-    assert_eq!(process.health().mode, Mode::Connected);
+    assert_eq!(process.health().state, SharedState::Connected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

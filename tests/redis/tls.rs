@@ -111,12 +111,12 @@ async fn a_process_that_trusts_the_server() {
     let zero = Duration::ZERO;
     let backend = RedisBackend::builder(&url)
         .cold_start(zero)
-        .connect()
+        .connect_lazy()
         .unwrap();
     backend.ready().await.unwrap();
     let other = RedisBackend::builder(&url)
         .cold_start(zero)
-        .connect()
+        .connect_lazy()
         .unwrap();
     let db = || Resource::builder("db").concurrency(1);
     let [own, foreign] = [&backend, &other].map(|backend| db().shared(backend).build());
@@ -142,7 +142,7 @@ async fn a_process_that_trusts_the_server() {
 async fn a_process_that_does_not_trust_the_server() {
     let url = env::var(URL).unwrap();
     let address = url.split_once('@').unwrap().1;
-    let error = RedisBackend::connect(&url)
+    let error = RedisBackend::connect_lazy(&url)
         .unwrap()
         .ready()
         .await
@@ -162,7 +162,7 @@ async fn a_process_that_does_not_trust_the_server() {
 #[test]
 #[ignore = "run as a process of its own"]
 fn a_process_without_certificates() {
-    let error = RedisBackend::connect(env::var(URL).unwrap())
+    let error = RedisBackend::connect_lazy(env::var(URL).unwrap())
         .unwrap_err()
         .to_string();
     let words = "certificates of the system cannot be loaded: ";

@@ -138,7 +138,10 @@ impl Crowd {
 /// Takes part with the same times, and takes nothing.
 async fn observer(venue: &Venue, orders: &Orders) -> Process {
     let builder = venue.builder().heartbeat(orders.heartbeat);
-    let backend = builder.lease(orders.lease).connect().expect("a good URL");
+    let backend = builder
+        .lease(orders.lease)
+        .connect_lazy()
+        .expect("a good URL");
     backend.ready().await.expect("a server");
     let sharing = backend.strict();
     Process::with(backend, sharing, |builder| {

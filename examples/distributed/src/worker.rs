@@ -35,8 +35,8 @@ impl Worker {
         let backend = RedisBackend::builder(&self.redis)
             .heartbeat(self.plan.heartbeat)
             .lease(self.plan.lease)
-            .connect()?;
-        backend.ready().await?;
+            .connect()
+            .await?;
         let db = Resource::builder("db")
             .concurrency(self.plan.limit as usize)
             .shared(&backend)

@@ -46,7 +46,7 @@ pub(crate) fn app(data: Data, limit: Limit, limits: &Limits) -> Router {
     if limit == Limit::Overload {
         let [after, above] =
             [limits.overload_after, limits.overload_above].map(Duration::from_secs_f64);
-        db = db.overload(Overload::after(after).above(above));
+        db = db.overload(Overload::new().interval(after).target(above));
     }
     let db = db.build();
     let fs = Resource::new("fs", limits.fs);

@@ -25,12 +25,12 @@ use super::{
     local::LocalShare,
     protocol::{Ask, Class, Config, Settled, Timing},
     script::{Keys, Letter},
-    sharing::WhenUnavailable,
+    shared_options::WhenUnavailable,
     term::Term,
 };
 use crate::{
     admission::{Slots, Usage},
-    shared::{self, Absence, Health, Mode, NotLeased},
+    shared::{self, Absence, Health, NotLeased, SharedState},
 };
 
 /// A process's part in one shared limit: a session at the server.
@@ -229,7 +229,7 @@ impl Member {
                     token,
                 ))
             }
-            (Standing::Unavailable, WhenUnavailable::Open) => self.without_server(ask, None),
+            (Standing::Unavailable, WhenUnavailable::FailOpen) => self.without_server(ask, None),
             (Standing::Unavailable, WhenUnavailable::LocalShare) => {
                 let permit = self.local.try_acquire(ask)?;
                 self.without_server(ask, Some(permit))
@@ -339,14 +339,16 @@ impl Member {
     pub(super) fn health(&self) -> Health {
         let standing = *self.standing.borrow();
         let last = self.lock().last;
-        let is_learning = last.is_some_and(|last| last.learning_until.is_some());
+        let is_recovering = last.is_some_and(|last| last.learning_until.is_some());
         let limit = self.config().limit;
         Health {
-            mode: match standing {
-                Standing::Connecting => Mode::Connecting,
-                Standing::Unavailable | Standing::Returning => Mode::Unavailable,
-                Standing::Attached(_) | Standing::Interrupted if is_learning => Mode::Learning,
-                Standing::Attached(_) | Standing::Interrupted => Mode::Connected,
+            state: match standing {
+                Standing::Connecting => SharedState::Connecting,
+                Standing::Unavailable | Standing::Returning => SharedState::Unavailable,
+                Standing::Attached(_) | Standing::Interrupted if is_recovering => {
+                    SharedState::Recovering
+                }
+                Standing::Attached(_) | Standing::Interrupted => SharedState::Connected,
             },
             processes: last.map_or(0, |last| last.sessions as usize),
             epoch: last.map_or(0, |last| last.epoch),

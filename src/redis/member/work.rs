@@ -18,7 +18,7 @@ use crate::{
         clock::BootTime,
         protocol::{Attach, Class, Done, Reply},
         script,
-        sharing::WhenUnavailable,
+        shared_options::WhenUnavailable,
         wire::{Line, Wire},
     },
     shared::{Absence, NotLeased},

@@ -107,7 +107,11 @@ pub(crate) fn obey() {
         .expect("a runtime");
     let venue = Venue::new(url).named(&namespace);
     let process = runtime.block_on(async {
-        let backend = venue.builder().lease(lease).connect().expect("a good URL");
+        let backend = venue
+            .builder()
+            .lease(lease)
+            .connect_lazy()
+            .expect("a good URL");
         backend.ready().await.expect("a server");
         let sharing = backend.strict();
         Process::with(backend, sharing, |builder| builder.concurrency(1)).await

@@ -11,7 +11,7 @@ use std::{
 use axum::{Router, body::Body, http::Request, routing::get};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
-use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Resource, redis::Mode};
+use tower_concurrency_limiter::{Lane, Lanes, Limiter, Rate, Reason, Resource, redis::SharedState};
 
 use super::venue::{Process, Venue, until};
 
@@ -156,7 +156,7 @@ pub(crate) async fn lanes_share_by_weight(venue: &Venue) {
 pub(crate) async fn a_lane_is_known_by_its_name_in_all_processes(venue: &Venue) {
     let describe = |b: tower_concurrency_limiter::resource::ResourceBuilder| {
         b.concurrency(4)
-            .lanes(Lanes::keyed(100).others(Lane::new("others").max(1)))
+            .lanes(Lanes::keyed(100).with_others(Lane::new("others").max(1)))
     };
     let (a, b) = (venue.of(describe).await, venue.of(describe).await);
     let request = |p: &Process, tenant: &str| {
@@ -549,8 +549,8 @@ pub(crate) async fn health_says_who_shares(venue: &Venue) {
     let a = venue.db(3).await;
     let health = a.health();
     assert_eq!(
-        (health.mode, health.processes, health.limit),
-        (Mode::Connected, 1, Some(3))
+        (health.state, health.processes, health.limit),
+        (SharedState::Connected, 1, Some(3))
     );
     assert!(health.epoch > 0 && health.silence().is_some_and(|s| s < Duration::from_secs(2)));
     let b = venue.db(3).await;

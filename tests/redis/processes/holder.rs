@@ -174,11 +174,11 @@ async fn work(orders: Orders, mut rests: watch::Receiver<bool>) {
         .builder()
         .heartbeat(orders.heartbeat)
         .lease(orders.lease)
-        .connect()
+        .connect_lazy()
         .expect("a good URL");
     let policy = match orders.waits {
         true => WhenUnavailable::Wait,
-        false => WhenUnavailable::Closed,
+        false => WhenUnavailable::FailClosed,
     };
     let db = Resource::builder("db")
         .concurrency(orders.limit)

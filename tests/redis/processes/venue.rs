@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_concurrency_limiter::{
     Limiter, Permit, Reason, Resource,
-    redis::{RedisBackend, RedisBackendBuilder, Sharing, WhenUnavailable},
+    redis::{RedisBackend, RedisBackendBuilder, SharedOptions, WhenUnavailable},
     resource::ResourceBuilder,
 };
 
@@ -48,7 +48,7 @@ impl Venue {
 
     /// Another process.
     pub(crate) async fn process(&self) -> RedisBackend {
-        let backend = self.builder().connect().expect("a good URL");
+        let backend = self.builder().connect_lazy().expect("a good URL");
         backend.ready().await.expect("a server");
         backend
     }
@@ -86,7 +86,7 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) async fn with(
         backend: RedisBackend,
-        sharing: impl Into<Sharing>,
+        sharing: impl Into<SharedOptions>,
         describe: impl FnOnce(ResourceBuilder) -> ResourceBuilder,
     ) -> Self {
         let db = describe(Resource::builder("db")).shared(sharing).build();
@@ -116,7 +116,10 @@ impl Process {
     ) -> Self {
         let ms = Duration::from_millis;
         let builder = builder.heartbeat(ms(100)).lease(ms(1_000));
-        let backend = builder.down_after(ms(200)).connect().expect("a good URL");
+        let backend = builder
+            .down_after(ms(200))
+            .connect_lazy()
+            .expect("a good URL");
         backend.ready().await.expect("a server");
         let sharing = backend.strict().when_unavailable(policy);
         Self::with(backend, sharing, |builder| builder.concurrency(limit)).await

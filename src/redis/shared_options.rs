@@ -7,14 +7,14 @@ use super::RedisBackend;
 /// Made by [`RedisBackend::strict`] and [`RedisBackend::cached`]; `&backend` alone is the strict one.
 #[derive(Clone, Debug)]
 #[must_use = "pass it to `ResourceBuilder::shared`"]
-pub struct Sharing {
+pub struct SharedOptions {
     pub(super) backend: RedisBackend,
     pub(super) is_cached: bool,
     pub(super) when_unavailable: WhenUnavailable,
     pub(super) revision: u64,
 }
 
-impl Sharing {
+impl SharedOptions {
     pub(super) fn new(backend: &RedisBackend, is_cached: bool) -> Self {
         Self {
             backend: backend.clone(),
@@ -43,13 +43,13 @@ impl Sharing {
     }
 }
 
-impl From<&RedisBackend> for Sharing {
+impl From<&RedisBackend> for SharedOptions {
     fn from(backend: &RedisBackend) -> Self {
         backend.strict()
     }
 }
 
-impl From<RedisBackend> for Sharing {
+impl From<RedisBackend> for SharedOptions {
     fn from(backend: RedisBackend) -> Self {
         backend.strict()
     }
@@ -63,9 +63,9 @@ impl From<RedisBackend> for Sharing {
 #[non_exhaustive]
 pub enum WhenUnavailable {
     /// They are turned away at once, with [`Reason::Unavailable`](crate::Reason::Unavailable). The limit holds.
-    Closed,
+    FailClosed,
     /// They are all let in. Choose it where the limit is a courtesy.
-    Open,
+    FailOpen,
     /// They wait for the server until their deadline, and are then turned away with
     /// [`Reason::Unavailable`](crate::Reason::Unavailable). The limit holds.
     Wait,
@@ -80,8 +80,8 @@ pub enum WhenUnavailable {
 impl std::fmt::Display for WhenUnavailable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
+            Self::FailClosed => "fail_closed",
+            Self::FailOpen => "fail_open",
             Self::Wait => "wait",
             Self::LocalShare => "local_share",
         })
