@@ -146,7 +146,7 @@ fn two_resources_of_one_name() {
     let error = Limiter::builder().resources([&one, &two]).try_build();
     let error = error.expect_err("the same name");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_repeated_name() && !error.is_taken());
+    assert!(error.is_duplicate_name() && !error.is_already_registered());
     assert_eq!(
         Limiter::new(Duration::ZERO, [&one])
             .registered_resources()
@@ -166,7 +166,7 @@ fn a_resource_of_another_limiter() {
     let error = Limiter::builder().resources([&db, &fs]).try_build();
     let error = error.expect_err("taken");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_taken() && !error.is_repeated_name());
+    assert!(error.is_already_registered() && !error.is_duplicate_name());
 
     drop(first);
     let second = Limiter::new(Duration::ZERO, [&db, &fs]);
@@ -188,7 +188,7 @@ fn an_empty_set() {
     mistake!(words, limiter.acquire(none.clone()));
     let error = limiter.try_resources(none).expect_err("empty");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_empty_set());
+    assert!(error.is_empty());
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn another_resource_of_a_registered_name() {
     mistake!(words, limiter.acquire([&other, &fs]));
     let error = limiter.try_request([&other]).expect_err("another one");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_unregistered() && !error.is_repeated());
+    assert!(error.is_unregistered() && !error.is_duplicate());
     let _elsewhere = Limiter::new(Duration::ZERO, [&other]);
     let error = limiter
         .try_request([&other])
@@ -241,7 +241,7 @@ fn a_repeated_resource() {
         .try_resources([&db, &fs, &db])
         .expect_err("repeated");
     assert_eq!(error.to_string(), words, "said before the order is");
-    assert!(error.is_repeated());
+    assert!(error.is_duplicate());
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn any_order_on_request() {
     let error = limiter
         .try_resources([&fs, &db, &fs])
         .expect_err("repeated");
-    assert!(error.is_repeated());
+    assert!(error.is_duplicate());
 }
 
 #[test]

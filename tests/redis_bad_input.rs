@@ -280,7 +280,7 @@ fn refused_at(revision: u64, describe: impl FnOnce(ResourceBuilder) -> ResourceB
     let db = describe(builder).build();
     let error = Limiter::builder().resources([&db]).try_build();
     let error = error.expect_err("more than the scripts can count");
-    assert!(error.is_sharing());
+    assert!(error.is_shared());
     error.to_string()
 }
 

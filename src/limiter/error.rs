@@ -17,18 +17,24 @@ pub(super) enum Kind {
 }
 
 impl InvalidLimiter {
-    /// Whether two resources have the same name.
-    pub fn is_repeated_name(&self) -> bool {
+    /// Returns `true` if no resource was passed.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Kind::NoResources)
+    }
+
+    /// Returns `true` if two resources have the same name.
+    pub fn is_duplicate_name(&self) -> bool {
         matches!(self.0, Kind::RepeatedName(_))
     }
 
-    /// Whether a resource belongs to another limiter.
-    pub fn is_taken(&self) -> bool {
+    /// Returns `true` if a resource is registered with another limiter.
+    pub fn is_already_registered(&self) -> bool {
         matches!(self.0, Kind::Taken(_))
     }
 
-    /// Whether a resource cannot be shared between processes as it is.
-    pub fn is_sharing(&self) -> bool {
+    /// Returns `true` if a resource cannot be shared between processes as it was built. Never without
+    /// the feature `redis`.
+    pub fn is_shared(&self) -> bool {
         matches!(self.0, Kind::Sharing { .. })
     }
 }
@@ -102,12 +108,12 @@ pub(super) enum Fault {
 }
 
 impl InvalidSet {
-    /// Whether the set is empty.
-    pub fn is_empty_set(&self) -> bool {
+    /// Returns `true` if the set is empty.
+    pub fn is_empty(&self) -> bool {
         matches!(self.0, Fault::Empty)
     }
 
-    /// Whether it names a resource that this limiter does not have.
+    /// Returns `true` if the set contains a resource that is not registered with this limiter.
     pub fn is_unregistered(&self) -> bool {
         matches!(
             self.0,
@@ -115,13 +121,13 @@ impl InvalidSet {
         )
     }
 
-    /// Whether it names a resource twice.
-    pub fn is_repeated(&self) -> bool {
+    /// Returns `true` if the set contains a resource twice.
+    pub fn is_duplicate(&self) -> bool {
         matches!(self.0, Fault::Repeated { .. })
     }
 
-    /// Whether it claims 0 units of a resource, or more than its limit or the floor of its adaptive
-    /// limit.
+    /// Returns `true` if the set claims 0 units of a resource, or more than its limit or the floor of
+    /// its adaptive limit.
     pub fn is_units(&self) -> bool {
         matches!(
             self.0,
@@ -129,7 +135,7 @@ impl InvalidSet {
         )
     }
 
-    /// Whether its resources are not in canonical order.
+    /// Returns `true` if the resources of the set are not in canonical order.
     pub fn is_out_of_order(&self) -> bool {
         matches!(self.0, Fault::OutOfOrder { .. })
     }

@@ -3,7 +3,12 @@
 use std::{future::Future, time::Duration};
 
 use super::{Acquire, ResourceSet, Run, Terms, turn};
-use crate::{admission::Claims, permit::Permit, rejection::Rejection, resource::LaneKey};
+use crate::{
+    admission::Claims,
+    permit::Permit,
+    rejection::Rejection,
+    resource::{LaneKey, Priority},
+};
 
 /// A request for a set of resources; see [`Limiter::request`](crate::Limiter::request).
 #[derive(Clone)]
@@ -38,8 +43,8 @@ impl AcquireRequest {
     /// be overtaken until its deadline, or for at most the limiter's
     /// [credit](crate::limiter::LimiterBuilder::priority_credit), if that is set. When the queue is full,
     /// it takes the place of a lower one.
-    pub fn priority(mut self, priority: u8) -> Self {
-        self.claims.priority = priority;
+    pub fn priority(mut self, priority: impl Into<Priority>) -> Self {
+        self.claims.priority = priority.into().get();
         self
     }
 

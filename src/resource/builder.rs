@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    InvalidResource, Lane, Lanes, Overload, Rate, Resource, SharedSpec, SharedUsage,
+    InvalidResource, Lane, Lanes, Overload, Priority, Rate, Resource, SharedSpec, SharedUsage,
     error::Kind,
     shared::{Opener, SharedRules},
 };
@@ -42,7 +42,7 @@ pub struct ResourceBuilder {
     max_waiting: Option<usize>,
     rates: Vec<(By, Rate)>,
     lanes: Option<Lanes>,
-    reserves: Vec<(usize, u8)>,
+    reserves: Vec<(usize, Priority)>,
     overload: Option<Overload>,
     adaptive: Option<Adaptive>,
     is_dry: bool,
@@ -139,8 +139,8 @@ impl ResourceBuilder {
     /// What those requests hold counts against it: while they hold as many units or more, nothing is
     /// left idle. A request that has several reserves counts against each. Whoever has none has to do with
     /// what is left beside all of them; if everything is reserved, that is nothing.
-    pub fn reserve(mut self, units: usize, priority: u8) -> Self {
-        self.reserves.push((units, priority));
+    pub fn reserve(mut self, units: usize, priority: impl Into<Priority>) -> Self {
+        self.reserves.push((units, priority.into()));
         self
     }
 
@@ -293,7 +293,7 @@ impl ResourceBuilder {
         });
         let by_priority = self.reserves.iter();
         let by_priority =
-            by_priority.map(|&(units, priority)| (units, Beneficiary::Priority(priority)));
+            by_priority.map(|&(units, priority)| (units, Beneficiary::Priority(priority.get())));
         let reserves: Vec<_> = by_lane.chain(by_priority).collect();
         let units = reserves.iter().map(|(units, _)| *units as u64);
         let reserved = units.fold(0, u64::saturating_add);

@@ -62,12 +62,12 @@ pub(super) enum Kind {
 }
 
 impl InvalidResource {
-    /// Whether it is the name that is wrong.
+    /// Returns `true` if the name is empty.
     pub fn is_name(&self) -> bool {
         matches!(self.0, Kind::EmptyName)
     }
 
-    /// Whether it is the limit that is wrong: how much may be in use at once.
+    /// Returns `true` if the limit is missing or out of range.
     pub fn is_limit(&self) -> bool {
         matches!(
             self.0,
@@ -75,7 +75,7 @@ impl InvalidResource {
         )
     }
 
-    /// Whether it is the lanes or the reserves that are wrong.
+    /// Returns `true` if the lanes or the reserves are invalid.
     pub fn is_lanes(&self) -> bool {
         matches!(
             self.0,
@@ -83,12 +83,24 @@ impl InvalidResource {
         )
     }
 
-    /// Whether it is the rate or the load rate that is wrong.
+    /// Returns `true` if a rate or load rate is out of range.
     pub fn is_rate(&self) -> bool {
         matches!(self.0, Kind::Rate { .. } | Kind::LoadRate { .. })
     }
 
-    /// Whether it is that the resource is shared between processes.
+    /// Returns `true` if overload control has an interval of zero.
+    pub fn is_overload(&self) -> bool {
+        matches!(self.0, Kind::NoInterval { .. })
+    }
+
+    /// Returns `true` if the rule to change does not exist: the resource was built without it, or is
+    /// not registered with a limiter.
+    pub fn is_missing_rule(&self) -> bool {
+        matches!(self.0, Kind::NoRule { .. })
+    }
+
+    /// Returns `true` if the setting or the change is not possible for a resource that is shared
+    /// between processes. Never without the feature `redis`.
     pub fn is_shared(&self) -> bool {
         matches!(self.0, Kind::Unshareable { .. } | Kind::SharedRule { .. })
     }

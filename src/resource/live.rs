@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use super::{InvalidResource, Lane, Rate, Resource, builder, error::Kind};
+use super::{InvalidResource, Lane, Priority, Rate, Resource, builder, error::Kind};
 use crate::{
     admission::{Beneficiary, By, NewRule},
     shared::Health,
@@ -156,9 +156,13 @@ impl Resource {
     ///
     /// If the resource was built without a reserve for exactly this priority, is not registered
     /// with a limiter, or is shared between processes.
-    pub fn set_reserve(&self, units: usize, priority: u8) -> Result<(), InvalidResource> {
+    pub fn set_reserve(
+        &self,
+        units: usize,
+        priority: impl Into<Priority>,
+    ) -> Result<(), InvalidResource> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let beneficiary = Beneficiary::Priority(priority);
+        let beneficiary = Beneficiary::Priority(priority.into().get());
         self.try_change(
             NewRule::Reserve(beneficiary, units),
             "reserve for this priority",

@@ -6,6 +6,7 @@ mod error;
 mod lanes;
 mod live;
 mod overload;
+mod priority;
 mod rate;
 mod shared;
 mod usage;
@@ -22,6 +23,7 @@ pub use error::InvalidResource;
 pub use lanes::{Lane, LaneKey, Lanes};
 pub(crate) use live::{Change, Registrar};
 pub use overload::Overload;
+pub use priority::Priority;
 pub use rate::Rate;
 #[cfg_attr(
     not(feature = "redis"),

@@ -2,7 +2,7 @@
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use super::{Lanes, Rate, Resource};
+use super::{Lanes, Priority, Rate, Resource};
 use crate::{admission::By, shared::SharedLimit};
 
 /// Whom a resource shares its limit with is told this about it.
@@ -18,7 +18,7 @@ pub(crate) struct SharedSpec<'a> {
     pub(crate) credit: Option<Duration>,
     pub(crate) lanes: Option<&'a Lanes>,
     /// So many units for this priority and above. Those of lanes are said by the lanes.
-    pub(crate) reserves: &'a [(usize, u8)],
+    pub(crate) reserves: &'a [(usize, Priority)],
     pub(crate) rates: &'a [(By, Rate)],
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Opener {
 pub(super) struct SharedRules {
     pub(super) opener: Opener,
     pub(super) lanes: Option<Lanes>,
-    pub(super) reserves: Vec<(usize, u8)>,
+    pub(super) reserves: Vec<(usize, Priority)>,
     pub(super) rates: Vec<(By, Rate)>,
 }
 
