@@ -19,7 +19,11 @@ pub(crate) trait Registrar: Send + Sync {
     /// Changes the resource with this index; `false` if it has no such rule.
     fn change(&self, resource: u32, change: Change) -> bool;
 
-    /// How its shared limit is, if it has one.
+    /// The state of its shared limit, if it has one.
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "read by the feature `redis`")
+    )]
     fn health(&self, resource: u32) -> Option<Health>;
 }
 
@@ -33,8 +37,11 @@ impl Resource {
         registrar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How its shared limit is: which processes share it, and whether it can be enforced. `None` if it is not shared, or
-    /// not registered with a limiter. It reads what is known, and asks nobody.
+    /// Returns the state of a limit that is shared between processes, as this process last knew it:
+    /// whether it can be enforced, and the number of processes that share it. It makes no call to the
+    /// server. Returns `None` if the resource is not shared, or not registered with a limiter.
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub fn health(&self) -> Option<Health> {
         let registrar = self.registrar().as_ref().and_then(Weak::upgrade)?;
         registrar.health(self.usage().index()?)

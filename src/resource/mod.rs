@@ -16,7 +16,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-pub use crate::shared::{Health, SharedState};
 pub use builder::ResourceBuilder;
 pub use claim::Claim;
 pub use error::InvalidResource;
