@@ -141,7 +141,7 @@
 //! | [`Lane::reserve`], [`reserve`](resource::ResourceBuilder::reserve) | some requests must not wait for others to finish | serve more of them at once than it holds units |
 //! | [`priority`](ConcurrencyLimitLayer::priority) | some requests in the same queue are more urgent | interrupt what runs; leave anything to the others while it is enough to fill the resource |
 //! | [`overload`](resource::ResourceBuilder::overload) | clients give up before the timeout, or nobody knows when | keep the order of arrival |
-//! | [`deadline`](ConcurrencyLimitLayer::deadline) | the caller says how long it will wait | foresee more than those ahead in its own lane and the pace of the queue |
+//! | [`fail_fast_deadline`](ConcurrencyLimitLayer::fail_fast_deadline) | the caller says how long it will wait | foresee more than those ahead in its own lane and the pace of the queue |
 //! | [`reject_with_too_many_requests`](limiter::LimiterBuilder::reject_with_too_many_requests) | the rate is a promise to clients, who know 429 | say 429 to those who gave way ([`Reason::Shed`]), whatever kept them |
 //! | [`set_limit`](Resource::set_limit) and its kind | an operator, a timetable or a pool decides while the server runs | take a permit from anybody |
 //! | [`adaptive`](resource::ResourceBuilder::adaptive) | all traffic to the resource is yours, and its capacity moves or is not known | know why the resource is slow |
@@ -357,7 +357,7 @@
 //! there, and sheds the oldest of all, faster and faster. When the wait is below 20 ms again, the order of
 //! arrival is back. Peaks shorter than that are queued as ever. See [`Overload`] for the sources.
 //!
-//! Where callers say how long they wait, [`deadline`](ConcurrencyLimitLayer::deadline) is more exact: a
+//! Where callers say how long they wait, [`fail_fast_deadline`](ConcurrencyLimitLayer::fail_fast_deadline) is more exact: a
 //! request that cannot be served in time is rejected on arrival ([`Reason::WouldTimeOut`]).
 //!
 //! ## While it runs

@@ -201,7 +201,7 @@ fn what_requests_say_of_themselves_is_free() {
         .priority(|_| 100)
         .lane(|request| request.headers().get("x-tenant").into())
         .load(|_| 7)
-        .deadline(|_| Some(Duration::from_secs(1)))
+        .fail_fast_deadline(|_| Some(Duration::from_secs(1)))
         .bypass(|_| false);
     let service = layer.layer(Bare);
     assert_eq!(allocations(|| call(&service)).count_total, 0);

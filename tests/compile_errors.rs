@@ -4,8 +4,6 @@
 //! After a change, `TRYBUILD=overwrite cargo test --all-features --test compile_errors` writes the new
 //! words down; read them.
 
-#![cfg(feature = "axum")]
-
 /// The compiler whose words are pinned.
 const PINNED: &str = "rustc 1.95.";
 

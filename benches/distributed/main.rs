@@ -15,7 +15,7 @@ mod hand_off;
 mod load;
 mod ping;
 mod throughput;
-#[path = "../../tests/processes/venue.rs"]
+#[path = "../../tests/redis/processes/venue.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use the rest")]
 mod venue;
 

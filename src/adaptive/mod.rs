@@ -103,7 +103,7 @@
 //! done while the client was still there, and the share of what the best fixed limit of a sweep
 //! reaches. The resource works on 8 units at once, half a second each; more than 8 slow each other
 //! down. Both limits move between 4 and 200 and start at 20 (at 60 where clients give up); `Aimd` has a
-//! timeout of 1.5 s. Clients wait for 5 s. `cargo test --test adaptive_goodput -- --nocapture --test-threads 1`
+//! timeout of 1.5 s. Clients wait for 5 s. `cargo test --test adaptive goodput -- --nocapture --test-threads 1`
 //! prints the rows and asserts a share of 0.8.
 //!
 //! | load | best fixed limit: goodput | [`Aimd`] | [`Gradient2`] |

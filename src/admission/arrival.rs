@@ -1,7 +1,8 @@
 //! A request that arrives, and what the queue says to it.
 
 use super::{
-    Demands, LaneHash, LaneId, Ledger, Nanos,
+    Demand, Demands, LaneHash, LaneId, Ledger, Nanos,
+    fifo::Fifo,
     flow::Flow,
     order::Asker,
     queue::Queue,
@@ -45,6 +46,23 @@ impl Default for Claims {
     }
 }
 
+impl Claims {
+    /// Whether nothing but the order of arrival decides when the request is admitted, where a resource
+    /// has a limit and nothing else.
+    #[inline]
+    pub fn are_default(&self) -> bool {
+        self.priority == DEFAULT_PRIORITY && !self.or_never
+    }
+}
+
+/// A waiter that arrived at another queue, which it leaves for this one.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopted {
+    pub claim: Demand,
+    pub arrived: Nanos,
+    pub deadline: Nanos,
+}
+
 /// What the queue says to an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -79,10 +97,6 @@ impl<T> Queue<T> {
     ) -> (Answer, Option<Arrival<T>>) {
         if self.is_closed {
             return (Answer::Closed, Some(arrival));
-        }
-        if let Some(flow) = self.express_lane(now, &arrival, ledger) {
-            let ticket = self.enqueue(now, arrival, flow, ledger);
-            return (Answer::Queued(ticket), None);
         }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
@@ -179,6 +193,53 @@ impl<T> Queue<T> {
         }
         self.publish(&arrival.demands, ledger);
         (answer, Some(arrival))
+    }
+
+    /// Enqueues a waiter of the FIFO of a resource, behind those that were adopted before. No other
+    /// waiter claims the resource, and the first one does not fit.
+    pub fn adopt(&mut self, adopted: Adopted, payload: T, ledger: &mut impl Ledger) -> Ticket {
+        let Adopted {
+            claim,
+            arrived,
+            deadline,
+        } = adopted;
+        let arrival = Arrival {
+            payload,
+            demands: Demands::collect([claim].into_iter()),
+            deadline,
+            claims: Claims::default(),
+            max_waiting: None,
+        };
+        ledger.contend(claim.resource);
+        let (demands, priority) = (&arrival.demands, arrival.claims.priority);
+        let stands_aside = self.exceeds(demands, priority, ledger);
+        let flow = match self.flow_of(demands, priority, stands_aside) {
+            Some(flow) => flow,
+            None => self.new_flow(arrived, demands, priority, false, stands_aside),
+        };
+        let ticket = self.enqueue(arrived, arrival, flow, ledger);
+        if stands_aside {
+            let demands = self.waiters[ticket.key].demands.clone();
+            self.count_aside(arrived, &demands, true);
+        }
+        if self.flows[flow as usize].head.is_none() {
+            self.renew_head(flow, ticket.key);
+        }
+        ticket
+    }
+
+    /// Goes on at the pace of a FIFO, whose waiters were adopted.
+    pub fn adopt_pace<W>(&mut self, resource: u32, fifo: &Fifo<W>) {
+        let line = &mut self.lines[resource as usize];
+        let pace = fifo.drain();
+        if !pace.is_later_than(&line.drain) {
+            return;
+        }
+        line.drain = pace;
+        for (_, head) in line.contenders() {
+            let flow = self.waiters[head.key].flow;
+            self.flows[flow as usize].drain = pace;
+        }
     }
 
     /// A resource at which somebody may be able to go who came before an arrival.

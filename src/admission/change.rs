@@ -101,7 +101,7 @@ impl<T> Queue<T> {
             if watch {
                 ledger.contend(resource);
             } else if line.waiting == 0 && line.rules.is_none() && !self.is_closed {
-                ledger.calm(resource);
+                ledger.calm(resource, line.drain);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{Nanos, scatter::Scatter};
 /// between them add up. What no grant has confirmed for [`FRESH`] is dropped: a resource that was slow
 /// an hour ago may be fast by now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Drain {
+pub struct Drain {
     /// When the next grant became the next: at the last one, or when the queue began to fill.
     since: Nanos,
     /// When the last grant was.
@@ -74,6 +74,11 @@ impl Drain {
     /// wait for the next grant.
     pub(super) fn forget(&mut self) {
         *self = Self::UNKNOWN;
+    }
+
+    /// Whether a grant was counted here after the last one there.
+    pub(super) fn is_later_than(&self, other: &Self) -> bool {
+        self.latest > other.latest
     }
 
     /// Whether nothing is known that would be worth remembering.

@@ -175,17 +175,7 @@ impl Line {
             .chain(in_lanes)
     }
 
-    /// Another takes the place of the only one who contends.
-    pub(super) fn replace_only(&mut self, head: Head) {
-        self.heads.replace_only(head);
-    }
-
-    /// The only one who contended is gone.
-    pub(super) fn clear(&mut self) {
-        self.heads.clear();
-    }
-
-    /// Those who contend, by rank, where there are no lanes.
+    /// The contenders, by rank, where there are no lanes.
     pub(super) fn by_rank(&self) -> &[Head] {
         &self.heads
     }

@@ -163,9 +163,6 @@ impl<T> Queue<T> {
     /// The next waiter that can go, or that should have gone but is out of time. Called until there
     /// is none, it leaves no waiter asleep whose set fits.
     pub fn next_verdict(&mut self, now: Nanos, ledger: &mut impl Ledger) -> Option<(T, Verdict)> {
-        if let Some(verdict) = self.express_verdict(now, ledger) {
-            return verdict;
-        }
         if self.has_rules {
             for position in (0..self.dirty.len()).rev() {
                 self.tend(self.dirty[position], now, ledger);
@@ -282,16 +279,6 @@ impl<T> Queue<T> {
     /// Whether all who wait have the default priority.
     pub(super) fn all_alike(&self) -> bool {
         self.uncommon == 0
-    }
-
-    /// Whether nothing but limits and the order of arrival decides.
-    pub(super) fn is_simple(&self) -> bool {
-        !self.has_rules && self.uncommon == 0 && self.decided.is_empty()
-    }
-
-    /// Whether every return is to be seen.
-    pub(super) fn is_watched(&self) -> bool {
-        self.is_watched || self.is_closed
     }
 
     /// Whether time alone may let somebody go.
@@ -416,7 +403,7 @@ impl<T> Queue<T> {
             let line = &self.lines[demand.resource as usize];
             ledger.waiting(demand.resource, line.waiting);
             if line.waiting == 0 && line.rules.is_none() && !self.is_closed && !self.is_watched {
-                ledger.calm(demand.resource);
+                ledger.calm(demand.resource, line.drain);
             }
         }
     }

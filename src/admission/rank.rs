@@ -67,14 +67,6 @@ impl Heads {
         }
     }
 
-    pub(super) fn replace_only(&mut self, head: Head) {
-        self.0[0] = head;
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
     /// Where it stands, or would.
     fn place_of(&self, head: Head) -> usize {
         match &*self.0 {

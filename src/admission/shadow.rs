@@ -5,8 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use slab::Slab;
 
 use super::{
-    Answer, Arrival, Charge, Claims, Demands, Ledger, LineSpec, Nanos, NewRule, Queue, Usage,
-    Verdict,
+    Answer, Arrival, Charge, Claims, Demands, Drain, Ledger, LineSpec, Nanos, NewRule, Queue,
+    Usage, Verdict,
 };
 
 /// A queue for requests that do not wait for it.
@@ -337,7 +337,7 @@ impl Ledger for Usages {
 
     fn contend(&mut self, _: u32) {}
 
-    fn calm(&mut self, _: u32) {}
+    fn calm(&mut self, _: u32, _: Drain) {}
 
     fn waiting(&mut self, _: u32, _: usize) {}
 }

@@ -270,7 +270,7 @@ impl Gate {
         };
         let in_use = self.resources[resource as usize].usage().load().in_use();
         if let Some(limit) = adaptive.kept_out(now, in_use) {
-            self.limit(state, resource, limit, now);
+            self.set_limit(state, resource, limit, now);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The one place that reads a clock.
 
+use std::time::Duration;
+
 use crate::admission::Nanos;
 
 #[cfg(not(all(test, tcl_loom)))]
@@ -13,6 +15,13 @@ pub(super) struct Reading {
     pub(super) time: Nanos,
     /// Whether that is the system's time, and not that of a runtime whose time was paused.
     pub(super) is_system: bool,
+}
+
+/// A span of time; 584 years if it is longer.
+#[inline]
+pub(super) fn nanos(duration: Duration) -> Nanos {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(Nanos::from(duration.subsec_nanos()))
 }
 
 #[cfg(not(all(test, tcl_loom)))]
@@ -90,7 +99,7 @@ mod manual_clock {
 
     use super::{Nanos, Reading};
     use crate::{
-        gate::timer::Timer,
+        gate::timers::Timer,
         sync::{Mutex, lock},
     };
 

@@ -25,20 +25,15 @@ struct Leased {
 
 impl Leases {
     pub(crate) fn add(&mut self, gate: &Arc<Gate>, demand: Demand, lease: Box<dyn Lease>) {
-        gate.usage(demand).take(demand.units);
+        gate.usage(demand).acquire(demand.units);
         self.gate.get_or_insert_with(|| Arc::clone(gate));
         let lease = AssertUnwindSafe(lease);
         self.held.push(Leased { demand, lease });
     }
 
-    /// The work under them begins.
-    pub(crate) fn begin(&mut self) {
+    /// Work begins under them.
+    pub(super) fn begin_work(&mut self) {
         self.has_begun = true;
-    }
-
-    /// No work has begun under them after all.
-    pub(super) fn refund_on_drop(&mut self) {
-        self.has_begun = false;
     }
 
     fn iter(&self) -> impl Iterator<Item = &dyn Lease> {
@@ -80,10 +75,10 @@ impl Drop for Leases {
                 false => lease.0.refund(),
             }
             // Those who wait for nothing to be in use shall find the lease returned.
-            let _ = gate.usage(demand).give_back(demand.units);
+            let _ = gate.usage(demand).release(demand.units);
         }
         let (state, now) = gate.lock_now();
-        gate.settle(state, now);
+        gate.dispatch(state, now);
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use loom::{future::block_on, thread};
 
-use super::{Claimant, Entry, Gate, Wait, Waiter};
+use super::{Claimant, Entry, Gate, Granted, WaitOptions, Waiter};
 use crate::{
     admission::{Claims, Demand, Demands},
     resource::{Change, Registrar, Resource},
@@ -63,34 +63,44 @@ impl Scene {
 
     /// What `Limiter::acquire` does on arrival.
     fn arrive(&self, set: &Demands) -> Arrived {
-        if self.gate.try_enter(set) {
-            return Arrived::Granted;
-        }
         let claim = Claim {
             gate: Arc::clone(&self.gate),
             demands: set.clone(),
         };
-        let wait = Wait {
+        if self.gate.try_acquire(set) {
+            return Arrived::Granted(Granted::new(claim, None));
+        }
+        let options = WaitOptions {
             claims: Claims::default(),
-            arrived: self.gate.now(),
             timeout: TIMEOUT,
             max_waiting: None,
-            waker: Waker::noop(),
+            arrived: Some(self.gate.now()),
         };
-        match Gate::enter(claim, wait) {
-            Entry::Granted(..) => Arrived::Granted,
+        match Gate::acquire(claim, &options, Some(Waker::noop())) {
+            Entry::Granted(granted) => Arrived::Granted(granted),
             Entry::Queued(waiter) => Arrived::Queued(waiter),
             Entry::Refused(..) => Arrived::TooLate,
         }
     }
 
     /// Waits for the set without end; a lost wake-up is a deadlock, which loom reports.
-    fn acquire(&self, set: &Demands) {
-        assert!(self.arrive(set).is_granted(), "no time has passed");
+    fn acquire(&self, set: &Demands) -> Granted<Claim> {
+        self.arrive(set).granted().expect("no time has passed")
     }
 
-    /// Holds a granted set for a moment, and returns it.
+    /// Holds a granted set for a moment, and releases it.
+    fn work_under(&self, granted: Granted<Claim>) {
+        self.enter_and_leave(granted.claimant().demands());
+        drop(granted);
+    }
+
+    /// The same for a set that was held from the start.
     fn work(&self, set: &Demands) {
+        self.enter_and_leave(set);
+        self.gate.release(set);
+    }
+
+    fn enter_and_leave(&self, set: &Demands) {
         for demand in &**set {
             let resource = &self.gate.resources()[demand.resource as usize];
             let inside = &self.inside[demand.resource as usize];
@@ -102,18 +112,16 @@ impl Scene {
             ); // others may run here
             inside.fetch_sub(units, SeqCst);
         }
-        self.gate.leave(set);
     }
 
     fn acquire_and_work(&self, set: &Demands) {
-        self.acquire(set);
-        self.work(set);
+        self.work_under(self.acquire(set));
     }
 
     /// As `acquire_and_work`, but the deadline may come first.
     fn acquire_and_work_in_time(&self, set: &Demands) {
-        if self.arrive(set).is_granted() {
-            self.work(set);
+        if let Some(granted) = self.arrive(set).granted() {
+            self.work_under(granted);
         }
     }
 
@@ -125,7 +133,7 @@ impl Scene {
     /// Leaves the queue without having looked.
     fn arrive_and_drop(&self, set: &Demands) {
         match self.arrive(set) {
-            Arrived::Granted => self.work(set),
+            Arrived::Granted(granted) => self.work_under(granted),
             Arrived::Queued(waiter) => drop(waiter),
             Arrived::TooLate => {}
         }
@@ -142,7 +150,10 @@ impl Scene {
             assert_eq!(resource.in_use(), 0, "all units are back");
             assert_eq!(resource.waiting(), 0, "nobody waits");
             if self.closed.load(SeqCst) {
-                assert!(!resource.usage().try_take(1), "nobody is let in any more");
+                assert!(
+                    !resource.usage().try_acquire(1),
+                    "nobody is let in any more"
+                );
                 continue;
             }
             let contended = resource.usage().load().is_contended();
@@ -152,19 +163,19 @@ impl Scene {
 }
 
 enum Arrived {
-    Granted,
+    Granted(Granted<Claim>),
     Queued(Waiter<Claim>),
     /// The deadline came between the look at the clock and the lock.
     TooLate,
 }
 
 impl Arrived {
-    /// Whether the set is granted, now or after a wait.
-    fn is_granted(self) -> bool {
+    /// The set, granted now or after a wait.
+    fn granted(self) -> Option<Granted<Claim>> {
         match self {
-            Self::Granted => true,
-            Self::Queued(mut waiter) => block_on(poll_fn(|cx| waiter.poll(cx))).is_ok(),
-            Self::TooLate => false,
+            Self::Granted(granted) => Some(granted),
+            Self::Queued(mut waiter) => block_on(poll_fn(|cx| waiter.poll(cx))).ok(),
+            Self::TooLate => None,
         }
     }
 }
@@ -213,7 +224,10 @@ fn run(
             scene.gate.clock.run_in(runtime);
         }
         for &demand in held {
-            assert!(scene.gate.try_enter(&set([demand])), "nobody is there yet");
+            assert!(
+                scene.gate.try_acquire(&set([demand])),
+                "nobody is there yet"
+            );
         }
         let (here, elsewhere) = bodies.split_last().expect("at least one body");
         let threads: Vec<_> = elsewhere
@@ -373,12 +387,11 @@ fn a_paused_resource_lets_nobody_in_until_it_goes_on() {
             |scene| {
                 scene.gate.change(A, Change::Limit(0));
                 let taken = scene.gate.resources()[A as usize].in_use();
-                assert!(!scene.gate.try_enter(&set([(A, 1)])), "in use {taken}");
+                assert!(!scene.gate.try_acquire(&set([(A, 1)])), "in use {taken}");
                 scene.gate.change(A, Change::Limit(1));
             },
             |scene| {
-                scene.acquire(&set([(A, 1)]));
-                scene.gate.leave(&set([(A, 1)]));
+                drop(scene.acquire(&set([(A, 1)])));
             },
         ],
     );
@@ -417,8 +430,8 @@ fn a_runtime_that_shuts_down_against_a_waiter() {
         &[(A, 1)],
         &[
             |scene| {
-                let granted = scene.arrive(&set([(A, 1)])).is_granted();
-                assert!(!granted, "held");
+                let granted = scene.arrive(&set([(A, 1)])).granted();
+                assert!(granted.is_none(), "held");
                 scene.work(&set([(A, 1)]));
             },
             |scene| scene.gate.clock.shut_down(),

@@ -24,11 +24,11 @@ fn while_nobody_waits_nobody_takes_the_lock() {
     let _locked = lock(&gate.state);
     let one = [Demand::new(0, 1)];
     let both = Demands::collect([Demand::new(0, 1), Demand::new(1, 1)].into_iter());
-    assert!(gate.try_enter(&one));
-    assert!(gate.try_enter(&both));
-    assert!(!gate.try_enter(&both), "`fs` is taken");
-    gate.leave(&one);
-    gate.leave(&both);
+    assert!(gate.try_acquire(&one));
+    assert!(gate.try_acquire(&both));
+    assert!(!gate.try_acquire(&both), "`fs` is taken");
+    gate.release(&one);
+    gate.release(&both);
     let in_use = gate.resources().iter().map(Resource::in_use);
     assert_eq!(in_use.sum::<usize>(), 0);
 }
@@ -42,9 +42,12 @@ fn nor_beside_a_resource_with_rules() {
         .build();
     let gate = gate(vec![Resource::new("db", 1), api]);
     let locked = lock(&gate.state);
-    assert!(gate.try_enter(&[Demand::new(0, 1)]));
-    gate.leave(&[Demand::new(0, 1)]);
-    assert!(!gate.try_enter(&[Demand::new(1, 1)]), "by way of the queue");
+    assert!(gate.try_acquire(&[Demand::new(0, 1)]));
+    gate.release(&[Demand::new(0, 1)]);
+    assert!(
+        !gate.try_acquire(&[Demand::new(1, 1)]),
+        "by way of the queue"
+    );
     drop(locked);
 }
 
@@ -52,8 +55,8 @@ fn nor_beside_a_resource_with_rules() {
 fn busy(db: &Resource) -> (Limiter, impl Fn() -> usize) {
     let limiter = Limiter::new(Duration::from_secs(600), [db]);
     let set = limiter.set([db]).expect("registered");
-    assert!(set.try_enter(), "idle");
-    let timers = move || lock(&set.gate().state).alarms.len();
+    assert!(set.try_acquire(), "idle");
+    let timers = move || lock(&set.gate().state).timers.len();
     (limiter, timers)
 }
 

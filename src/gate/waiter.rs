@@ -1,4 +1,4 @@
-//! The request's side of its place in the queue.
+//! The request's side of its place in a queue.
 
 use std::{
     mem,
@@ -7,315 +7,259 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime;
-
-use super::{Entry, Gate, Grant, nanos};
+use super::{
+    Claimant, Entry, Gate, Granted, Record, Refused,
+    fifo::FifoPlace,
+    waiter_cell::{WaitResult, WaiterCell},
+};
 use crate::{
-    admission::{Demands, Nanos, Ticket, Verdict},
-    sync::{AtomicU64, Ordering, lock},
+    admission::{Nanos, Refusal, Ticket},
+    sync::lock,
 };
 
-/// Why a request was not let in. The resources are indices in canonical order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    Timeout {
-        short: u32,
-        by_rate: bool,
-    },
-    /// It had no time to wait.
-    NotNow {
-        short: u32,
-        by_rate: bool,
-    },
-    /// Those before it would have kept it past its deadline.
-    Hopeless {
-        short: u32,
-        by_rate: bool,
-    },
-    Full {
-        resource: u32,
-        by_rate: bool,
-    },
-    Shed {
-        resource: u32,
-    },
-    Closed,
-    /// What is shared there cannot be reached.
-    Unavailable {
-        resource: u32,
-    },
-}
-
-impl Why {
-    /// Whether it was a rate that kept it.
-    pub(crate) fn is_by_rate(self) -> bool {
-        match self {
-            Self::Timeout { by_rate, .. }
-            | Self::NotNow { by_rate, .. }
-            | Self::Hopeless { by_rate, .. }
-            | Self::Full { by_rate, .. } => by_rate,
-            Self::Shed { .. } | Self::Closed | Self::Unavailable { .. } => false,
-        }
-    }
-
-    /// Where it was turned away.
-    pub(crate) fn resource(self) -> Option<u32> {
-        match self {
-            Self::Timeout { short, .. }
-            | Self::NotNow { short, .. }
-            | Self::Hopeless { short, .. } => Some(short),
-            Self::Full { resource, .. }
-            | Self::Shed { resource }
-            | Self::Unavailable { resource } => Some(resource),
-            Self::Closed => None,
-        }
-    }
-}
-
-/// A refusal, how long the request had waited for it, and when to come back.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused {
-    pub(crate) why: Why,
-    pub(crate) waited: Duration,
-    pub(crate) retry_after: Option<Duration>,
-}
-
-/// On whose behalf a set is claimed.
-pub(crate) trait Claimant {
-    fn gate(&self) -> &Arc<Gate>;
-    fn demands(&self) -> &Demands;
-}
-
-/// A claimant that was let in, and what there is to remember.
-pub(crate) type Granted<C> = (C, Option<Box<Grant>>);
-
-/// What a waiter leaves with the queue.
-pub(super) struct Party {
-    pub(super) waker: Waker,
-    pub(super) slip: Arc<Slip>,
-    /// Where it was polled last.
-    pub(super) runtime: Option<runtime::Id>,
-}
-
-/// Where a waiter finds its verdict. Written once, under the gate's lock, and read without it.
-pub(super) struct Slip {
-    verdict: AtomicU64,
-    /// Of a refusal alone: in how many nanoseconds to come back, and one more; 0 if that is not known.
-    /// Written before the verdict, and read after it: the `Release` store of the one and the `Acquire`
-    /// load of it order both, so that this one needs no order of its own. A grant does not touch it.
-    retry_after: AtomicU64,
-}
-
-const BLANK: u64 = 0;
-
-/// The lowest bits are the kind of verdict; above them is the time at which it was granted, or the index
-/// of the resource that refused it.
-const TAG_BITS: u32 = 3;
-const GRANTED: u64 = 1;
-const TIMED_OUT: u64 = 2;
-const TIMED_OUT_BY_RATE: u64 = 3;
-const SHED: u64 = 4;
-const CLOSED: u64 = 5;
-
-/// What a [`Slip`] says.
-enum Note {
-    /// At this time.
-    Granted(Nanos),
-    Refused(Why, Option<Duration>),
-}
-
-impl Slip {
-    pub(super) fn blank() -> Arc<Self> {
-        Arc::new(Self {
-            verdict: AtomicU64::new(BLANK),
-            retry_after: AtomicU64::new(0),
-        })
-    }
-
-    pub(super) fn write(&self, verdict: Verdict, now: Nanos, retry_after: Option<Duration>) {
-        let refused = |tag: u64, resource: u32| tag | u64::from(resource) << TAG_BITS;
-        let word = match verdict {
-            Verdict::Granted => GRANTED | now << TAG_BITS,
-            Verdict::TimedOut { short, by_rate, .. } => match by_rate {
-                false => refused(TIMED_OUT, short),
-                true => refused(TIMED_OUT_BY_RATE, short),
-            },
-            Verdict::Shed { resource } => refused(SHED, resource),
-            Verdict::Closed => CLOSED,
-        };
-        if let Some(after) = retry_after {
-            let after = nanos(after).saturating_add(1);
-            self.retry_after.store(after, Ordering::Relaxed);
-        }
-        // Pairs with the loads in `read` and `is_blank`.
-        self.verdict.store(word, Ordering::Release);
-    }
-
-    fn is_blank(&self) -> bool {
-        self.verdict.load(Ordering::Acquire) == BLANK
-    }
-
-    fn read(&self) -> Option<Note> {
-        let word = self.verdict.load(Ordering::Acquire); // pairs with the store in `write`
-        let resource = (word >> TAG_BITS) as u32;
-        let why = match word & ((1 << TAG_BITS) - 1) {
-            BLANK => return None,
-            GRANTED => return Some(Note::Granted(word >> TAG_BITS)),
-            SHED => Why::Shed { resource },
-            CLOSED => Why::Closed,
-            timed_out => Why::Timeout {
-                short: resource,
-                by_rate: timed_out == TIMED_OUT_BY_RATE,
-            },
-        };
-        let after = self.retry_after.load(Ordering::Relaxed).checked_sub(1);
-        Some(Note::Refused(why, after.map(Duration::from_nanos)))
-    }
-}
-
-/// A place in the queue. Dropping it gives the place up, and returns a grant that was not collected.
+/// A place in a queue. Dropping it leaves the queue, and releases a grant that was not collected.
 pub(crate) struct Waiter<C: Claimant> {
-    /// `None` once the verdict is collected.
+    /// `None` once the result is collected.
     claimant: Option<C>,
-    slip: Arc<Slip>,
-    ticket: Ticket,
-    /// What will have to be remembered of its grant.
-    grant: Option<Box<Grant>>,
+    place: Place,
+    /// What has to be remembered of its grant.
+    record: Option<Box<Record>>,
     arrived: Nanos,
 }
 
+enum Place {
+    /// A number in the FIFO of the only resource that the request claims.
+    Fifo(u64),
+    General(Arc<WaiterCell>, Ticket),
+}
+
+/// The result of a wait: the set, or the claimant with its refusal.
+pub(crate) type Waited<C> = Result<Granted<C>, (C, Refused)>;
+
 impl<C: Claimant> Waiter<C> {
-    pub(super) fn new(
-        claimant: C,
-        slip: Arc<Slip>,
-        ticket: Ticket,
-        grant: Option<Box<Grant>>,
-        arrived: Nanos,
-    ) -> Self {
+    #[inline]
+    pub(super) fn in_fifo(claimant: C, number: u64, arrived: Nanos) -> Self {
         Self {
             claimant: Some(claimant),
-            slip,
-            ticket,
-            grant,
+            place: Place::Fifo(number),
+            record: None,
             arrived,
         }
     }
 
-    /// Waits for the verdict, and gives the claimant back with it. After `Ok` the set is the
-    /// caller's, who has to see to its [`leave`](Gate::leave) or [`give_back`](Gate::give_back).
+    pub(super) fn in_queue(
+        claimant: C,
+        cell: Arc<WaiterCell>,
+        ticket: Ticket,
+        record: Option<Box<Record>>,
+        arrived: Nanos,
+    ) -> Self {
+        Self {
+            claimant: Some(claimant),
+            place: Place::General(cell, ticket),
+            record,
+            arrived,
+        }
+    }
+
+    /// Waits for the result.
     ///
     /// # Panics
     ///
     /// If polled after it was ready.
     #[inline]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Granted<C>, (C, Refused)>> {
-        let Some(note) = self.slip.read().or_else(|| self.keep_waiting(cx.waker())) else {
-            return Poll::Pending;
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Waited<C>> {
+        if let Place::Fifo(number) = self.place {
+            let queue = self.gate().fifo(self.resource());
+            return match queue.is_granted(number) {
+                true => Poll::Ready(Ok(Granted::new(self.take_claimant(), None))),
+                false => self.poll_in_fifo(number, cx),
+            };
+        }
+        self.poll_in_queue(cx)
+    }
+
+    #[cold]
+    fn poll_in_fifo(&mut self, number: u64, cx: &mut Context<'_>) -> Poll<Waited<C>> {
+        let resource = self.resource();
+        match self.gate().look_at_place(resource, number, cx.waker()) {
+            FifoPlace::Waiting { is_timed: true } => Poll::Pending,
+            FifoPlace::Waiting { is_timed: false } => {
+                match self.gate().watch_fifo(resource, number) {
+                    true => Poll::Pending,
+                    false => Poll::Ready(self.leave_with_reason()),
+                }
+            }
+            FifoPlace::Granted => Poll::Ready(Ok(Granted::new(self.take_claimant(), None))),
+            FifoPlace::TimedOut(retry_after) => {
+                let by_rate = false;
+                let refusal = Refusal::Timeout { resource, by_rate };
+                let retry_after = retry_after.map(Duration::from_nanos);
+                Poll::Ready(Err(self.refused(refusal, retry_after)))
+            }
+            FifoPlace::Moved(cell, ticket) => {
+                self.place = Place::General(cell, ticket);
+                self.poll_in_queue(cx)
+            }
+        }
+    }
+
+    fn poll_in_queue(&mut self, cx: &mut Context<'_>) -> Poll<Waited<C>> {
+        let Place::General(cell, ticket) = &self.place else {
+            unreachable!("it is in the general queue");
         };
-        let claimant = self.claimant.take().expect("present until collected");
-        Poll::Ready(match note {
-            Note::Granted(at) => {
-                let grant = self.grant.take();
-                let grant = grant.map(|grant| claimant.gate().begin(grant, at));
-                Ok((claimant, grant))
+        let result = match cell.read() {
+            Some(result) => result,
+            None => match self.keep_waiting(cell, *ticket, cx.waker()) {
+                Kept::Waiting => return Poll::Pending,
+                Kept::Decided(result) => result,
+                Kept::Untimed => return Poll::Ready(self.leave_with_reason()),
+            },
+        };
+        Poll::Ready(match result {
+            WaitResult::Granted(at) => {
+                let record = self.record.take();
+                Ok(Granted::new(self.take_claimant(), record).collected(at))
             }
-            Note::Refused(why, retry_after) => {
-                let refused = Refused {
-                    why,
-                    waited: claimant.gate().since(self.arrived),
-                    retry_after,
-                };
-                Err((claimant, refused))
-            }
+            WaitResult::Refused(refusal, retry_after) => Err(self.refused(refusal, retry_after)),
         })
     }
 
-    /// Polled without a verdict: by another task than before, perhaps, or in another runtime, or because a
-    /// timer is gone.
+    /// Polled without a result: for the first time, by another task than before, in another runtime, or
+    /// because a timer is gone.
     #[cold]
-    fn keep_waiting(&self, waker: &Waker) -> Option<Note> {
-        let gate = self.claimant().gate();
+    fn keep_waiting(&self, cell: &WaiterCell, ticket: Ticket, waker: &Waker) -> Kept {
+        let gate = self.gate();
+        let waker = waker.clone(); // before the lock: that is the code of others
         let mut state = lock(&gate.state);
-        let Some(party) = state.queue.payload_mut(self.ticket) else {
-            return self.slip.read();
+        let Some(registration) = state.queue.payload_mut(ticket) else {
+            return match cell.read() {
+                Some(result) => Kept::Decided(result),
+                None => unreachable!("it leaves the queue with a result"),
+            };
         };
-        let outdated = match party.waker.will_wake(waker) {
-            true => None,
-            false => Some(mem::replace(&mut party.waker, waker.clone())),
-        };
-        let before = party.runtime;
+        let outdated = mem::replace(&mut registration.waker, waker);
+        let before = registration.runtime;
         // Outside of any runtime it stays with the timer that it has.
-        let rouse = gate
+        let action = gate
             .clock
             .runtime()
             .map(|runtime| match before == Some(runtime) {
-                true => state.alarms.rouse(before, Nanos::MAX),
-                false => state.watch(self.ticket, Some(runtime), 0), // which finds its deadline
+                true => state.timers.look_at(before, Nanos::MAX),
+                false => state.watch(ticket, Some(runtime), 0), // which finds its deadline
             });
         drop(state);
-        drop(outdated); // after the lock: dropping a waker is somebody else's code
-        match rouse.is_none_or(|rouse| gate.carry_out(rouse)) {
-            true => None,
+        drop(outdated); // after the lock, as above
+        match action.is_none_or(|action| gate.carry_out(action)) {
+            true => Kept::Waiting,
+            false => Kept::Untimed,
+        }
+    }
+
+    /// Has a timer look at the deadline of a place in a FIFO.
+    #[cold]
+    pub(super) fn watch(self) -> Entry<C> {
+        let Place::Fifo(number) = self.place else {
+            unreachable!("it is in a FIFO");
+        };
+        match self.gate().watch_fifo(self.resource(), number) {
+            true => Entry::Queued(self),
             false => self.leave_untimed(),
         }
     }
 
-    /// Gives up a place for which there is no timer, because the runtime in which it is polled shuts down.
+    /// Leaves a queue where no timer runs, because the runtime shuts down.
     #[cold]
-    fn leave_untimed(&self) -> Option<Note> {
-        match self.claimant().gate().give_up(self.ticket) {
-            true => Some(Note::Refused(Why::Closed, None)),
-            false => self.slip.read(),
+    pub(super) fn leave_untimed(mut self) -> Entry<C> {
+        match self.leave_with_reason() {
+            Ok(granted) => Entry::Granted(granted),
+            Err((claimant, refused)) => Entry::Refused(claimant, refused),
         }
     }
 
-    /// The same on arrival.
-    #[cold]
-    pub(super) fn refuse_untimed(mut self) -> Entry<C> {
-        if !self.claimant().gate().give_up(self.ticket) {
-            return Entry::Queued(self); // its verdict has come, and has woken it
-        }
-        let refused = Refused {
-            why: Why::Closed,
-            waited: Duration::ZERO,
-            retry_after: None,
-        };
-        let claimant = self.claimant.take().expect("present until collected");
-        Entry::Refused(claimant, refused)
-    }
-
-    /// On whose behalf it waits.
-    ///
-    /// # Panics
-    ///
-    /// Once the verdict is collected.
-    pub(crate) fn claimant(&self) -> &C {
-        self.claimant.as_ref().expect("present until collected")
+    fn leave_with_reason(&mut self) -> Waited<C> {
+        self.leave().map_err(|claimant| {
+            let mut refused = Refused::at_once(Refusal::Closed);
+            refused.waited = claimant.gate().since(self.arrived);
+            (claimant, refused)
+        })
     }
 
     /// When the request arrived, on the gate's clock.
     pub(crate) fn arrived(&self) -> Nanos {
         self.arrived
     }
+
+    /// On whose behalf it waits.
+    ///
+    /// # Panics
+    ///
+    /// Once the result is collected.
+    pub(crate) fn claimant(&self) -> &C {
+        self.claimant.as_ref().expect("present until collected")
+    }
+
+    fn gate(&self) -> &Arc<Gate> {
+        self.claimant().gate()
+    }
+
+    /// The resource of a request that waits in a FIFO.
+    fn resource(&self) -> u32 {
+        self.claimant().demands()[0].resource
+    }
+
+    fn take_claimant(&mut self) -> C {
+        self.claimant.take().expect("present until collected")
+    }
+
+    fn refused(&mut self, refusal: Refusal, retry_after: Option<Duration>) -> (C, Refused) {
+        let claimant = self.take_claimant();
+        let refused = Refused {
+            refusal,
+            waited: claimant.gate().since(self.arrived),
+            retry_after,
+        };
+        (claimant, refused)
+    }
+
+    /// Leaves the queue; returns what was granted meanwhile.
+    fn leave(&mut self) -> Result<Granted<C>, C> {
+        let claimant = self.take_claimant();
+        let gate = claimant.gate();
+        if let Place::Fifo(number) = self.place {
+            let resource = claimant.demands()[0].resource;
+            match gate.cancel_in_fifo(resource, number) {
+                Some(FifoPlace::Granted) => return Ok(Granted::new(claimant, None)),
+                Some(FifoPlace::Moved(cell, ticket)) => self.place = Place::General(cell, ticket),
+                _ => return Err(claimant),
+            }
+        }
+        let Place::General(cell, ticket) = &self.place else {
+            return Err(claimant);
+        };
+        if cell.is_pending() && gate.cancel(*ticket) {
+            return Err(claimant);
+        }
+        match cell.read() {
+            Some(WaitResult::Granted(at)) => Ok(Granted::new(claimant, self.record.take()).at(at)),
+            _ => Err(claimant),
+        }
+    }
+}
+
+/// What a waiter finds that is polled without a result.
+enum Kept {
+    Waiting,
+    Decided(WaitResult),
+    /// No timer runs here, because the runtime shuts down.
+    Untimed,
 }
 
 impl<C: Claimant> Drop for Waiter<C> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(claimant) = self.claimant.take() else {
-            return;
-        };
-        let gate = claimant.gate();
-        if self.slip.is_blank() && gate.give_up(self.ticket) {
-            return;
-        }
-        if let Some(Note::Granted(at)) = self.slip.read() {
-            match self.grant.take() {
-                Some(mut grant) => {
-                    grant.at = at;
-                    gate.refund(&grant);
-                }
-                None => gate.leave(claimant.demands()),
-            }
+        if self.claimant.is_some() {
+            drop(self.leave());
         }
     }
 }

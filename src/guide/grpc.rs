@@ -80,7 +80,7 @@
 //! let layer = limiter
 //!     .resources([&db])
 //!     .bypass(|request| request.uri().path().starts_with("/grpc.health.v1.Health/"))
-//!     .deadline(|request| request.grpc_timeout());
+//!     .fail_fast_deadline(|request| request.grpc_timeout());
 //! ```
 //!
 //! # Deadlines
@@ -88,7 +88,7 @@
 //! tonic's server drops a call when the client's `grpc-timeout` has passed, and so it leaves the queue. Under
 //! other servers it leaves when the client resets the stream. With
 //! [`grpc_timeout`](crate::middleware::RequestHead::grpc_timeout) as the
-//! [deadline](crate::ConcurrencyLimitLayer::deadline), as above, a call that could not be served in time is
+//! [deadline](crate::ConcurrencyLimitLayer::fail_fast_deadline), as above, a call that could not be served in time is
 //! rejected at once.
 //!
 //! # Streams

@@ -1,32 +1,33 @@
 //! The registry of resources, and the ways in for code that is not a service.
 
 mod acquire;
+mod acquisition;
 mod builder;
 mod error;
 mod leasing;
 pub(crate) mod nested;
 mod refusal;
+mod remote;
 mod request;
 mod run;
 mod set;
-mod shared;
 #[cfg(all(test, not(tcl_loom)))]
 mod shared_tests;
-mod turn;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub use acquire::Acquire;
+pub(crate) use acquisition::{Acquisition, reject_late};
 pub use builder::LimiterBuilder;
 pub use error::{InvalidLimiter, InvalidSet};
 pub(crate) use refusal::respond_with;
 pub use request::AcquireRequest;
 pub use run::Run;
 pub(crate) use set::{HasSet, ResourceSet};
-pub(crate) use turn::{Terms, Turn, Unused, enter_now};
 
 use crate::{
-    gate::{Gate, Refused, Why},
+    admission::Refusal,
+    gate::{Gate, Refused},
     permit::Permit,
     rejection::{Reason, Rejection, Responder},
     resource::{Claim, Resource},
@@ -303,20 +304,21 @@ impl Inner {
     /// A refusal of the gate as the user sees it, of a set whose first resource is this.
     #[cold]
     pub(crate) fn rejection(&self, first: u32, refused: Refused) -> Rejection {
-        let reason = match refused.why {
-            Why::Timeout { .. } => Reason::Timeout,
-            Why::NotNow { .. } => Reason::NotNow,
-            Why::Hopeless { .. } => Reason::WouldTimeOut,
-            Why::Full { .. } => Reason::QueueFull,
-            Why::Shed { .. } => Reason::Shed,
-            Why::Closed => Reason::Closed,
-            Why::Unavailable { .. } => Reason::Unavailable,
+        let refusal = refused.refusal;
+        let reason = match refusal {
+            Refusal::Timeout { .. } => Reason::Timeout,
+            Refusal::NotNow { .. } => Reason::NotNow,
+            Refusal::WouldTimeOut { .. } => Reason::WouldTimeOut,
+            Refusal::QueueFull { .. } => Reason::QueueFull,
+            Refusal::Shed { .. } => Reason::Shed,
+            Refusal::Closed => Reason::Closed,
+            Refusal::Unavailable { .. } => Reason::Unavailable,
         };
-        let resource = refused.why.resource().unwrap_or(first);
+        let resource = refusal.resource().unwrap_or(first);
         let resource = self.gate.resources()[resource as usize].shared_name();
         let rejection = Rejection::new(
             reason,
-            refused.why.is_by_rate(),
+            refusal.by_rate(),
             Arc::clone(resource),
             refused.waited,
             refused.retry_after,

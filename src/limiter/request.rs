@@ -2,9 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{Acquire, ResourceSet, Run, Terms, turn};
+use super::{Acquire, ResourceSet, Run, acquisition};
 use crate::{
     admission::Claims,
+    gate::{GateSet, WaitOptions},
     permit::Permit,
     rejection::Rejection,
     resource::{LaneKey, Priority},
@@ -94,13 +95,13 @@ impl AcquireRequest {
     /// Waits for the set, as [`Limiter::acquire`](crate::Limiter::acquire) does.
     pub fn acquire(self) -> Acquire {
         let timeout = self.timeout.unwrap_or(self.set.limiter().timeout);
-        let terms = Terms {
+        let options = WaitOptions {
             claims: self.claims,
             timeout,
             max_waiting: self.max_waiting,
             arrived: None,
         };
-        Acquire::new(self.set, terms)
+        Acquire::new(self.set, options)
     }
 
     /// Takes the set if that can be done at once.
@@ -110,8 +111,8 @@ impl AcquireRequest {
     /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire).
     pub fn try_acquire(self) -> Result<Permit, Rejection> {
         let load = self.claims.load;
-        let entered = turn::try_enter(self.set, self.claims, self.max_waiting);
-        entered.map(|(set, grant)| set.permit(load, grant))
+        let granted = acquisition::try_acquire(self.set, self.claims, self.max_waiting);
+        granted.map(|granted| Permit::new(granted.map(GateSet::from), load))
     }
 
     /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has

@@ -129,7 +129,8 @@ async fn it_is_asked_with_what_the_request_says_of_itself() {
     let ask = scene.api_behind.asks()[0];
     assert_eq!((ask.units, ask.priority, ask.load), (1, 77, 9));
     assert_eq!(ask.max_waiting, Some(3));
-    assert!(ask.lane.is_some());
+    // Only processes that share a limit have to agree on the hash of a lane.
+    assert_eq!(ask.lane.is_some(), cfg!(feature = "redis"));
     drop(scene.limiter.acquire([&scene.api]).await);
     assert_eq!(scene.api_behind.asks()[1].lane, None);
 }

@@ -2,7 +2,7 @@
 
 mod handle;
 
-use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
+use std::{fmt, future::poll_fn, task::Poll};
 
 pub(crate) use handle::Exposure;
 #[cfg(feature = "axum")]
@@ -14,7 +14,7 @@ pub use crate::shared::FencingToken;
 use crate::{
     adaptive::Outcome,
     admission::Demands,
-    gate::{Gate, Grant},
+    gate::{Claimant, Gate, GateSet, Granted},
     resource::Resource,
 };
 
@@ -31,43 +31,32 @@ use crate::{
 /// than its limit. There is no other way to return a permit, so none can be returned twice.
 #[must_use = "dropping a permit returns its resources at once"]
 pub struct Permit {
-    gate: Arc<Gate>,
-    demands: Demands,
-    /// What the request declared, unless the grant has another.
+    granted: Granted<GateSet>,
+    /// What the request declared, unless the grant has a record of it.
     load: u64,
-    /// Where some resource has more to it than its limit, or is shared.
-    grant: Option<Box<Grant>>,
 }
 
 impl Permit {
-    /// Ownership of a set that the gate has granted.
+    /// Ownership of a set under which work begins.
     #[inline]
-    pub(crate) fn new(
-        gate: Arc<Gate>,
-        demands: Demands,
-        load: u64,
-        grant: Option<Box<Grant>>,
-    ) -> Self {
-        Self {
-            gate,
-            demands,
-            load,
-            grant,
-        }
+    pub(crate) fn new(mut granted: Granted<GateSet>, load: u64) -> Self {
+        granted.begin_work();
+        Self { granted, load }
     }
 
     pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+        self.granted.claimant().gate()
     }
 
     pub(crate) fn demands(&self) -> &Demands {
-        &self.demands
+        self.granted.claimant().demands()
     }
 
     /// What is held: each resource with its units.
     pub fn claims(&self) -> impl Iterator<Item = (&Resource, usize)> {
-        self.demands.iter().map(|demand| {
-            let resource = &self.gate.resources()[demand.resource as usize];
+        let resources = self.gate().resources();
+        self.demands().iter().map(|demand| {
+            let resource = &resources[demand.resource as usize];
             (resource, demand.units as usize)
         })
     }
@@ -76,8 +65,8 @@ impl Permit {
     /// [settled](Self::settle_load) at. Under load rates of this process it is what the request was
     /// charged with: at most what the largest of them lets pass in a whole period.
     pub fn load(&self) -> u64 {
-        let grant = self.grant.as_ref();
-        grant.map_or(self.load, |grant| grant.load())
+        let record = self.granted.record();
+        record.map_or(self.load, |record| record.load())
     }
 
     /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
@@ -102,17 +91,17 @@ impl Permit {
     /// # }
     /// ```
     pub fn settle_load(&mut self, actual: u64) {
-        match &mut self.grant {
-            Some(grant) => self.gate.settle_load(grant, actual),
-            None => self.load = actual,
+        if self.granted.record().is_none() {
+            self.load = actual;
         }
+        self.granted.settle_load(actual);
     }
 
     /// Whether all that it stands for is still held. Of resources that are shared between processes it is not, once
     /// this process was paused or cut off from the others for longer than its lease; of others, always.
     pub fn is_valid(&self) -> bool {
-        let grant = self.grant.as_ref();
-        grant.is_none_or(|grant| grant.leases().are_valid())
+        let record = self.granted.record();
+        record.is_none_or(|record| record.leases().are_valid())
     }
 
     /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in, and work that
@@ -130,7 +119,8 @@ impl Permit {
     /// # }
     /// ```
     pub fn lost(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let leases = self.grant.as_ref().map(|grant| grant.leases().lost());
+        let record = self.granted.record();
+        let leases = record.map(|record| record.leases().lost());
         let mut leases = leases.unwrap_or_default();
         poll_fn(move |cx| {
             let mut leases = leases.iter_mut();
@@ -144,9 +134,9 @@ impl Permit {
     /// Its place among the permits of a resource that is shared between processes, for those who check it;
     /// `None` of other resources.
     pub fn fencing_token(&self, resource: &Resource) -> Option<FencingToken> {
-        let leases = self.grant.as_ref()?.leases();
-        let resources = self.gate.resources();
-        let mut demands = self.demands.iter();
+        let leases = self.granted.record()?.leases();
+        let resources = self.gate().resources();
+        let mut demands = self.demands().iter();
         let demand = demands.find(|demand| resources[demand.resource as usize].is(resource))?;
         leases.token(demand.resource)
     }
@@ -155,18 +145,8 @@ impl Permit {
     /// [`Outcome::Success`]. If called more than once, the last call before the permit is dropped wins;
     /// where the work may be dropped half-way, set [`Outcome::Dropped`] first.
     pub fn set_outcome(&mut self, outcome: Outcome) {
-        if let Some(grant) = &mut self.grant {
-            grant.set_outcome(outcome);
-        }
-    }
-}
-
-impl Drop for Permit {
-    #[inline]
-    fn drop(&mut self) {
-        match &self.grant {
-            None => self.gate.leave(&self.demands),
-            Some(grant) => self.gate.give_back(grant),
+        if let Some(record) = self.granted.record_mut() {
+            record.set_outcome(outcome);
         }
     }
 }

@@ -101,7 +101,7 @@
 //! | the server's clock jumps | no: new epoch | the lease at most | wait |
 //! | processes with another limit | the higher [revision](SharedOptions::revision) counts for all, and both log it | - | - |
 //!
-//! Nearly each row is a test, most of them in `tests/redis_failures.rs`; `tests/redis_torture.rs` kills, pauses and restarts at random. [`Resource::health`](crate::Resource::health) says how it is, and
+//! Nearly each row is a test, most of them in `tests/redis/failures.rs`; `tests/redis/torture.rs` kills, pauses and restarts at random. [`Resource::health`](crate::Resource::health) says how it is, and
 //! [events](crate::observe) tell of every change.
 //!
 //! # Four processes at work

@@ -67,7 +67,7 @@ impl SharedUsage {
 
     /// Takes units if they fit and nobody waits.
     #[inline]
-    pub(crate) fn try_take(&self, units: u32) -> bool {
+    pub(crate) fn try_acquire(&self, units: u32) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let Some(taken) = Usage::from_bits(seen).barging(units) else {
@@ -88,7 +88,7 @@ impl SharedUsage {
     /// Returns units; `true` if somebody waits, who must then be looked after.
     #[inline]
     #[must_use]
-    pub(crate) fn give_back(&self, units: u32) -> bool {
+    pub(crate) fn release(&self, units: u32) -> bool {
         let before = self.word.fetch_sub(u64::from(units), Ordering::Release);
         debug_assert!(
             Usage::from_bits(before).in_use() >= units,
@@ -98,34 +98,47 @@ impl SharedUsage {
     }
 
     /// Takes units that the queue has found to fit.
-    pub(crate) fn take(&self, units: u32) {
+    pub(crate) fn acquire(&self, units: u32) {
         self.word.fetch_add(u64::from(units), Ordering::Acquire);
     }
 
     /// Takes units, whether or not they fit; the caller holds the limiter's lock.
-    pub(crate) fn take_dry(&self, units: u32) {
+    pub(crate) fn acquire_dry(&self, units: u32) {
         let counted = units.min(Usage::MAX_LIMIT - self.load().in_use());
-        self.take(counted);
+        self.acquire(counted);
         let beyond = (units - counted) as usize;
         self.beyond.fetch_add(beyond, Ordering::Relaxed);
     }
 
     /// Returns them; the caller holds the limiter's lock.
-    pub(crate) fn give_back_dry(&self, units: u32) {
+    pub(crate) fn release_dry(&self, units: u32) {
         let beyond = self.beyond.load(Ordering::Relaxed).min(units as usize);
         self.beyond.fetch_sub(beyond, Ordering::Relaxed);
-        let _ = self.give_back(units - beyond as u32);
+        let _ = self.release(units - beyond as u32);
+    }
+
+    /// Whether requests wait.
+    #[inline]
+    pub(crate) fn is_contended(&self) -> bool {
+        Usage::from_bits(self.word.load(Ordering::Relaxed)).is_contended()
+    }
+
+    /// Whether more is in use than the limit allows.
+    #[inline]
+    pub(crate) fn is_exceeded(&self) -> bool {
+        let usage = Usage::from_bits(self.word.load(Ordering::Relaxed));
+        usage.in_use() > usage.limit()
     }
 
     /// Sends takers to the queue.
-    pub(crate) fn contend(&self) {
+    pub(crate) fn set_contended(&self) {
         if !self.load().is_contended() {
             self.word.fetch_or(Usage::CONTENDED, Ordering::AcqRel);
         }
     }
 
     /// Lets takers in again.
-    pub(crate) fn calm(&self) {
+    pub(crate) fn clear_contended(&self) {
         self.word.fetch_and(!Usage::CONTENDED, Ordering::Release);
     }
 

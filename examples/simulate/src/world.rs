@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, iter::Peekable};
 
 use tower_concurrency_limiter::admission::{
-    Answer, Arrival, Demand, Demands, Ledger, Nanos, Queue, Usage, Verdict,
+    Answer, Arrival, Demand, Demands, Drain, Ledger, Nanos, Queue, Usage, Verdict,
 };
 
 use crate::{
@@ -251,7 +251,7 @@ impl Ledger for Plain {
     // Everybody asks the queue, whether or not somebody waits, and nobody looks how many do.
     fn contend(&mut self, _: u32) {}
 
-    fn calm(&mut self, _: u32) {}
+    fn calm(&mut self, _: u32, _: Drain) {}
 
     fn waiting(&mut self, _: u32, _: usize) {}
 }

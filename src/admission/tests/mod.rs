@@ -9,8 +9,8 @@ use proptest::prelude::ProptestConfig;
 
 use super::queue::PATIENCE;
 use super::{
-    Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, LaneId, LaneRule, LaneRules, Ledger,
-    LineRules, LineSpec, Nanos, NewRule, OverloadRule, Queue, RateRule, ReserveRule, Shape,
+    Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, Drain, LaneId, LaneRule, LaneRules,
+    Ledger, LineRules, LineSpec, Nanos, NewRule, OverloadRule, Queue, RateRule, ReserveRule, Shape,
     Sharing, Ticket, Usage, Verdict,
 };
 
@@ -58,7 +58,7 @@ impl Ledger for Plain {
 
     fn contend(&mut self, _: u32) {}
 
-    fn calm(&mut self, _: u32) {}
+    fn calm(&mut self, _: u32, _: Drain) {}
 
     fn waiting(&mut self, resource: u32, waiters: usize) {
         self.waiting[resource as usize] = waiters;

@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, env};
 use super::{clocked::Clocked, server::Server};
 use crate::{
     admission::{
-        Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, LaneId, LaneRule, LaneRules,
-        Ledger, LineRules, LineSpec, Queue, RateRule, ReserveRule, Shape, Sharing, Ticket, Usage,
-        Verdict,
+        Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, Drain, LaneId, LaneRule,
+        LaneRules, Ledger, LineRules, LineSpec, Queue, RateRule, ReserveRule, Shape, Sharing,
+        Ticket, Usage, Verdict,
     },
     redis::{
         protocol::{
@@ -78,7 +78,7 @@ impl Ledger for Account {
         self.0 = self.0.with_limit(limit);
     }
 
-    fn calm(&mut self, _: u32) {}
+    fn calm(&mut self, _: u32, _: Drain) {}
 
     fn waiting(&mut self, _: u32, waiters: usize) {
         self.1 = waiters;
