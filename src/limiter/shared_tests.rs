@@ -487,8 +487,8 @@ async fn the_limit_changes_for_all_processes_and_nothing_else_does() {
     assert_eq!(scene.api.limit(), Some(8));
     let words = |what: &str| {
         format!(
-            "resource \"api\": a limit that is shared between processes has its {what} in the builder \
-             alone; change it there and raise the revision"
+            "resource \"api\": {what} cannot be changed while the resource is shared between processes; \
+             change it in the builder and raise the revision"
         )
     };
     let expect = |result: Result<(), crate::resource::InvalidResource>, what: &str| {
@@ -635,7 +635,7 @@ fn what_each_process_would_have_for_itself_cannot_be_shared() {
     for (builder, fault, call) in [
         (
             db().overload(Overload::default()),
-            "overload mode",
+            "overload control",
             ".overload(..)",
         ),
         (

@@ -1,10 +1,11 @@
-//! What can be wrong with a resource.
+//! The error of resources.
 
 use std::{fmt, sync::Arc};
 
 use super::{Resource, rate::RateFault};
 
-/// A [`Resource`] that cannot be built. The message names the cure.
+/// The error of a [`Resource`] that cannot be built, or cannot be changed in this way. The message
+/// names the cure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvalidResource(pub(super) Kind);
 
@@ -111,7 +112,7 @@ impl fmt::Display for InvalidResource {
         let name = match &self.0 {
             Kind::EmptyName => {
                 return f.write_str(
-                    "resource name is empty; pass one that tells it apart in logs, such as \"db\"",
+                    "resource name is empty; pass one that identifies it in logs, such as \"db\"",
                 );
             }
             Kind::NoLimit { name }
@@ -156,12 +157,12 @@ impl fmt::Display for InvalidResource {
                  limit; reserve fewer, or raise the floor"
             ),
             Kind::NoInterval { .. } => f.write_str(
-                "overload mode after 0 s takes every waiter for a standing queue; use an interval \
-                 longer than the bursts that the queue is to bridge",
+                "overload interval 0 s is out of range; use one longer than the bursts that the queue \
+                 has to bridge, such as 100 ms",
             ),
             Kind::NoRule { rule, .. } => write!(
                 f,
-                "there is no {rule} to change; build the resource with one, and register it with a \
+                "no {rule} to change; build the resource with one, and register it with a \
                  limiter first"
             ),
             Kind::Unshareable { fault, call, .. } => write!(
@@ -171,8 +172,8 @@ impl fmt::Display for InvalidResource {
             ),
             Kind::SharedRule { rule, .. } => write!(
                 f,
-                "a limit that is shared between processes has its {rule} in the builder alone; change it \
-                 there and raise the revision"
+                "{rule} cannot be changed while the resource is shared between processes; change it in \
+                 the builder and raise the revision"
             ),
         }
     }

@@ -243,7 +243,7 @@ fn what_each_process_would_have_for_itself() {
     for (builder, fault, call) in [
         (
             builder().overload(Overload::new().interval(Duration::from_millis(10))),
-            "overload mode",
+            "overload control",
             "`.overload(..)`",
         ),
         (
@@ -356,8 +356,8 @@ fn rules_are_those_of_the_builder() {
         assert_eq!(
             error.to_string(),
             format!(
-                "resource \"db\": a limit that is shared between processes has its {rule} in the \
-                 builder alone; change it there and raise the revision"
+                "resource \"db\": {rule} cannot be changed while the resource is shared between \
+                 processes; change it in the builder and raise the revision"
             )
         );
     }
