@@ -748,7 +748,7 @@ pub use limiter::Limiter;
 pub use middleware::{ConcurrencyLimit, ConcurrencyLimitLayer};
 pub use permit::{Permit, PermitHandle};
 pub use rejection::{Reason, Rejection};
-pub use resource::{Claim, Lane, LaneKey, Lanes, Overload, Rate, Resource};
+pub use resource::{Claim, Lane, LaneKey, Lanes, Overload, Priority, Rate, Resource};
 
 /// Compiles the code of the README.
 #[cfg(all(doctest, feature = "axum", feature = "redis"))]

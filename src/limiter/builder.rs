@@ -204,7 +204,7 @@ impl LimiterBuilder {
         }
         let mut gate = Gate::new(self.resources, self.max_waiting, self.credit);
         gate.open(self.max_waiting, self.credit)
-            .map_err(|(name, fault)| InvalidLimiter(Kind::Sharing { name, fault }))?;
+            .map_err(|(name, fault)| InvalidLimiter(Kind::Shared { name, fault }))?;
         let gate = Arc::new(gate);
         gate.attach();
         Ok(Limiter(Arc::new(Inner {

@@ -175,7 +175,7 @@ impl Asking {
         let entering = entering.unwrap_or_else(PoisonError::into_inner);
         let leased = entering.as_mut().poll(cx);
         if leased.is_pending() && !self.is_waiting {
-            self.resource.usage().wait();
+            self.resource.usage().add_waiting();
             self.is_waiting = true;
         }
         leased
@@ -185,7 +185,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         if self.is_waiting {
-            self.resource.usage().wait_no_more();
+            self.resource.usage().remove_waiting();
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     gate::{GateSet, WaitOptions},
     permit::Permit,
     rejection::Rejection,
-    resource::LaneKey,
+    resource::{LaneKey, Priority},
 };
 
 /// A request for a set of resources; see [`Limiter::request`](crate::Limiter::request).
@@ -44,8 +44,8 @@ impl AcquireRequest {
     /// be overtaken until its deadline, or for at most the limiter's
     /// [credit](crate::limiter::LimiterBuilder::priority_credit), if that is set. When the queue is full,
     /// it takes the place of a lower one.
-    pub fn priority(mut self, priority: u8) -> Self {
-        self.claims.priority = priority;
+    pub fn priority(mut self, priority: impl Into<Priority>) -> Self {
+        self.claims.priority = priority.into().get();
         self
     }
 

@@ -487,8 +487,8 @@ async fn the_limit_changes_for_all_processes_and_nothing_else_does() {
     assert_eq!(scene.api.limit(), Some(8));
     let words = |what: &str| {
         format!(
-            "resource \"api\": a limit that is shared between processes has its {what} in the builder \
-             alone; change it there and raise the revision"
+            "resource \"api\": {what} cannot be changed while the resource is shared between processes; \
+             change it in the builder and raise the revision"
         )
     };
     let expect = |result: Result<(), crate::resource::InvalidResource>, what: &str| {
@@ -580,7 +580,7 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
         .open_with(move |spec| {
             assert_eq!(&**spec.name, "api");
             assert_eq!(spec.lanes, Some(&lanes));
-            assert_eq!(spec.reserves, [(2, 100)]);
+            assert_eq!(spec.reserves, [(2, 100.into())]);
             assert_eq!(spec.rates.len(), 1);
             let mut opened = opened.lock().expect("no panics");
             opened.push((spec.limit, spec.max_waiting, spec.credit));
@@ -623,7 +623,7 @@ fn what_cannot_be_opened_is_told_and_can_be_registered_again() {
     let error = error.expect_err("it fails");
     let words = "resource \"api\": 9 rates exceed what can be shared; leave some out";
     assert_eq!(error.to_string(), words);
-    assert!(error.is_sharing() && !error.is_taken());
+    assert!(error.is_shared() && !error.is_already_registered());
     *fails.lock().expect("no panics") = false;
     drop(Limiter::new(SECOND, set));
 }
@@ -635,7 +635,7 @@ fn what_each_process_would_have_for_itself_cannot_be_shared() {
     for (builder, fault, call) in [
         (
             db().overload(Overload::default()),
-            "overload mode",
+            "overload control",
             ".overload(..)",
         ),
         (

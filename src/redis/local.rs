@@ -12,7 +12,7 @@ use crate::{
     admission::By,
     limiter::{AcquireRequest, Limiter},
     rejection::Reason,
-    resource::{Lane, LaneKey, Lanes, Rate, Resource, SharedSpec},
+    resource::{Lane, LaneKey, Lanes, Priority, Rate, Resource, SharedSpec},
     shared::{Absence, Ask, NotLeased},
 };
 
@@ -29,7 +29,7 @@ struct Rules {
     max_waiting: usize,
     credit: Option<Duration>,
     lanes: Option<Lanes>,
-    reserves: Vec<(usize, u8)>,
+    reserves: Vec<(usize, Priority)>,
     rates: Vec<(By, Rate)>,
 }
 

@@ -1,4 +1,4 @@
-//! How a shared limit is.
+//! The state of a shared limit.
 
 use std::{
     fmt,

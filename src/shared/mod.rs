@@ -2,6 +2,10 @@
 //! the limiter need not know what stands behind it.
 
 mod fencing;
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(unreachable_pub, reason = "public with the feature `redis`")
+)]
 mod health;
 #[cfg(all(test, not(tcl_loom)))]
 pub(crate) mod stand_in;
@@ -11,6 +15,14 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 pub use fencing::FencingToken;
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(
+        unreachable_pub,
+        unused_imports,
+        reason = "public with the feature `redis`"
+    )
+)]
 pub use health::{Health, SharedState};
 
 /// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the

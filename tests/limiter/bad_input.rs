@@ -118,7 +118,7 @@ fn no_limit() {
 
 #[test]
 fn an_empty_name() {
-    let words = "resource name is empty; pass one that tells it apart in logs, such as \"db\"";
+    let words = "resource name is empty; pass one that identifies it in logs, such as \"db\"";
     mistake!(words, Resource::new("", 1));
     let error = Resource::builder("").concurrency(1).try_build();
     let error = error.expect_err("no name");
@@ -128,7 +128,7 @@ fn an_empty_name() {
 
 #[test]
 fn no_resources() {
-    let words = "limiter has no resources; pass all that its sets will name";
+    let words = "limiter has no resources; pass all that its sets will contain";
     let none: [Resource; 0] = [];
     mistake!(words, Limiter::new(Duration::ZERO, &none));
     mistake!(words, Limiter::builder().build());
@@ -138,7 +138,7 @@ fn no_resources() {
 
 #[test]
 fn two_resources_of_one_name() {
-    let words = "resource \"db\": its name is registered twice; register each resource once, and give \
+    let words = "resource \"db\" is registered twice; register each resource once, and give \
                  each its own name";
     let (one, two) = (Resource::new("db", 1), Resource::new("db", 1));
     mistake!(words, Limiter::new(Duration::ZERO, [&one, &two]));
@@ -146,7 +146,7 @@ fn two_resources_of_one_name() {
     let error = Limiter::builder().resources([&one, &two]).try_build();
     let error = error.expect_err("the same name");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_repeated_name() && !error.is_taken());
+    assert!(error.is_duplicate_name() && !error.is_already_registered());
     assert_eq!(
         Limiter::new(Duration::ZERO, [&one])
             .registered_resources()
@@ -158,7 +158,7 @@ fn two_resources_of_one_name() {
 
 #[test]
 fn a_resource_of_another_limiter() {
-    let words = "resource \"fs\": it belongs to another limiter; clone that limiter, or register the \
+    let words = "resource \"fs\" is registered with another limiter; clone that limiter, or register the \
                  resource with this one alone";
     let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
     let first = Limiter::new(Duration::ZERO, [&fs]);
@@ -166,7 +166,7 @@ fn a_resource_of_another_limiter() {
     let error = Limiter::builder().resources([&db, &fs]).try_build();
     let error = error.expect_err("taken");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_taken() && !error.is_repeated_name());
+    assert!(error.is_already_registered() && !error.is_duplicate_name());
 
     drop(first);
     let second = Limiter::new(Duration::ZERO, [&db, &fs]);
@@ -181,19 +181,19 @@ fn two() -> (Resource, Resource, Limiter) {
 
 #[test]
 fn an_empty_set() {
-    let words = "set is empty; name at least one resource";
+    let words = "set is empty; pass at least one resource";
     let (_db, _fs, limiter) = two();
     let none: [Resource; 0] = [];
     mistake!(words, limiter.resources(none.clone()));
     mistake!(words, limiter.acquire(none.clone()));
     let error = limiter.try_resources(none).expect_err("empty");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_empty_set());
+    assert!(error.is_empty());
 }
 
 #[test]
 fn an_unregistered_resource() {
-    let words = "resource \"s3\": it is not registered with this limiter; add it to \
+    let words = "resource \"s3\" is not registered with this limiter; add it to \
                  `Limiter::new(timeout, [..])`";
     let (db, _fs, limiter) = two();
     let s3 = Resource::new("s3", 1);
@@ -207,7 +207,7 @@ fn an_unregistered_resource() {
     assert!(error.is_unregistered());
     assert_eq!(
         error.to_string(),
-        "resource \"s3\": it is registered with another limiter; use that limiter, or register it \
+        "resource \"s3\" is registered with another limiter; use that limiter, or register it \
          with this one alone"
     );
 }
@@ -222,7 +222,7 @@ fn another_resource_of_a_registered_name() {
     mistake!(words, limiter.acquire([&other, &fs]));
     let error = limiter.try_request([&other]).expect_err("another one");
     assert_eq!(error.to_string(), words);
-    assert!(error.is_unregistered() && !error.is_repeated());
+    assert!(error.is_unregistered() && !error.is_duplicate());
     let _elsewhere = Limiter::new(Duration::ZERO, [&other]);
     let error = limiter
         .try_request([&other])
@@ -233,7 +233,7 @@ fn another_resource_of_a_registered_name() {
 
 #[test]
 fn a_repeated_resource() {
-    let words = "resource \"db\": it is in the set twice; name it once, with `.units(n)` for more than \
+    let words = "resource \"db\" is in the set twice; pass it once, with `.units(n)` for more than \
                  one";
     let (db, fs, limiter) = two();
     mistake!(words, limiter.resources([&db, &db]));
@@ -241,7 +241,7 @@ fn a_repeated_resource() {
         .try_resources([&db, &fs, &db])
         .expect_err("repeated");
     assert_eq!(error.to_string(), words, "said before the order is");
-    assert!(error.is_repeated());
+    assert!(error.is_duplicate());
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn any_order_on_request() {
     let error = limiter
         .try_resources([&fs, &db, &fs])
         .expect_err("repeated");
-    assert!(error.is_repeated());
+    assert!(error.is_duplicate());
 }
 
 #[test]
@@ -515,13 +515,13 @@ fn wrong_lanes(words: &str, lanes: &Lanes) {
 }
 
 #[test]
-fn overload_mode_at_once() {
+fn overload_without_an_interval() {
     let overload = tower_concurrency_limiter::Overload::new().interval(Duration::ZERO);
     let db = Resource::builder("db").concurrency(4).overload(overload);
     assert_eq!(
         db.try_build().expect_err("no interval").to_string(),
-        "resource \"db\": overload mode after 0 s takes every waiter for a standing queue; use an \
-         interval longer than the bursts that the queue is to bridge"
+        "resource \"db\": overload interval 0 s is out of range; use one longer than the bursts that the \
+         queue has to bridge, such as 100 ms"
     );
 }
 
@@ -684,7 +684,7 @@ fn a_huge_limit_while_running() {
 fn rules_that_are_not_there_to_be_changed() {
     let no = |rule: &str| {
         format!(
-            "resource \"db\": there is no {rule} to change; build the resource with one, and register \
+            "resource \"db\": no {rule} to change; build the resource with one, and register \
              it with a limiter first"
         )
     };

@@ -243,7 +243,7 @@ fn what_each_process_would_have_for_itself() {
     for (builder, fault, call) in [
         (
             builder().overload(Overload::new().interval(Duration::from_millis(10))),
-            "overload mode",
+            "overload control",
             "`.overload(..)`",
         ),
         (
@@ -275,7 +275,7 @@ fn refused_at(revision: u64, describe: impl FnOnce(ResourceBuilder) -> ResourceB
     let db = describe(builder).build();
     let error = Limiter::builder().resources([&db]).try_build();
     let error = error.expect_err("more than the scripts can count");
-    assert!(error.is_sharing());
+    assert!(error.is_shared());
     error.to_string()
 }
 
@@ -356,8 +356,8 @@ fn rules_are_those_of_the_builder() {
         assert_eq!(
             error.to_string(),
             format!(
-                "resource \"db\": a limit that is shared between processes has its {rule} in the \
-                 builder alone; change it there and raise the revision"
+                "resource \"db\": {rule} cannot be changed while the resource is shared between \
+                 processes; change it in the builder and raise the revision"
             )
         );
     }
