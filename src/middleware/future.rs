@@ -21,7 +21,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    admission::{Claims, Nanos},
+    admission::{Attributes, Nanos},
     gate::{Claimant, Granted, WaitOptions},
     limiter::{Acquisition, reject_late},
 };
@@ -256,7 +256,8 @@ impl<S: Service<Req>, Req, P> State<S, Req, P> {
             false => Held::set(granted),
             true => {
                 let options = pending.options.as_deref();
-                let load = options.map_or(Claims::default().load, |options| options.claims.load);
+                let load =
+                    options.map_or(Attributes::default().load, |options| options.claims.load);
                 let extensions = request.as_mut().and_then(R::extensions);
                 Held::expose_if(true, load, Some(granted), extensions)
             }
