@@ -67,7 +67,7 @@ impl<T> Queue<T> {
     /// Whether those who are certain to go before an arrival will keep it past its deadline. That is
     /// for its own flow alone to say: others are kept by what need not keep this one.
     pub(super) fn is_hopeless(&self, flow: Option<u32>, arrival: &Arrival<T>, now: Nanos) -> bool {
-        let (true, Some(flow)) = (arrival.claims.or_never, flow) else {
+        let (true, Some(flow)) = (arrival.claims.fail_fast, flow) else {
             return false;
         };
         let flow = &self.flows[flow as usize];

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use super::{
-    Demands, Ledger, LineRules, Nanos,
+    Demands, Ledger, Nanos, ResourceRules,
     flow::Flow,
-    line::Line,
-    order::Asker,
+    order::Candidate,
     rank::{DEFAULT_PRIORITY, Head},
+    resource_queue::ResourceQueue,
     rested::Rested,
     timeline::Timeline,
     waiters::{Ticket, Waiter, Waiters},
@@ -75,7 +75,7 @@ pub struct Queue<T> {
     pub(super) waiters: Waiters<T>,
     pub(super) flows: Slab<Flow>,
     pub(super) rested: Rested,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<ResourceQueue>,
     pub(super) timeline: Timeline,
     /// The resources at which something may have become possible.
     pub(super) dirty: Vec<u32>,
@@ -97,17 +97,17 @@ pub struct Queue<T> {
 
 /// One resource as the queue knows it.
 #[derive(Clone, Debug)]
-pub struct LineSpec {
+pub struct ResourceSpec {
     pub max_waiting: usize,
     pub limit: u32,
-    pub rules: LineRules,
+    pub rules: ResourceRules,
 }
 
 impl<T> Queue<T> {
-    pub fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Option<Nanos>) -> Self {
-        let lines: Vec<Line> = specs
+    pub fn new(specs: impl IntoIterator<Item = ResourceSpec>, credit: Option<Nanos>) -> Self {
+        let lines: Vec<ResourceQueue> = specs
             .into_iter()
-            .map(|spec| Line::new(spec.max_waiting, spec.limit, &spec.rules))
+            .map(|spec| ResourceQueue::new(spec.max_waiting, spec.limit, &spec.rules))
             .collect();
         Self {
             waiters: Waiters::new(),
@@ -181,7 +181,7 @@ impl<T> Queue<T> {
         let flow = self.waiters[key].flow;
         let busy = self.flows[flow as usize].drain.count(now, Nanos::MAX);
         let waiter = self.remove(key);
-        let asker = Asker {
+        let asker = Candidate {
             demands: &waiter.demands,
             rank,
             seq: waiter.seq,
@@ -251,7 +251,10 @@ impl<T> Queue<T> {
         let rated = self.rated.iter();
         let rated = rated.map(|&resource| &self.lines[resource as usize]);
         let retries = rated.filter(|line| line.has_contenders());
-        retries.filter_map(Line::retry_at).chain(aged).min()
+        retries
+            .filter_map(ResourceQueue::retry_at)
+            .chain(aged)
+            .min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
@@ -301,7 +304,7 @@ impl<T> Queue<T> {
             0 => line.waiting,
             queued => queued,
         };
-        let Line {
+        let ResourceQueue {
             drain,
             limit,
             scatter,

@@ -10,14 +10,14 @@ use super::{
     waiter_cell::{Registration, WaiterCell},
 };
 use crate::{
-    admission::{Answer, Arrival, Claims, Nanos, Refusal},
+    admission::{Admission, Arrival, Attributes, Nanos, Refusal},
     sync::lock,
 };
 
 /// What a request declares, and how it waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitOptions {
-    pub(crate) claims: Claims,
+    pub(crate) claims: Attributes,
     pub(crate) timeout: Duration,
     /// Instead of each resource's own bound on the length of its queue.
     pub(crate) max_waiting: Option<usize>,
@@ -133,7 +133,10 @@ impl Gate {
             gate.relieve(&mut state, demands, now);
         }
         let mut answer = arrive(&mut state, now, &mut arrival);
-        if let Answer::NoTime { .. } | Answer::Hopeless { .. } | Answer::Full { .. } = answer {
+        if let Admission::NoTime { .. }
+        | Admission::WouldTimeOut { .. }
+        | Admission::QueueFull { .. } = answer
+        {
             let later = gate.tick(&mut state, gate.clock.now());
             if state.queue.is_due(later) {
                 // A request is not refused because of waiters whose deadline has come.
@@ -148,8 +151,8 @@ impl Gate {
         }
         let in_lanes = match (answer, &arrival) {
             _ if !gate.records(demands) => None,
-            (Answer::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
-            (Answer::Granted, Some(arrival)) => Some(arrival.demands.clone()),
+            (Admission::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
+            (Admission::Granted, Some(arrival)) => Some(arrival.demands.clone()),
             _ => None,
         };
         let record = in_lanes.map(|demands| {
@@ -159,8 +162,8 @@ impl Gate {
         });
         let (mut action, mut refused) = (TimerAction::None, None);
         match answer {
-            Answer::Granted => {}
-            Answer::Queued(ticket) => {
+            Admission::Granted => {}
+            Admission::Queued(ticket) => {
                 gate.look_again(&mut state);
                 if waker.is_some() {
                     let deadline = state.clocks.at(last_reading);
@@ -185,7 +188,7 @@ impl Gate {
         drop(arrival); // after the lock: dropping a waker is the code of others
         match (answer, refused) {
             (_, Some(refused)) => Entry::Refused(claimant, refused),
-            (Answer::Queued(ticket), None) => {
+            (Admission::Queued(ticket), None) => {
                 let waiter = Waiter::in_queue(claimant, cell, ticket, record, arrived);
                 match gate.carry_out(action) {
                     true => Entry::Queued(waiter),
@@ -201,9 +204,9 @@ impl Gate {
 }
 
 impl State {
-    fn refusal(&self, answer: Answer, options: &WaitOptions, now: Nanos) -> Refusal {
+    fn refusal(&self, answer: Admission, options: &WaitOptions, now: Nanos) -> Refusal {
         match answer {
-            Answer::NoTime { short, by_rate } => match options.timeout.is_zero() {
+            Admission::NoTime { short, by_rate } => match options.timeout.is_zero() {
                 true => Refusal::NotNow {
                     resource: short,
                     by_rate,
@@ -213,18 +216,18 @@ impl State {
                     by_rate,
                 },
             },
-            Answer::Hopeless { short, by_rate } => Refusal::WouldTimeOut {
+            Admission::WouldTimeOut { short, by_rate } => Refusal::WouldTimeOut {
                 resource: short,
                 by_rate,
             },
-            Answer::Full { resource } => Refusal::QueueFull {
+            Admission::QueueFull { resource } => Refusal::QueueFull {
                 resource,
                 by_rate: self
                     .queue
                     .is_kept_by_rate(resource, options.claims.load, now),
             },
-            Answer::Closed => Refusal::Closed,
-            Answer::Granted | Answer::Queued(_) => unreachable!("no refusal"),
+            Admission::Closed => Refusal::Closed,
+            Admission::Granted | Admission::Queued(_) => unreachable!("no refusal"),
         }
     }
 }

@@ -16,7 +16,7 @@ use loom::{future::block_on, thread};
 
 use super::{Claimant, Entry, Gate, Granted, WaitOptions, Waiter};
 use crate::{
-    admission::{Claims, Demand, Demands},
+    admission::{Attributes, Demand, Demands},
     resource::{Change, Registrar, Resource},
 };
 
@@ -71,7 +71,7 @@ impl Scene {
             return Arrived::Granted(Granted::new(claim, None));
         }
         let options = WaitOptions {
-            claims: Claims::default(),
+            claims: Attributes::default(),
             timeout: TIMEOUT,
             max_waiting: None,
             arrived: Some(self.gate.now()),

@@ -36,7 +36,7 @@ mod wake_list;
 use std::{sync::atomic::AtomicBool, time::Duration};
 
 use crate::{
-    admission::{LineSpec, Nanos, Queue, Shadow},
+    admission::{DryRun, Nanos, Queue, ResourceSpec},
     resource::Resource,
     sync::{Mutex, MutexGuard, lock},
 };
@@ -84,7 +84,7 @@ struct State {
     /// Those who wait for nothing to be in use.
     drains: Drains,
     /// What would be decided about resources in a dry run.
-    dry_run: Option<Box<Shadow>>,
+    dry_run: Option<Box<DryRun>>,
 }
 
 impl Gate {
@@ -98,7 +98,7 @@ impl Gate {
         let credit = credit.map(nanos);
         let adaptive: Vec<_> = resources.iter().map(Self::adaptive).collect();
         let bound = |resource: &Resource| resource.max_waiting().unwrap_or(max_waiting);
-        let spec = |resource: &Resource, rules| LineSpec {
+        let spec = |resource: &Resource, rules| ResourceSpec {
             max_waiting: bound(resource),
             limit: resource.usage().load().limit(),
             rules,
@@ -106,7 +106,7 @@ impl Gate {
         let specs = resources.iter().map(|r| spec(r, r.rules().enforced()));
         let dry_run = resources.iter().any(|r| r.rules().is_dry).then(|| {
             let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
-            Box::new(Shadow::new(specs.collect(), credit))
+            Box::new(DryRun::new(specs.collect(), credit))
         });
         let has_more = |r: &Resource| !r.rules().is_plain() || r.is_shared();
         for resource in resources.iter().filter(|r| has_more(r)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Gate, Leases, State, WaitOptions, adaptive::Ended, dry_run::DryRunCase};
 use crate::{
     adaptive::Outcome,
-    admission::{Charge, Claims, Demand, Demands, Nanos},
+    admission::{Attributes, Charge, Demand, Demands, Nanos},
     sync::{MutexGuard, lock},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Record {
     /// In the lanes that the request was assigned.
     pub(super) demands: Demands,
-    pub(super) claims: Claims,
+    pub(super) claims: Attributes,
     pub(super) timeout: Duration,
     pub(super) max_waiting: Option<usize>,
     pub(super) at: Nanos,

@@ -8,7 +8,7 @@ use std::{
 
 use super::{HasSet, nested, remote::RemoteAcquisition};
 use crate::{
-    admission::{Claims, Refusal},
+    admission::{Attributes, Refusal},
     gate::{Claimant, Entry, Gate, Granted, Refused, WaitOptions, Waiter},
     observe,
     rejection::Rejection,
@@ -126,7 +126,7 @@ impl<C: HasSet> Acquisition<C> {
 /// Admits a request at once, or rejects it.
 pub(crate) fn try_acquire<C: HasSet>(
     claimant: C,
-    claims: Claims,
+    claims: Attributes,
     max_waiting: Option<usize>,
 ) -> Result<Granted<C>, Rejection> {
     let options = WaitOptions {

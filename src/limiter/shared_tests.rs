@@ -685,7 +685,7 @@ async fn lanes_have_the_same_hash_in_all_processes() {
 #[test]
 fn a_lane_is_hashed_for_all_processes_only_where_something_is_shared() {
     let key = crate::LaneKey::from("abc");
-    let mut claims = crate::admission::Claims::default();
+    let mut claims = crate::admission::Attributes::default();
     key.claim(&mut claims, false);
     assert!(claims.lane.is_some() && claims.lane_hash.is_none());
     key.claim(&mut claims, true);

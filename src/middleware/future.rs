@@ -21,7 +21,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    admission::{Claims, Nanos},
+    admission::{Attributes, Nanos},
     gate::{Claimant, Granted, WaitOptions},
     limiter::{Acquisition, reject_late},
 };
@@ -82,12 +82,12 @@ struct Unready {
 }
 
 /// A request that may be called, or why it is not.
-type Admission<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
+type Admitted<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
 
 impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
     /// Waits for the set, then for the inner service.
     #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         if self.unready.is_some() {
             return self.poll_unready(cx);
         }
@@ -113,7 +113,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
         &mut self,
         granted: Granted<Arc<Route>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Admission<S::Error>> {
+    ) -> Poll<Admitted<S::Error>> {
         let route = granted.claimant();
         let timeout = match &self.options {
             Some(options) => options.timeout,
@@ -127,7 +127,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
     }
 
     #[cold]
-    fn poll_unready(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+    fn poll_unready(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         match self.service.poll_ready(cx) {
             Poll::Ready(Err(error)) => {
                 self.unready = None;
@@ -142,7 +142,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
         }
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         match self.unready.take() {
             Some(mut unready) => match unready.deadline.poll(cx) {
                 Poll::Ready(()) => Poll::Ready(self.late(unready)),
@@ -155,7 +155,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
         }
     }
 
-    fn late(&self, unready: Box<Unready>) -> Admission<S::Error> {
+    fn late(&self, unready: Box<Unready>) -> Admitted<S::Error> {
         let granted = unready.granted;
         let waited = granted.claimant().gate().since(self.arrived);
         Err(LimitError::Rejected(reject_late(granted, waited)))
@@ -256,7 +256,8 @@ impl<S: Service<Req>, Req, P> State<S, Req, P> {
             false => Held::set(granted),
             true => {
                 let options = pending.options.as_deref();
-                let load = options.map_or(Claims::default().load, |options| options.claims.load);
+                let load =
+                    options.map_or(Attributes::default().load, |options| options.claims.load);
                 let extensions = request.as_mut().and_then(R::extensions);
                 Held::expose_if(true, load, Some(granted), extensions)
             }

@@ -18,7 +18,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    admission::Claims,
+    admission::Attributes,
     gate::{Claimant, Granted, WaitOptions},
     limiter::Acquisition,
 };
@@ -113,13 +113,13 @@ impl<S, R, P> ConcurrencyLimit<S, R, P> {
         P: Clone,
     {
         let route = &self.route;
-        let (mut bypass, mut claims, mut deadline) = (false, Claims::default(), None);
+        let (mut bypass, mut claims, mut deadline) = (false, Attributes::default(), None);
         if let (Some(read), Some(head)) = (&route.options, R::head(&request)) {
             bypass = read.bypass(&head);
             claims = read.claims(&head, route.set.is_shared());
             deadline = read.deadline(&head);
         }
-        claims.or_never = deadline.is_some();
+        claims.fail_fast = deadline.is_some();
         let options = WaitOptions {
             claims,
             timeout: deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout)),

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, iter::Peekable};
 
 use tower_concurrency_limiter::admission::{
-    Answer, Arrival, Demand, Demands, Drain, Ledger, Nanos, Queue, Usage, Verdict,
+    Admission, Arrival, Demand, Demands, Drain, Ledger, Nanos, Queue, Usage, Verdict,
 };
 
 use crate::{
@@ -124,12 +124,12 @@ impl<T: Iterator<Item = Request>> World<T> {
             max_waiting: None,
         };
         match self.queue.arrive(self.now, arrival, &mut self.ledger) {
-            (Answer::Granted, arrival) => {
+            (Admission::Granted, arrival) => {
                 let granted = arrival.expect("comes back with a grant").demands;
                 let lane = granted[0].lane;
                 self.start(Request { lane, ..request });
             }
-            (Answer::Queued(ticket), _) => {
+            (Admission::Queued(ticket), _) => {
                 let lane = self
                     .queue
                     .demands(ticket)
@@ -138,11 +138,11 @@ impl<T: Iterator<Item = Request>> World<T> {
                     waiting.lane = lane;
                 }
             }
-            (Answer::Full { .. }, _) => self.tally.ended(&request, End::Refused),
-            (Answer::NoTime { .. } | Answer::Hopeless { .. }, _) => {
+            (Admission::QueueFull { .. }, _) => self.tally.ended(&request, End::Refused),
+            (Admission::NoTime { .. } | Admission::WouldTimeOut { .. }, _) => {
                 self.tally.ended(&request, End::TimedOut)
             }
-            (Answer::Closed, _) => unreachable!("nobody closes the queue"),
+            (Admission::Closed, _) => unreachable!("nobody closes the queue"),
         }
     }
 

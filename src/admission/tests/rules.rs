@@ -131,7 +131,7 @@ enum Said {
 }
 
 impl Line {
-    fn new(spec: &LineSpec) -> Self {
+    fn new(spec: &ResourceSpec) -> Self {
         let rules = &spec.rules;
         let lane = |(id, rule)| Lane {
             id,
@@ -241,7 +241,7 @@ fn most(rule: RateRule) -> u64 {
 }
 
 impl Model {
-    fn new(specs: &[LineSpec], credit: Option<Nanos>) -> Self {
+    fn new(specs: &[ResourceSpec], credit: Option<Nanos>) -> Self {
         Self {
             now: 0,
             lines: specs.iter().map(Line::new).collect(),
@@ -869,7 +869,7 @@ fn beneficiary() -> impl Strategy<Value = Beneficiary> {
     ]
 }
 
-fn a_resource() -> impl Strategy<Value = LineSpec> {
+fn a_resource() -> impl Strategy<Value = ResourceSpec> {
     let lanes = prop_oneof![Just(None), lane_rules().prop_map(Some)];
     let reserve = (beneficiary(), 1..4u32);
     let reserves = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(reserve, 1..4)];
@@ -901,10 +901,10 @@ fn a_resource() -> impl Strategy<Value = LineSpec> {
                 Some(ReserveRule { units, beneficiary })
             });
             let reserves = reserves.collect();
-            LineSpec {
+            ResourceSpec {
                 max_waiting,
                 limit,
-                rules: LineRules {
+                rules: ResourceRules {
                     lanes,
                     reserves,
                     rates,
@@ -968,7 +968,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(specs: &[LineSpec], credit: Option<Nanos>) -> Self {
+    fn new(specs: &[ResourceSpec], credit: Option<Nanos>) -> Self {
         let limits: Vec<u32> = specs.iter().map(|spec| spec.limit).collect();
         Self {
             queue: Queue::new(specs.iter().cloned(), credit),
@@ -999,12 +999,12 @@ impl Pair {
                     payload: id,
                     demands: Demands::collect(demands.iter().copied()),
                     deadline,
-                    claims: Claims {
+                    claims: Attributes {
                         priority,
                         lane,
                         load,
-                        or_never: false,
-                        ..Claims::default()
+                        fail_fast: false,
+                        ..Attributes::default()
                     },
                     max_waiting,
                 };
@@ -1022,19 +1022,19 @@ impl Pair {
                 let (answer, back) = self.queue.arrive(now, arrival, &mut self.ledger);
                 let mut demands = back.map(|arrival| arrival.demands);
                 let said = match answer {
-                    Answer::Granted => {
+                    Admission::Granted => {
                         self.held.push((id, demands.clone().expect("comes back")));
                         Said::Granted
                     }
-                    Answer::Queued(ticket) => {
+                    Admission::Queued(ticket) => {
                         self.queued.push((id, ticket));
                         demands = self.queue.demands(ticket).cloned();
                         Said::Queued
                     }
-                    Answer::NoTime { short, .. } => Said::NoTime(short),
-                    Answer::Full { resource } => Said::Full(resource),
-                    Answer::Closed => Said::Closed,
-                    Answer::Hopeless { .. } => unreachable!("nobody asks for a forecast"),
+                    Admission::NoTime { short, .. } => Said::NoTime(short),
+                    Admission::QueueFull { resource } => Said::Full(resource),
+                    Admission::Closed => Said::Closed,
+                    Admission::WouldTimeOut { .. } => unreachable!("nobody asks for a forecast"),
                 };
                 let demands = demands.expect("it asked for some").to_vec();
                 assert_eq!((said, demands), expected, "the answer to arrival {id}");

@@ -21,7 +21,7 @@ use super::{
 
 /// The rules of one resource, beside its limit.
 #[derive(Clone, Debug, Default)]
-pub struct LineRules {
+pub struct ResourceRules {
     pub lanes: Option<LaneRules>,
     pub reserves: Vec<ReserveRule>,
     pub rates: Vec<(By, RateRule)>,
@@ -32,7 +32,7 @@ pub struct LineRules {
     pub is_dry: bool,
 }
 
-impl LineRules {
+impl ResourceRules {
     /// Whether the limit is all there is, so that units can be taken past the queue while nobody waits.
     pub fn is_plain(&self) -> bool {
         self.lanes.is_none()
@@ -114,7 +114,7 @@ pub(super) enum Room {
 
 /// One resource.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ResourceQueue {
     /// Those who contend, where there are no lanes.
     heads: Heads,
     pub(super) waiting: usize,
@@ -149,8 +149,8 @@ pub(super) struct Rules {
     is_dry: bool,
 }
 
-impl Line {
-    pub(super) fn new(max_waiting: usize, limit: u32, rules: &LineRules) -> Self {
+impl ResourceQueue {
+    pub(super) fn new(max_waiting: usize, limit: u32, rules: &ResourceRules) -> Self {
         Self {
             heads: Heads::default(),
             waiting: 0,
@@ -483,7 +483,7 @@ fn entry<T>(lane: u32, key: u32, waiter: &Waiter<T>) -> (u32, u8, Reverse<u64>, 
 }
 
 impl Rules {
-    fn new(rules: &LineRules, limit: u32) -> Self {
+    fn new(rules: &ResourceRules, limit: u32) -> Self {
         let lanes = rules.lanes.as_ref().map(|rules| Lanes::new(rules, limit));
         let rates = rules.rates.iter();
         let mut new = Self {
