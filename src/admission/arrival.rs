@@ -47,8 +47,8 @@ impl Default for Attributes {
 }
 
 impl Attributes {
-    /// Whether nothing but the order of arrival decides when the request is admitted, where a resource
-    /// has a limit and nothing else.
+    /// Whether nothing but the order of arrival decides when the request is admitted, where a
+    /// resource has a limit and nothing else.
     #[inline]
     pub fn are_default(&self) -> bool {
         self.priority == DEFAULT_PRIORITY && !self.fail_fast
@@ -88,7 +88,8 @@ pub enum Admission {
 }
 
 impl<T> Queue<T> {
-    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
+    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it
+    /// got.
     pub fn arrive(
         &mut self,
         now: Nanos,
@@ -133,7 +134,8 @@ impl<T> Queue<T> {
         let first = flow.and_then(|flow| self.flows[flow as usize].head);
         let short = match first {
             _ if unsettled.is_some() => unsettled,
-            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
+            // Behind others of its flow it waits in any case; the reason is looked up where it
+            // matters.
             Some(first) if first.rank < asker.rank => match arrival.deadline > now {
                 true => Some(arrival.demands[0].resource),
                 false => self
@@ -312,8 +314,8 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// The flow of those who ask for the same and have the same reserved for them, if anybody does; or of
-    /// those who ask for the same and stand aside.
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does;
+    /// or of those who ask for the same and stand aside.
     pub(super) fn flow_of(&self, demands: &Demands, priority: u8, is_aside: bool) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();

@@ -11,9 +11,9 @@ use super::{
 
 /// A queue for requests that do not wait for it.
 ///
-/// It is told when each request comes, and when its work is done, which took as long as it would have
-/// taken later. From that it works out, in virtual time, when each would have been granted its set, or
-/// refused it: the same queue with the same rules, so the same decisions.
+/// It is told when each request comes, and when its work is done, which took as long as it would
+/// have taken later. From that it works out, in virtual time, when each would have been granted its
+/// set, or refused it: the same queue with the same rules, so the same decisions.
 #[derive(Debug)]
 pub struct DryRun {
     queue: Queue<u32>,
@@ -359,8 +359,8 @@ mod tests {
         }]
     }
 
-    /// What became of each request of a trace of arrivals and times of work: when it was granted its
-    /// unit, if it was.
+    /// What became of each request of a trace of arrivals and times of work: when it was granted
+    /// its unit, if it was.
     fn for_real(trace: &[(Nanos, Nanos)], limit: u32, max_waiting: usize, timeout: Nanos) -> usize {
         let mut queue = Queue::new(specs(limit, max_waiting), None);
         let mut usages = Usages(vec![Usage::new(limit)]);

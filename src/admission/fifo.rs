@@ -2,11 +2,12 @@
 //! deadlines.
 //!
 //! [`Queue`](super::Queue) orders sets, lanes and priorities. Where every waiter claims the same
-//! resource alone, with default attributes, and the resource has a limit and nothing else, its rules
-//! come down to the order of arrival, and this is all it takes. The same property test drives both.
+//! resource alone, with default attributes, and the resource has a limit and nothing else, its
+//! rules come down to the order of arrival, and this is all it takes. The same property test drives
+//! both.
 //!
-//! Entries have ascending numbers. A waiter needs no more than its own number to find out whether it
-//! was decided: every number below [`head`](Fifo::head) is.
+//! Entries have ascending numbers. A waiter needs no more than its own number to find out whether
+//! it was decided: every number below [`head`](Fifo::head) is.
 
 use std::{
     cmp::Reverse,
@@ -60,8 +61,8 @@ pub enum Decision<T> {
     },
 }
 
-/// Compaction costs a pass over all entries: with at most this many gaps, and no more than two for each
-/// waiter, it is put off.
+/// Compaction costs a pass over all entries: with at most this many gaps, and no more than two for
+/// each waiter, it is put off.
 const GAPS: usize = 64;
 
 /// An empty queue gives the memory of more entries than this back to the allocator.
@@ -130,8 +131,8 @@ impl<T> Fifo<T> {
         number
     }
 
-    /// Grants the units of a release to the first waiter if it claims just as many, so that the usage
-    /// of the resource does not change.
+    /// Grants the units of a release to the first waiter if it claims just as many, so that the
+    /// usage of the resource does not change.
     #[inline]
     pub fn hand_over(&mut self, now: Nanos, units: u32) -> Option<T> {
         let first = self.entries.front()?;
@@ -142,7 +143,8 @@ impl<T> Fifo<T> {
         self.pop()
     }
 
-    /// Decides the first waiter: grants its units if they fit, or times it out if its deadline has passed.
+    /// Decides the first waiter: grants its units if they fit, or times it out if its deadline has
+    /// passed.
     pub fn next_decision(&mut self, now: Nanos, usage: Usage) -> Option<Decision<T>> {
         let &Entry {
             number,
@@ -274,8 +276,8 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// When a request that was refused should come back: once the queue has drained, at the pace at which
-    /// it does. `None` while the pace is unknown.
+    /// When a request that was refused should come back: once the queue has drained, at the pace at
+    /// which it does. `None` while the pace is unknown.
     pub fn retry_after(&mut self, limit: u32, now: Nanos) -> Option<Nanos> {
         self.drain.hint(self.len, limit, now, &mut self.scatter)
     }

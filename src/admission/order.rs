@@ -74,8 +74,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Lanes may order the same waiters one way here and another way there: who can go and is before
-    /// this one, at a resource that both ask for, goes first. Where they are in a circle, any of them.
+    /// Lanes may order the same waiters one way here and another way there: who can go and is
+    /// before this one, at a resource that both ask for, goes first. Where they are in a circle,
+    /// any of them.
     fn first_everywhere(&self, mut first: Head, now: Nanos, ledger: &impl Ledger) -> Head {
         for _ in 0..self.lines.len() {
             let mut demands = self.waiters[first.key].demands.iter();
@@ -91,7 +92,8 @@ impl<T> Queue<T> {
         first
     }
 
-    /// Nothing is possible any more where no unit is left: that need not be found out in another round.
+    /// Nothing is possible any more where no unit is left: that need not be found out in another
+    /// round.
     pub(super) fn wipe_dry(&mut self, ledger: &impl Ledger) {
         let mut position = 0;
         while let Some(&resource) = self.dirty.get(position) {
@@ -108,8 +110,8 @@ impl<T> Queue<T> {
         self.lines[resource as usize].is_dirty = false;
     }
 
-    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one that
-    /// is short there: nobody later can go, but for what is reserved.
+    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one
+    /// that is short there: nobody later can go, but for what is reserved.
     fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
         let line = &self.lines[resource as usize];
         let first = match line.lanes() {
@@ -263,8 +265,8 @@ impl<T> Queue<T> {
             || self.has_reserve(asker, demand, now, ledger)
     }
 
-    /// Whether what is asked is there in what is reserved for such requests, and nobody stands before
-    /// this one who waits for that.
+    /// Whether what is asked is there in what is reserved for such requests, and nobody stands
+    /// before this one who waits for that.
     fn has_reserve(
         &self,
         asker: &Candidate<'_>,

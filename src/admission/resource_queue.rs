@@ -33,7 +33,8 @@ pub struct ResourceRules {
 }
 
 impl ResourceRules {
-    /// Whether the limit is all there is, so that units can be taken past the queue while nobody waits.
+    /// Whether the limit is all there is, so that units can be taken past the queue while nobody
+    /// waits.
     pub fn is_plain(&self) -> bool {
         self.lanes.is_none()
             && self.reserves.is_empty()
@@ -194,8 +195,8 @@ impl ResourceQueue {
         self.waiting - self.aside.waiting
     }
 
-    /// Whether a claim is more than it can have of this limit, whatever is returned: more than the limit,
-    /// than its lane may use, or than is left beside what is reserved for others.
+    /// Whether a claim is more than it can have of this limit, whatever is returned: more than the
+    /// limit, than its lane may use, or than is left beside what is reserved for others.
     pub(super) fn exceeds(&self, limit: u32, demand: &Demand, priority: u8) -> bool {
         match &self.rules {
             None => demand.units > limit,
@@ -469,7 +470,8 @@ impl ResourceQueue {
         self.lanes()?.more_crowded_than(lane)
     }
 
-    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is kept.
+    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is
+    /// kept.
     pub(super) fn lowest(&self, lane: u32) -> Option<u32> {
         let backlog = &self.rules.as_ref()?.backlog;
         let mut in_lane = backlog.range((lane, 0, Reverse(u64::MAX), 0)..);

@@ -52,10 +52,11 @@ pub(crate) enum Entry<C: Claimant> {
 }
 
 impl Gate {
-    /// Admits, queues or refuses a request that the [fast path](Self::try_acquire) has not admitted.
+    /// Admits, queues or refuses a request that the [fast path](Self::try_acquire) has not
+    /// admitted.
     ///
-    /// Without a waker the request is queued all the same, and has to be polled before its deadline is
-    /// timed.
+    /// Without a waker the request is queued all the same, and has to be polled before its deadline
+    /// is timed.
     pub(crate) fn acquire<C: Claimant>(
         claimant: C,
         options: &WaitOptions,
@@ -119,7 +120,8 @@ impl Gate {
             (answer, *arrival) = state.queue.arrive(now, arriving, &mut gate.ledger());
             answer
         };
-        // Rates count what is acquired at the time of the grant, and the first poll may have come late.
+        // Rates count what is acquired at the time of the grant, and the first poll may have come
+        // late.
         let now = match gate.has_rules {
             true => gate.clock.now(),
             false => arrived,
@@ -233,7 +235,8 @@ impl State {
 }
 
 impl<C: Claimant> Granted<C> {
-    /// Refuses a request that is granted its set after its deadline: its first poll may have come late.
+    /// Refuses a request that is granted its set after its deadline: its first poll may have come
+    /// late.
     #[inline]
     fn in_time(self, options: &WaitOptions, arrived: Nanos) -> Entry<C> {
         let last_reading = arrived.saturating_add(nanos(options.timeout));

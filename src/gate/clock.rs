@@ -35,8 +35,8 @@ mod tokio_clock {
 
     use super::{Nanos, Reading};
 
-    /// Time since the limiter was built, on tokio's clock, so that tests can pause it. Each runtime that
-    /// does so has a clock of its own.
+    /// Time since the limiter was built, on tokio's clock, so that tests can pause it. Each runtime
+    /// that does so has a clock of its own.
     pub(in crate::gate) struct Clock(Instant);
 
     impl Clock {

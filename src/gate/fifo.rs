@@ -1,9 +1,9 @@
 //! The waiting path of a resource while nothing but the order of arrival decides.
 //!
-//! Each resource with a limit and nothing else has a [`Fifo`] with a lock of its own. It serves while
-//! every waiter claims that resource alone, with default attributes. A grant writes nothing for the
-//! waiter: it raises `head`, the number below which all are decided. What was decided otherwise leaves
-//! a note under the waiter's number.
+//! Each resource with a limit and nothing else has a [`Fifo`] with a lock of its own. It serves
+//! while every waiter claims that resource alone, with default attributes. A grant writes nothing
+//! for the waiter: it raises `head`, the number below which all are decided. What was decided
+//! otherwise leaves a note under the waiter's number.
 //!
 //! The first request that claims more, or declares more, moves the waiters to the general queue
 //! ([`promote`](Gate::promote)). The general queue serves the resource until nothing waits there.
@@ -142,8 +142,9 @@ impl FifoQueue {
     /// Whether a waiter is known to be granted its units. `false` says nothing.
     #[inline]
     pub(super) fn is_granted(&self, number: u64) -> bool {
-        // Pairs with the store in `publish`. A waiter that was not granted was noted before that store,
-        // and its note stays until it is taken, so that a load of `noted` after this one sees it.
+        // Pairs with the store in `publish`. A waiter that was not granted was noted before that
+        // store, and its note stays until it is taken, so that a load of `noted` after this one
+        // sees it.
         self.head.load(Ordering::Acquire) > number && self.noted.load(Ordering::Relaxed) == 0
     }
 
@@ -247,8 +248,8 @@ impl Gate {
         }
     }
 
-    /// Admits a request at a FIFO, queues it or refuses it. Without a waker the request is queued all the
-    /// same; it has to be polled before a timer looks at its deadline.
+    /// Admits a request at a FIFO, queues it or refuses it. Without a waker the request is queued
+    /// all the same; it has to be polled before a timer looks at its deadline.
     #[inline]
     pub(super) fn join_fifo(
         &self,
@@ -356,8 +357,8 @@ impl Gate {
         Joined::Refused(refusal, retry_after)
     }
 
-    /// Passes units that were released to the waiters of a FIFO; with `is_held` they still count as in
-    /// use.
+    /// Passes units that were released to the waiters of a FIFO; with `is_held` they still count as
+    /// in use.
     #[inline(never)]
     pub(super) fn hand_over(&self, claim: Demand, is_held: bool) {
         let queue = self.fifo(claim.resource);
@@ -487,8 +488,8 @@ impl Gate {
         None
     }
 
-    /// Has a timer look at a FIFO, at the deadline of a waiter or before; `false` if its runtime shuts
-    /// down.
+    /// Has a timer look at a FIFO, at the deadline of a waiter or before; `false` if its runtime
+    /// shuts down.
     #[cold]
     pub(super) fn watch_fifo(self: &Arc<Self>, resource: u32, number: u64) -> bool {
         let runtime = self.clock.runtime();

@@ -37,8 +37,8 @@ impl Claimant for GateSet {
     }
 }
 
-/// A granted set. Dropping it releases the set; if no [work has begun](Self::begin_work) under it, with
-/// all that was spent.
+/// A granted set. Dropping it releases the set; if no [work has begun](Self::begin_work) under it,
+/// with all that was spent.
 pub(crate) struct Granted<C: Claimant> {
     /// `None` once it was moved out.
     claimant: Option<C>,

@@ -192,7 +192,8 @@ fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies
     run(loom::model::Builder::new(), limits, held, bodies, None);
 }
 
-/// Explores every interleaving with at most so many preemptions, in a runtime, which a body may shut down.
+/// Explores every interleaving with at most so many preemptions, in a runtime, which a body may
+/// shut down.
 fn explore_in_a_runtime(preemptions: usize, held: &'static [(u32, u32)], bodies: Bodies) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let id = runtime.expect("a runtime").handle().id();
@@ -201,16 +202,16 @@ fn explore_in_a_runtime(preemptions: usize, held: &'static [(u32, u32)], bodies:
     run(builder, &[1], held, bodies, Some(id));
 }
 
-/// Explores every interleaving with at most three preemptions: where three threads queue and release,
-/// the whole space takes longer than anybody waits.
+/// Explores every interleaving with at most three preemptions: where three threads queue and
+/// release, the whole space takes longer than anybody waits.
 fn explore_most(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     run(builder, limits, held, bodies, None);
 }
 
-/// Runs the bodies on threads of their own, the last one on this thread, after this thread has taken
-/// `held`, which the bodies have to return.
+/// Runs the bodies on threads of their own, the last one on this thread, after this thread has
+/// taken `held`, which the bodies have to return.
 fn run(
     builder: loom::model::Builder,
     limits: &'static [usize],

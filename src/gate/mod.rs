@@ -1,12 +1,13 @@
-//! The thin shell around the decision: a fast path of atomics, queues under locks, wakers and deadlines.
+//! The thin shell around the decision: a fast path of atomics, queues under locks, wakers and
+//! deadlines.
 //!
 //! A request takes one way in. [`Gate::try_acquire`] and [`Gate::release`] are the whole cost while
-//! nothing waits (`fast_path`). [`Gate::acquire`] admits, queues or refuses (`acquire`): at the FIFO of
-//! a resource while nothing but the order of arrival decides there (`fifo`), or else at the general
-//! [`Queue`](crate::admission::Queue), under one lock. A [`Waiter`] is the request's side of its place
-//! in a queue, `dispatch` carries out what the queue decides, and `timers` end waits. A grant is a
-//! [`Granted`] value, which releases the set when it is dropped. Wakers are called after the lock is
-//! released, a few at a time.
+//! nothing waits (`fast_path`). [`Gate::acquire`] admits, queues or refuses (`acquire`): at the
+//! FIFO of a resource while nothing but the order of arrival decides there (`fifo`), or else at the
+//! general [`Queue`](crate::admission::Queue), under one lock. A [`Waiter`] is the request's side
+//! of its place in a queue, `dispatch` carries out what the queue decides, and `timers` end waits.
+//! A grant is a [`Granted`] value, which releases the set when it is dropped. Wakers are called
+//! after the lock is released, a few at a time.
 
 mod acquire;
 mod adaptive;
@@ -112,7 +113,8 @@ impl Gate {
         for resource in resources.iter().filter(|r| has_more(r)) {
             resource.usage().set_contended(); // always by way of the general queue
         }
-        // A waiter that ages must not lose its place among others when it moves to the general queue.
+        // A waiter that ages must not lose its place among others when it moves to the general
+        // queue.
         let is_plain = |r: &Resource| !has_more(r) && credit.is_none();
         let fifos = resources
             .iter()

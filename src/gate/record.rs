@@ -77,7 +77,8 @@ impl Gate {
         self.has_rules && demands.iter().any(has_rules)
     }
 
-    /// Releases a set of which this was recorded; if no work has begun under it, with all that was spent.
+    /// Releases a set of which this was recorded; if no work has begun under it, with all that was
+    /// spent.
     pub(super) fn release_recorded(&self, record: &Record) {
         self.end_dry_run(record, self.clock.now());
         if !self.records(&record.demands) {

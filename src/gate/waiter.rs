@@ -125,8 +125,8 @@ impl<C: Claimant> Waiter<C> {
         })
     }
 
-    /// Polled without a result: for the first time, by another task than before, in another runtime, or
-    /// because a timer is gone.
+    /// Polled without a result: for the first time, by another task than before, in another
+    /// runtime, or because a timer is gone.
     #[cold]
     fn keep_waiting(&self, cell: &WaiterCell, ticket: Ticket, waker: &Waker) -> Kept {
         let gate = self.gate();

@@ -49,9 +49,9 @@
 //! # Fail-fast deadlines
 //!
 //! If the caller states how long it will wait, a fail-fast deadline is more exact:
-//! [`fail_fast_deadline`](crate::ConcurrencyLimitLayer::fail_fast_deadline) rejects a request on arrival
-//! ([`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut)) if those before it in the queue will
-//! delay it beyond its deadline.
+//! [`fail_fast_deadline`](crate::ConcurrencyLimitLayer::fail_fast_deadline) rejects a request on
+//! arrival ([`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut)) if those before it in the queue
+//! will delay it beyond its deadline.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -67,8 +67,8 @@
 //! The forecast counts waiters of the same lane and of the same or a higher priority, at the pace
 //! at which they are admitted. Rates are not part of it. In overload mode, at
 //! [distributed](super::distributed) resources, and until the pace is known, a request with such a
-//! deadline waits as any other. [`AcquireRequest`](crate::limiter::AcquireRequest::fail_fast_deadline) has
-//! the details.
+//! deadline waits as any other.
+//! [`AcquireRequest`](crate::limiter::AcquireRequest::fail_fast_deadline) has the details.
 //!
 //! # Simulation
 //!

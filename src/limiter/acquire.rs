@@ -21,7 +21,8 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// Dropping it gives up the place in the queue, and returns the set if it was granted at that moment.
+/// Dropping it gives up the place in the queue, and returns the set if it was granted at that
+/// moment.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire {
     state: State,
@@ -48,9 +49,9 @@ impl Acquire {
 impl State {
     const OVER: Self = Self::Acquiring(Acquisition::Over);
 
-    /// A request that does not wait takes part in tokio's cooperative budget, or a loop of such requests
-    /// would never let another task run. It arrives all the same, and joins the queue. A request that had
-    /// to wait has let others run.
+    /// A request that does not wait takes part in tokio's cooperative budget, or a loop of such
+    /// requests would never let another task run. It arrives all the same, and joins the queue. A
+    /// request that had to wait has let others run.
     fn poll(&mut self, cx: &mut Context<'_>, options: &WaitOptions) -> Poll<Outcome> {
         let outcome = match self {
             Self::Acquiring(acquisition) => {

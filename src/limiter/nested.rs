@@ -19,8 +19,8 @@ mod watch {
         static HELD: RefCell<Vec<(usize, u32)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Nothing is noted where the thread is about to end: work may go on in the destructors of its other
-    /// variables.
+    /// Nothing is noted where the thread is about to end: work may go on in the destructors of its
+    /// other variables.
     fn with_held<T: Default>(f: impl FnOnce(&mut Vec<(usize, u32)>) -> T) -> T {
         HELD.try_with(|held| f(&mut held.borrow_mut()))
             .unwrap_or_default()

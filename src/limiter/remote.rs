@@ -14,9 +14,9 @@ use crate::{
     observe,
 };
 
-/// The way of one request to a set of which some is shared between processes: first that, then the rest, all
-/// together. Nothing of the rest is held while it waits for what is shared; what is shared is held while it
-/// waits for the rest.
+/// The way of one request to a set of which some is shared between processes: first that, then the
+/// rest, all together. Nothing of the rest is held while it waits for what is shared; what is
+/// shared is held while it waits for the rest.
 pub(crate) struct RemoteAcquisition<C: HasSet> {
     // Dropped before what is leased.
     rest: Rest<C>,

@@ -296,7 +296,8 @@ async fn a_listener_that_panics_keeps_nothing() {
             false => db.build(),
             true => db.reserve(1, 5).build(),
         });
-        // Of two subscribers `tracing` asks each; of one, whichever the thread of another test happens to have.
+        // Of two subscribers `tracing` asks each; of one, whichever the thread of another test
+        // happens to have.
         let _other = Dispatch::new(tracing_subscriber::registry());
         let _guard = set_default(tracing_subscriber::registry().with(Startled));
         let held = scene.limiter.try_acquire([&scene.db]).expect("free");
@@ -452,7 +453,8 @@ async fn a_lease_alone_keeps_a_limiter_from_being_drained() {
     drop(held);
     assert!(drained.is_woken());
     assert_ready!(drained.poll());
-    // From here on returns need not be seen any more; who asks for something shared still has to ask.
+    // From here on returns need not be seen any more; who asks for something shared still has to
+    // ask.
     scene.record.lock().expect("no panics").clear();
     drop(scene.limiter.try_acquire([&scene.api]).expect("free"));
     scene.expect(&["took api", "returned api"]);

@@ -31,8 +31,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// If dropped while queued, the request leaves the queue. If dropped while running, the inner future
-    /// is dropped, and then its permit.
+    /// If dropped while queued, the request leaves the queue. If dropped while running, the inner
+    /// future is dropped, and then its permit.
     pub struct ResponseFuture<S, Req, R = OnBodyEnd, P = DefaultRejection>
     where
         S: Service<Req>,
@@ -55,8 +55,8 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        // Not boxed: it has the space that the inner service's future, which owns the request, needs
-        // later.
+        // Not boxed: it has the space that the inner service's future, which owns the request,
+        // needs later.
         Pending { pending: Pending<S, Req, P> },
     }
 }

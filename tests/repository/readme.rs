@@ -1,4 +1,5 @@
-//! The README is read on crates.io and docs.rs, where nothing beside it is found by a relative path.
+//! The README is read on crates.io and docs.rs, where nothing beside it is found by a relative
+//! path.
 
 const README: &str = include_str!("../../README.md");
 

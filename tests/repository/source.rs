@@ -1,4 +1,5 @@
-//! The source files of the crate, and what they import, as far as the tests beside this one need it.
+//! The source files of the crate, and what they import, as far as the tests beside this one need
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -185,8 +186,8 @@ fn expand(tree: &str, prefix: &[String], imports: &mut Vec<(Vec<String>, String)
     imports.extend(name.map(|name| (path, name)));
 }
 
-/// Which file uses which, by what their paths lead to in the end: a name that a module passes on counts
-/// for the file that defines it.
+/// Which file uses which, by what their paths lead to in the end: a name that a module passes on
+/// counts for the file that defines it.
 pub(crate) struct Uses<'a> {
     files: &'a [SourceFile],
     modules: BTreeMap<&'a [String], usize>,
@@ -255,8 +256,8 @@ impl<'a> Uses<'a> {
         }
     }
 
-    /// The files that each uses. A module and those inside it are one to each other: a type may have its
-    /// methods in files below its own.
+    /// The files that each uses. A module and those inside it are one to each other: a type may
+    /// have its methods in files below its own.
     pub(crate) fn by_file(&self) -> Vec<BTreeSet<usize>> {
         let used = |file: &SourceFile| {
             let imports = file.imports().into_iter().map(|(path, _)| path);

@@ -19,8 +19,8 @@ pub(crate) enum Discipline {
     Priority,
     /// The newest first, and hardly anybody is shed.
     Lifo,
-    /// Overload mode as it comes: in a queue that stands the newest first, and the oldest are shed by
-    /// CoDel.
+    /// Overload mode as it comes: in a queue that stands the newest first, and the oldest are shed
+    /// by CoDel.
     Overload,
     /// Lanes, and in each of them priority and overload mode.
     All,
@@ -94,9 +94,9 @@ const DEFAULT: OverloadRule = OverloadRule {
     interval: 100 * MILLISECOND,
 };
 
-/// Any wait is too long, so that a queue that was not empty for the interval stands until it is. The
-/// crate has no order of newest first without shedding. That starts with one in an interval, so this is a
-/// long one.
+/// Any wait is too long, so that a queue that was not empty for the interval stands until it is.
+/// The crate has no order of newest first without shedding. That starts with one in an interval, so
+/// this is a long one.
 const ALWAYS: OverloadRule = OverloadRule {
     target: 0,
     interval: 5 * SECOND,

@@ -54,8 +54,9 @@ pub(crate) fn run(scenario: &Scenario, setting: Setting) -> Outcome {
     }
 }
 
-/// What happens next. At the same time, the earlier of these comes first: what is returned can still be
-/// granted to a request whose deadline it is, and an arrival finds nobody in the queue whose time is over.
+/// What happens next. At the same time, the earlier of these comes first: what is returned can
+/// still be granted to a request whose deadline it is, and an arrival finds nobody in the queue
+/// whose time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Return,
@@ -158,8 +159,8 @@ impl<T: Iterator<Item = Request>> World<T> {
         self.queue.returned(&demands(&request), priority);
     }
 
-    /// Carries out what the queue decides, in the way of the crate's gate: whoever can go comes before
-    /// whoever is out of time.
+    /// Carries out what the queue decides, in the way of the crate's gate: whoever can go comes
+    /// before whoever is out of time.
     fn settle(&mut self) {
         while self.queue.is_dirty() || self.queue.is_due(self.now) {
             let verdict = self.queue.next_verdict(self.now, &mut self.ledger);

@@ -295,7 +295,8 @@ impl Two {
     }
 }
 
-/// Those who wait for `0` and `1` wait long, for `1`: that is not the pace of those who want `0` alone.
+/// Those who wait for `0` and `1` wait long, for `1`: that is not the pace of those who want `0`
+/// alone.
 #[test]
 fn a_set_that_waits_for_something_else_does_not_make_the_others_hopeless() {
     let mut two = Two::new();

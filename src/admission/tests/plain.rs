@@ -1,5 +1,5 @@
-//! The queue against a model that is written for clarity: a list of waiters in order of arrival, and
-//! the rules of [`Queue`] spelled out over it.
+//! The queue against a model that is written for clarity: a list of waiters in order of arrival,
+//! and the rules of [`Queue`] spelled out over it.
 
 use proptest::prelude::*;
 
@@ -77,7 +77,8 @@ impl Model {
         demands.any(|d| d.units > self.limits[d.resource as usize])
     }
 
-    /// The first of each class, but for those that stand aside: nobody before it asks for the same resources.
+    /// The first of each class, but for those that stand aside: nobody before it asks for the same
+    /// resources.
     fn contends(&self, index: usize) -> bool {
         let waiter = &self.waiting[index];
         let is_same = |w: &ModelWaiter| w.resources() == waiter.resources();

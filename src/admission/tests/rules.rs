@@ -298,8 +298,8 @@ impl Model {
         self.waiting_in(resource, lane).count() + self.holders.iter().filter(holds).count()
     }
 
-    /// What is to be kept free for others than these: each unit that is held fills one of the reserves
-    /// that are for its holder, so that as few as can be are left.
+    /// What is to be kept free for others than these: each unit that is held fills one of the
+    /// reserves that are for its holder, so that as few as can be are left.
     fn withheld(&self, resource: u32, from: Option<(u32, u8)>) -> u64 {
         let line = self.line(resource);
         let others: Vec<&ReserveRule> = line
@@ -353,8 +353,8 @@ impl Model {
         a.demands.len() == b.demands.len() && a.demands.iter().zip(&b.demands).all(same)
     }
 
-    /// Whether it asks for more than it could have were nothing held: of the limit, of what its lane may
-    /// have, or of what is left beside all that is reserved for others.
+    /// Whether it asks for more than it could have were nothing held: of the limit, of what its
+    /// lane may have, or of what is left beside all that is reserved for others.
     fn stands_aside(&self, w: &Waiting) -> bool {
         w.demands.iter().any(|d| {
             let line = self.line(d.resource);
@@ -491,8 +491,8 @@ impl Model {
         self.is_first(w) && self.short(w).is_none()
     }
 
-    /// Whom a resource lets go next: the first in order that can, up to one that is short here; or else
-    /// the first for whom something is reserved, by lane and then by priority.
+    /// Whom a resource lets go next: the first in order that can, up to one that is short here; or
+    /// else the first for whom something is reserved, by lane and then by priority.
     fn candidate(&self, resource: u32) -> Option<&Waiting> {
         for w in self.contenders(resource) {
             if self.can_go(w) {
@@ -725,8 +725,8 @@ impl Model {
         Ok(())
     }
 
-    /// Who gives way to an arrival: somebody in a lane that is more crowded even so, or else somebody of a
-    /// lower priority in its own.
+    /// Who gives way to an arrival: somebody in a lane that is more crowded even so, or else
+    /// somebody of a lower priority in its own.
     fn gives_way(&self, d: Demand, w: &Waiting) -> Option<Id> {
         let lanes = &self.line(d.resource).lanes;
         let crowd = |lane: u32, more: u128| {
@@ -757,8 +757,8 @@ impl Model {
         Some((id, Verdict::Granted))
     }
 
-    /// Whether a waiter is let go next by each of its resources. Lanes may order the same waiters one
-    /// way here and another way there: in such a circle anybody may be first.
+    /// Whether a waiter is let go next by each of its resources. Lanes may order the same waiters
+    /// one way here and another way there: in such a circle anybody may be first.
     fn goes_first(&self, id: Id) -> bool {
         let before = |id: Id| {
             let w = self.waiting.iter().find(|w| w.id == id).expect("waits");

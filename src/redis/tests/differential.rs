@@ -1,7 +1,7 @@
 //! The scripts and the queue of a limiter decide the same.
 //!
-//! Both are driven with the same operations at the same times. `DIFFERENTIAL=seed` runs one sequence and prints
-//! it, `DIFFERENTIAL_CASES=n` runs more of them.
+//! Both are driven with the same operations at the same times. `DIFFERENTIAL=seed` runs one
+//! sequence and prints it, `DIFFERENTIAL_CASES=n` runs more of them.
 
 use std::{collections::BTreeMap, env};
 
