@@ -20,7 +20,7 @@ use super::{Nanos, Usage, drain::Drain, scatter::Scatter};
 #[derive(Debug)]
 pub struct Fifo<T> {
     /// In order of their numbers. The first is never a gap.
-    entries: VecDeque<Entry<T>>,
+    entries: VecDeque<FifoEntry<T>>,
     /// How many entries are not gaps.
     len: usize,
     next: u64,
@@ -36,7 +36,7 @@ pub struct Fifo<T> {
 
 /// One waiter.
 #[derive(Debug)]
-pub struct Entry<T> {
+pub struct FifoEntry<T> {
     pub number: u64,
     pub arrived: Nanos,
     pub deadline: Nanos,
@@ -120,7 +120,7 @@ impl<T> Fifo<T> {
         } else {
             self.push_early(deadline, number);
         }
-        self.entries.push_back(Entry {
+        self.entries.push_back(FifoEntry {
             number,
             arrived: now,
             deadline,
@@ -146,7 +146,7 @@ impl<T> Fifo<T> {
     /// Decides the first waiter: grants its units if they fit, or times it out if its deadline has
     /// passed.
     pub fn next_decision(&mut self, now: Nanos, usage: Usage) -> Option<Decision<T>> {
-        let &Entry {
+        let &FifoEntry {
             number,
             units,
             deadline,
@@ -236,25 +236,25 @@ impl<T> Fifo<T> {
     }
 
     /// The waiter under this number; `None` if it was decided or cancelled.
-    pub fn get(&self, number: u64) -> Option<&Entry<T>> {
+    pub fn get(&self, number: u64) -> Option<&FifoEntry<T>> {
         let entry = &self.entries[self.position(number)?];
         entry.payload.is_some().then_some(entry)
     }
 
     /// The same, to be changed.
-    pub fn get_mut(&mut self, number: u64) -> Option<&mut Entry<T>> {
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut FifoEntry<T>> {
         let position = self.position(number)?;
         let entry = &mut self.entries[position];
         entry.payload.is_some().then_some(entry)
     }
 
     /// All waiters, in order of arrival.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+    pub fn iter(&self) -> impl Iterator<Item = &FifoEntry<T>> {
         self.entries.iter().filter(|entry| entry.payload.is_some())
     }
 
     /// Takes all waiters out, in order of arrival.
-    pub fn take_all(&mut self) -> impl Iterator<Item = Entry<T>> + use<T> {
+    pub fn take_all(&mut self) -> impl Iterator<Item = FifoEntry<T>> + use<T> {
         self.len = 0;
         let entries = std::mem::take(&mut self.entries);
         self.reset();

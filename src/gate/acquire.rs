@@ -3,53 +3,16 @@
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use super::{
-    Claimant, Gate, Granted, Record, State, Waiter,
+    AcquireResult, Claimant, Gate, Granted, Record, Refused, State, WaitOptions, Waiter,
     clock::nanos,
     fifo::Joined,
     timers::TimerAction,
     waiter_cell::{Registration, WaiterCell},
 };
 use crate::{
-    admission::{Admission, Arrival, Attributes, Nanos, Refusal},
+    admission::{Admission, Arrival, Nanos, Refusal},
     sync::lock,
 };
-
-/// What a request declares, and how it waits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WaitOptions {
-    pub(crate) claims: Attributes,
-    pub(crate) timeout: Duration,
-    /// Instead of each resource's own bound on the length of its queue.
-    pub(crate) max_waiting: Option<usize>,
-    /// When the request arrived, on the gate's clock, if that was before it was first polled.
-    pub(crate) arrived: Option<Nanos>,
-}
-
-/// Why a request was not admitted, how long it had waited, and when to retry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused {
-    pub(crate) refusal: Refusal,
-    pub(crate) waited: Duration,
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Refused {
-    /// Of a request that did not wait.
-    pub(crate) fn at_once(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            waited: Duration::ZERO,
-            retry_after: None,
-        }
-    }
-}
-
-/// What becomes of a request that arrives.
-pub(crate) enum Entry<C: Claimant> {
-    Granted(Granted<C>),
-    Queued(Waiter<C>),
-    Refused(C, Refused),
-}
 
 impl Gate {
     /// Admits, queues or refuses a request that the [fast path](Self::try_acquire) has not
@@ -61,7 +24,7 @@ impl Gate {
         claimant: C,
         options: &WaitOptions,
         waker: Option<&Waker>,
-    ) -> Entry<C> {
+    ) -> AcquireResult<C> {
         let gate = claimant.gate();
         let arrived = options.arrived.unwrap_or_else(|| gate.clock.now());
         let Some(claim) = gate.fifo_claim(claimant.demands(), options) else {
@@ -73,7 +36,7 @@ impl Gate {
             Joined::Queued { number, is_timed } => {
                 let waiter = Waiter::in_fifo(claimant, number, arrived);
                 match is_timed || waker.is_none() {
-                    true => Entry::Queued(waiter),
+                    true => AcquireResult::Queued(waiter),
                     false => waiter.watch(),
                 }
             }
@@ -83,7 +46,7 @@ impl Gate {
                     retry_after,
                     ..Refused::at_once(refusal)
                 };
-                Entry::Refused(claimant, refused)
+                AcquireResult::Refused(claimant, refused)
             }
         }
     }
@@ -94,7 +57,7 @@ impl Gate {
         options: &WaitOptions,
         arrived: Nanos,
         waker: Option<&Waker>,
-    ) -> Entry<C> {
+    ) -> AcquireResult<C> {
         let gate = Arc::clone(claimant.gate());
         let demands = claimant.demands();
         let last_reading = arrived.saturating_add(nanos(options.timeout));
@@ -189,11 +152,11 @@ impl Gate {
         }
         drop(arrival); // after the lock: dropping a waker is the code of others
         match (answer, refused) {
-            (_, Some(refused)) => Entry::Refused(claimant, refused),
+            (_, Some(refused)) => AcquireResult::Refused(claimant, refused),
             (Admission::Queued(ticket), None) => {
                 let waiter = Waiter::in_queue(claimant, cell, ticket, record, arrived);
                 match gate.carry_out(action) {
-                    true => Entry::Queued(waiter),
+                    true => AcquireResult::Queued(waiter),
                     false => waiter.leave_untimed(),
                 }
             }
@@ -238,16 +201,16 @@ impl<C: Claimant> Granted<C> {
     /// Refuses a request that is granted its set after its deadline: its first poll may have come
     /// late.
     #[inline]
-    fn in_time(self, options: &WaitOptions, arrived: Nanos) -> Entry<C> {
+    fn in_time(self, options: &WaitOptions, arrived: Nanos) -> AcquireResult<C> {
         let last_reading = arrived.saturating_add(nanos(options.timeout));
         let gate = self.claimant().gate();
         if options.timeout.is_zero() || gate.clock.now() <= last_reading {
-            return Entry::Granted(self);
+            return AcquireResult::Granted(self);
         }
         let refusal = Refusal::Timeout {
             resource: self.claimant().demands()[0].resource,
             by_rate: false,
         };
-        Entry::Refused(self.give_up(), Refused::at_once(refusal))
+        AcquireResult::Refused(self.give_up(), Refused::at_once(refusal))
     }
 }

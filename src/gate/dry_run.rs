@@ -2,17 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Gate, Record, clock::nanos};
+use super::{Gate, Record, clock::nanos, record::DryRunCase};
 use crate::{
     admission::{Demands, DryOutcome, DryReport, Nanos},
     observe,
     rejection::Reason,
     sync::lock,
 };
-
-/// A request as the dry run knows it, while its work goes on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DryRunCase(pub(super) u32);
 
 impl Gate {
     /// The work under a grant begins, which is when the dry run sees the request arrive.

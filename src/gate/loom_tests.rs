@@ -14,7 +14,7 @@ use std::{
 
 use loom::{future::block_on, thread};
 
-use super::{Claimant, Entry, Gate, Granted, WaitOptions, Waiter};
+use super::{AcquireResult, Claimant, Gate, Granted, WaitOptions, Waiter};
 use crate::{
     admission::{Attributes, Demand, Demands},
     resource::{Change, Registrar, Resource},
@@ -77,9 +77,9 @@ impl Scene {
             arrived: Some(self.gate.now()),
         };
         match Gate::acquire(claim, &options, Some(Waker::noop())) {
-            Entry::Granted(granted) => Arrived::Granted(granted),
-            Entry::Queued(waiter) => Arrived::Queued(waiter),
-            Entry::Refused(..) => Arrived::TooLate,
+            AcquireResult::Granted(granted) => Arrived::Granted(granted),
+            AcquireResult::Queued(waiter) => Arrived::Queued(waiter),
+            AcquireResult::Refused(..) => Arrived::TooLate,
         }
     }
 

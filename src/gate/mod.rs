@@ -18,6 +18,7 @@ mod drained;
 mod dry_run;
 mod fast_path;
 mod fifo;
+mod fifo_dispatch;
 mod granted;
 mod leases;
 mod ledger;
@@ -27,6 +28,7 @@ mod loom_tests;
 mod notes;
 mod record;
 mod remote;
+mod request;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod timers;
@@ -42,7 +44,6 @@ use crate::{
     sync::{Mutex, MutexGuard, lock},
 };
 
-pub(crate) use acquire::{Entry, Refused, WaitOptions};
 use adaptive::AdaptiveResource;
 use clock::{Clock, nanos};
 use clocks::{Clocks, Readings};
@@ -52,8 +53,9 @@ pub(crate) use granted::{Claimant, GateSet, Granted};
 pub(crate) use leases::Leases;
 pub(crate) use record::Record;
 use remote::RemoteLimits;
+pub(crate) use request::{Refused, WaitOptions};
 use timers::Timers;
-pub(crate) use waiter::{Waited, Waiter};
+pub(crate) use waiter::{AcquireResult, Waited, Waiter};
 use waiter_cell::Registration;
 
 /// The resources of one limiter and the requests that wait for them.

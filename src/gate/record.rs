@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gate, Leases, State, WaitOptions, adaptive::Ended, dry_run::DryRunCase};
+use super::{Gate, Leases, State, WaitOptions, adaptive::Ended};
 use crate::{
     adaptive::Outcome,
     admission::{Attributes, Charge, Demand, Demands, Nanos},
@@ -27,6 +27,10 @@ pub(crate) struct Record {
     /// Of resources that are shared between processes, which are not among the demands.
     leases: Leases,
 }
+
+/// A request as the dry run knows it, while its work goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DryRunCase(pub(super) u32);
 
 impl Record {
     /// Of a set that was charged with this load.

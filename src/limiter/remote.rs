@@ -10,7 +10,7 @@ use std::{
 use super::{HasSet, leasing::Leasing, nested};
 use crate::{
     admission::Demands,
-    gate::{Claimant, Entry, Gate, Granted, Record, WaitOptions, Waited, Waiter},
+    gate::{AcquireResult, Claimant, Gate, Granted, Record, WaitOptions, Waited, Waiter},
     observe,
 };
 
@@ -120,9 +120,9 @@ impl<C: HasSet> RemoteAcquisition<C> {
             return Poll::Ready(Ok(Granted::new(unshared, None)));
         }
         match Gate::acquire(unshared, &self.leasing.options(), Some(cx.waker())) {
-            Entry::Granted(granted) => Poll::Ready(Ok(granted)),
-            Entry::Refused(unshared, refused) => Poll::Ready(Err((unshared, refused))),
-            Entry::Queued(waiter) => {
+            AcquireResult::Granted(granted) => Poll::Ready(Ok(granted)),
+            AcquireResult::Refused(unshared, refused) => Poll::Ready(Err((unshared, refused))),
+            AcquireResult::Queued(waiter) => {
                 self.rest = Rest::Queued(waiter);
                 Poll::Pending
             }

@@ -18,7 +18,7 @@ use crate::{
     resource::ResourceBuilder,
     shared::{
         Absence, NotLeased,
-        stand_in::{Record, StandIn},
+        stand_in::{StandIn, StandInRecord},
     },
 };
 
@@ -38,7 +38,7 @@ struct Scene {
     api: Resource,
     zoo_behind: StandIn,
     api_behind: StandIn,
-    record: Record,
+    record: StandInRecord,
 }
 
 impl Scene {
@@ -47,7 +47,7 @@ impl Scene {
     }
 
     fn with(db: Resource) -> Self {
-        let record = Record::default();
+        let record = StandInRecord::default();
         let zoo_behind = StandIn::new("zoo", 1, &record);
         let api_behind = StandIn::new("api", 1, &record);
         let zoo = builder("zoo", &zoo_behind).build();
@@ -569,7 +569,7 @@ async fn local_rates_are_spent_by_who_is_let_in() {
 
 #[test]
 fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
-    let record = Record::default();
+    let record = StandInRecord::default();
     let stand_in = StandIn::new("api", 1, &record);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (opened, open) = (Arc::clone(&seen), stand_in.clone());
@@ -612,7 +612,7 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
 #[test]
 fn what_cannot_be_opened_is_told_and_can_be_registered_again() {
     let fails = Arc::new(Mutex::new(true));
-    let record = Record::default();
+    let record = StandInRecord::default();
     let (failing, behind) = (Arc::clone(&fails), StandIn::new("api", 1, &record));
     let builder = Resource::builder("api").concurrency(5);
     let api = builder.open_with(move |_| match *failing.lock().expect("no panics") {
@@ -632,7 +632,7 @@ fn what_cannot_be_opened_is_told_and_can_be_registered_again() {
 
 #[test]
 fn what_each_process_would_have_for_itself_cannot_be_shared() {
-    let behind = StandIn::new("db", 1, &Record::default());
+    let behind = StandIn::new("db", 1, &StandInRecord::default());
     let db = || builder("db", &behind);
     for (builder, fault, call) in [
         (
