@@ -67,7 +67,7 @@ mod admission;
 #[cfg(feature = "unstable-admission")]
 #[doc(hidden)]
 pub mod admission;
-mod gate;
+mod core;
 pub mod guide;
 pub mod limiter;
 pub mod middleware;

@@ -1,7 +1,7 @@
 //! Who goes next: the decision, and nothing else.
 //!
 //! This module has no clock, no lock, no async and no I/O. Events and the time go in, verdicts come
-//! out; the `gate` drives it in production, a property test drives it against a
+//! out; the `core` drives it in production, a property test drives it against a
 //! sequential model.
 //!
 //! * [`Demands`]: what a request asks of which resources, by index.

@@ -12,7 +12,7 @@ use tokio::task::coop;
 
 use super::{Acquisition, ResourceSet};
 use crate::{
-    gate::{GateSet, Granted, WaitOptions},
+    core::{GateSet, Granted, WaitOptions},
     permit::Permit,
     rejection::Rejection,
 };

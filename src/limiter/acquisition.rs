@@ -9,7 +9,7 @@ use std::{
 use super::{HasSet, nested, remote::RemoteAcquisition};
 use crate::{
     admission::{Attributes, Refusal},
-    gate::{AcquireResult, Claimant, Gate, Granted, Refused, WaitOptions, Waiter},
+    core::{AcquireResult, Claimant, Gate, Granted, Refused, WaitOptions, Waiter},
     observe,
     rejection::Rejection,
 };

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{
     admission::{Demand, LaneHash, Nanos, Refusal},
-    gate::{Gate, Leases, Refused, WaitOptions},
+    core::{Gate, Leases, Refused, WaitOptions},
     resource::Resource,
     shared::{Absence, Ask, Entering, NotLeased},
 };

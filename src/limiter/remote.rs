@@ -10,7 +10,7 @@ use std::{
 use super::{HasSet, leasing::Leasing, nested};
 use crate::{
     admission::Demands,
-    gate::{AcquireResult, Claimant, Gate, Granted, Record, WaitOptions, Waited, Waiter},
+    core::{AcquireResult, Claimant, Gate, Granted, Record, WaitOptions, Waited, Waiter},
     observe,
 };
 

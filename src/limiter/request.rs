@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use super::{Acquire, ResourceSet, Run, acquisition};
 use crate::{
     admission::Attributes,
-    gate::{GateSet, WaitOptions},
+    core::{GateSet, WaitOptions},
     permit::Permit,
     rejection::Rejection,
     resource::{LaneKey, Priority},

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     admission::{Attributes, Nanos},
-    gate::{Claimant, Granted, WaitOptions},
+    core::{Claimant, Granted, WaitOptions},
     limiter::{Acquisition, reject_late},
 };
 

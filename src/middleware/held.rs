@@ -7,7 +7,7 @@ use http::Extensions;
 use super::{head::ResponseHead, route::Route};
 use crate::{
     adaptive::Outcome,
-    gate::{Claimant, GateSet, Granted},
+    core::{Claimant, GateSet, Granted},
     limiter::nested,
     permit::{Permit, PermitHandle},
 };

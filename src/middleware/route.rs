@@ -6,7 +6,7 @@ use super::head::{RequestHead, ResponseHead};
 use crate::{
     adaptive::Outcome,
     admission::{Attributes, Nanos},
-    gate::WaitOptions,
+    core::WaitOptions,
     limiter::{HasSet, ResourceSet},
     permit::Exposure,
     resource::LaneKey,

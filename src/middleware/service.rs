@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     admission::Attributes,
-    gate::{Claimant, Granted, WaitOptions},
+    core::{Claimant, Granted, WaitOptions},
     limiter::Acquisition,
 };
 

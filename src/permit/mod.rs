@@ -14,7 +14,7 @@ pub use crate::shared::FencingToken;
 use crate::{
     adaptive::Outcome,
     admission::Demands,
-    gate::{Claimant, Gate, GateSet, Granted},
+    core::{Claimant, Gate, GateSet, Granted},
     resource::Resource,
 };
 

@@ -11,7 +11,7 @@ use std::{
 pub(crate) struct SourceFile {
     /// Below `src/`.
     pub(crate) path: String,
-    /// The module: `["gate", "timer"]` for `gate/timer.rs`; none for `lib.rs`.
+    /// The module: `["core", "timer"]` for `core/timer.rs`; none for `lib.rs`.
     module: Vec<String>,
     /// Without the tests at its end.
     text: String,
