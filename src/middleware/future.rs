@@ -135,7 +135,9 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
             }
             Poll::Pending => self.poll_deadline(cx),
             Poll::Ready(Ok(())) => match self.unready.take() {
-                Some(unready) if unready.deadline.is_past() => Poll::Ready(self.late(unready)),
+                Some(unready) if unready.deadline.is_past() => {
+                    Poll::Ready(self.late(unready.granted))
+                }
                 Some(unready) => Poll::Ready(Ok(unready.granted)),
                 None => unreachable!("it waits for readiness"),
             },
@@ -145,7 +147,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         match self.unready.take() {
             Some(mut unready) => match unready.deadline.poll(cx) {
-                Poll::Ready(()) => Poll::Ready(self.late(unready)),
+                Poll::Ready(()) => Poll::Ready(self.late(unready.granted)),
                 Poll::Pending => {
                     self.unready = Some(unready);
                     Poll::Pending
@@ -155,8 +157,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
         }
     }
 
-    fn late(&self, unready: Box<Unready>) -> Admitted<S::Error> {
-        let granted = unready.granted;
+    fn late(&self, granted: Granted<Arc<Route>>) -> Admitted<S::Error> {
         let waited = granted.claimant().gate().since(self.arrived);
         Err(LimitError::Rejected(reject_late(granted, waited)))
     }
