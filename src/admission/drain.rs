@@ -5,7 +5,7 @@ use super::{Nanos, scatter::Scatter};
 /// The latest grants of one queue, and the time that they took.
 ///
 /// Only the time in which the queue is not empty counts, so that short busy stretches with pauses
-/// between them add up. What no grant has confirmed for [`FRESH`] is dropped: a resource that was
+/// between them add up. What no grant has confirmed for `FRESH` is dropped: a resource that was
 /// slow an hour ago may be fast by now.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain {
@@ -33,7 +33,7 @@ const FRESH: Nanos = 5_000_000_000;
 /// Fewer grants may be those of a few odd requests.
 const ENOUGH: u64 = 8;
 
-/// What took less time may be a part of one round of the holders: see [`rounds`].
+/// What took less time may be a part of one round of the holders: see `rounds`.
 const STRETCH: Nanos = 1_000_000_000;
 
 /// Not yet.
