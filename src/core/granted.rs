@@ -128,14 +128,16 @@ impl<C: Claimant> Granted<C> {
         self.claimant.take().expect("moved out with the grant")
     }
 
-    #[inline]
+    #[inline(always)]
     fn release(&mut self) {
         let Some(claimant) = &self.claimant else {
             return;
         };
-        match self.record.take() {
-            None => claimant.release(),
-            Some(record) => claimant.gate().release_recorded(&record),
+        if self.record.is_none() {
+            return claimant.release();
+        }
+        if let Some(record) = self.record.take() {
+            claimant.gate().release_recorded(&record);
         }
     }
 }

@@ -83,6 +83,7 @@ impl Gate {
 
     /// Releases a set of which this was recorded; if no work has begun under it, with all that was
     /// spent.
+    #[cold]
     pub(super) fn release_recorded(&self, record: &Record) {
         self.end_dry_run(record, self.clock.now());
         if !self.records(&record.demands) {

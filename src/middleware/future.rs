@@ -175,7 +175,7 @@ impl<S: Service<Req>, Req, R, P> ResponseFuture<S, Req, R, P> {
     }
 
     /// Waits for the set of a request that has arrived.
-    #[inline]
+    #[inline(always)]
     pub(super) fn waiting(
         acquisition: Acquisition<Arc<Route>>,
         options: Option<Box<WaitOptions>>,

@@ -141,7 +141,7 @@ impl<S, R, P> ConcurrencyLimit<S, R, P> {
         ResponseFuture::running(self.inner.call(request), held)
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait<Req>(
         &mut self,
         acquisition: Acquisition<Arc<Route>>,
