@@ -395,7 +395,7 @@ fn a_raised_limit_against_a_waiter() {
 /// At 0 nobody is let in, not even by whoever has seen the old limit.
 #[test]
 fn a_paused_resource_lets_nobody_in_until_it_goes_on() {
-    explore(
+    explore_most(
         &[1],
         &[],
         &[
