@@ -1,7 +1,7 @@
 //! Run with: cargo run --example graceful_shutdown
 //!
-//! On Ctrl-C nobody is queued any more, and what runs is waited for: the queries of open connections, and
-//! those that were handed to other threads, of which the server does not know.
+//! On Ctrl-C nobody is queued any more, and what runs is waited for: the queries of open
+//! connections, and those that were handed to other threads, of which the server does not know.
 
 use std::{io, time::Duration};
 
@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_ends() {
         let (_app, limiter) = app();
-        let stuck = limiter.acquire(limiter.registered()).await;
+        let stuck = limiter.acquire(limiter.registered_resources()).await;
         limiter.close();
         let start = Instant::now();
         assert!(!drain(&limiter).await);

@@ -46,7 +46,7 @@ async fn serve(listener: TcpListener, limiter: Limiter, cpu: Resource, db: Resou
     let layer = limiter
         .resources([&cpu])
         .bypass(|request| request.uri().path().starts_with("/grpc.health.v1.Health/"))
-        .deadline(|request| request.grpc_timeout());
+        .fail_fast_deadline(|request| request.grpc_timeout());
     let mut server = Server::builder().layer(layer);
     let server = server.add_service(Reports { limiter, db });
     let served = server.serve_with_incoming(TcpIncoming::from(listener));

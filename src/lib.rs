@@ -23,7 +23,7 @@
 //!     .route("/messages", get(messages).route_layer(limiter.resources([&db])))
 //!     .route("/file", get(file).route_layer(limiter.resources([&fs])))
 //!     .route("/both", get(both).route_layer(limiter.resources([&db, &fs])));
-//! // the sixth concurrent request to /messages waits up to 5 s, then gets 503
+//! // the sixth concurrent request to /messages waits up to 5 s, then gets 503; /file is not affected
 //! # }
 //! ```
 //!
@@ -67,7 +67,7 @@ mod admission;
 #[cfg(feature = "unstable-admission")]
 #[doc(hidden)]
 pub mod admission;
-mod gate;
+mod core;
 pub mod guide;
 pub mod limiter;
 pub mod middleware;
@@ -94,7 +94,7 @@ pub use permit::{Permit, PermitHandle};
 #[doc(inline)]
 pub use rejection::{Reason, Rejection};
 #[doc(inline)]
-pub use resource::{Claim, Lane, LaneKey, Lanes, Overload, Rate, Resource};
+pub use resource::{Claim, Lane, LaneKey, Lanes, Overload, Priority, Rate, Resource};
 
 /// Compiles the code of the README.
 #[cfg(all(doctest, feature = "axum", feature = "redis"))]

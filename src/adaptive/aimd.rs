@@ -8,31 +8,32 @@ use super::{
     error::Kind,
 };
 
-/// Additive increase, multiplicative decrease: up by a little while all goes well, down by a share at
-/// the first overload.
+/// Additive increase, multiplicative decrease: up by a little while all goes well, down by a share
+/// at the first overload.
 ///
 /// It reads two signals: [`Outcome::Overload`], and a permit held longer than
 /// [`timeout`](AimdBuilder::timeout). Without either it rises to the ceiling.
 ///
-/// * **Up**: each success adds [`increase`](AimdBuilder::increase) divided by the limit, which comes to
-///   `increase` units a round, a round being as many permits as the limit. Only while at least half of
-///   the limit is in use: a limit that nobody reaches has not been tried, and raising it would say
-///   nothing (the "application-limited" rule of TCP, RFC 7661).
-/// * **Down**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and takes at least
-///   one unit. The permits that are out at that moment were acquired under the old limit and carry the
-///   same news, so the limit does not move until as many units have been returned, whatever the
-///   outcome. One burst of timeouts is one step down.
+/// * **Up**: each success adds [`increase`](AimdBuilder::increase) divided by the limit, which
+///   comes to `increase` units a round, a round being as many permits as the limit. Only while at
+///   least half of the limit is in use: a limit that nobody reaches has not been tried, and raising
+///   it would say nothing (the "application-limited" rule of TCP, RFC 7661).
+/// * **Down**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and takes at
+///   least one unit. The permits that are out at that moment were acquired under the old limit and
+///   carry the same news, so the limit does not move until as many units have been returned,
+///   whatever the outcome. One burst of timeouts is one step down.
 ///
-/// The limit saws to and fro below the point where overload shows: with the defaults between 70 % of
-/// it and all of it.
+/// The limit saws to and fro below the point where overload shows: with the defaults between 70 %
+/// of it and all of it.
 ///
 /// # Sources
 ///
-/// D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in
-/// Computer Networks", 1989: of the linear rules this is the one by which users that share a resource come
-/// to use all of it, in equal parts. The Java library [concurrency-limits](https://github.com/Netflix/concurrency-limits) has it
-/// as `AIMDLimit`, with steps per permit instead of per round: there one full round of successes doubles
-/// the limit, and one full round of timeouts takes it to the bottom.
+/// D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance
+/// in Computer Networks", 1989: of the linear rules this is the one by which users that share a
+/// resource come to use all of it, in equal parts. The Java library
+/// [concurrency-limits](https://github.com/Netflix/concurrency-limits) has it as `AIMDLimit`, with
+/// steps per permit instead of per round: there one full round of successes doubles the limit, and
+/// one full round of timeouts takes it to the bottom.
 ///
 /// ```
 /// use std::time::Duration;
@@ -66,8 +67,8 @@ pub struct AimdBuilder {
 }
 
 impl Aimd {
-    /// A limit between `floor` and `ceiling`, both included. See [the module](super#floor-and-ceiling)
-    /// for how to choose them.
+    /// A limit between `floor` and `ceiling`, both included. See [the
+    /// module](super#floor-and-ceiling) for how to choose them.
     pub fn between(floor: usize, ceiling: usize) -> AimdBuilder {
         AimdBuilder {
             range: Range {
@@ -112,8 +113,8 @@ impl AimdBuilder {
     /// [dropped](Outcome::Dropped). Only [`Outcome::Ignore`] exempts a permit, such as that of a
     /// stream.
     ///
-    /// Set it well above the slowest request on a quiet day, or slow work is taken for too much work,
-    /// and below the time at which clients give up.
+    /// Set it well above the slowest request on a quiet day, or slow work is taken for too much
+    /// work, and below the time at which clients give up.
     ///
     /// Default: none, so that only [`Outcome::Overload`] lowers the limit.
     pub fn timeout(mut self, held: Duration) -> Self {
@@ -138,8 +139,8 @@ impl AimdBuilder {
     ///
     /// # Errors
     ///
-    /// If the floor, the increase or the timeout is 0, the floor above the ceiling, the start not between
-    /// them, or the backoff not between 0 and 1.
+    /// If the floor, the increase or the timeout is 0, the floor above the ceiling, the start not
+    /// between them, or the backoff not between 0 and 1.
     pub fn try_build(self) -> Result<Aimd, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if self.increase == 0 {

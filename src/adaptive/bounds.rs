@@ -73,8 +73,8 @@ impl Bounded {
         in_use < self.units().div_ceil(2)
     }
 
-    /// How many other units are in use when a permit ends. Their work began under the present limit,
-    /// whatever it becomes.
+    /// How many other units are in use when a permit ends. Their work began under the present
+    /// limit, whatever it becomes.
     ///
     /// The ceiling caps it: after an impossible report the limit still moves again.
     pub(super) fn others(&self, sample: &Sample) -> usize {

@@ -27,6 +27,21 @@ pub(super) enum Kind {
     ZeroLongWindow,
 }
 
+impl InvalidAdaptiveLimit {
+    /// Returns `true` if the floor, the ceiling or the start is invalid.
+    pub fn is_range(&self) -> bool {
+        matches!(
+            self.0,
+            Kind::ZeroFloor | Kind::FloorAboveCeiling { .. } | Kind::Start { .. }
+        )
+    }
+
+    /// Returns `true` if a parameter of the algorithm is out of range.
+    pub fn is_parameter(&self) -> bool {
+        !self.is_range()
+    }
+}
+
 impl fmt::Display for InvalidAdaptiveLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -11,9 +11,9 @@ use super::{
 
 /// Down when permits are held longer than they used to be, up while they are not.
 ///
-/// It needs no timeout and no word from the resource. It moves once a round, which is as many permits as
-/// the limit and at least 10, by comparing two averages of the held times: `short`, of this round, and
-/// `long`, over [`long_window`](Gradient2Builder::long_window) rounds.
+/// It needs no timeout and no word from the resource. It moves once a round, which is as many
+/// permits as the limit and at least 10, by comparing two averages of the held times: `short`, of
+/// this round, and `long`, over [`long_window`](Gradient2Builder::long_window) rounds.
 ///
 /// ```text
 /// gradient = clamp(tolerance * long / short, 0.5, 1)
@@ -22,40 +22,42 @@ use super::{
 /// ```
 ///
 /// Where a resource serves `c` units at once and queues the rest, that settles near
-/// `tolerance * c + queue_size`: enough to keep it busy, with a queue it gets through in half a held time.
+/// `tolerance * c + queue_size`: enough to keep it busy, with a queue it gets through in half a
+/// held time.
 ///
-/// * If `long` is more than twice `short`, the load is over and `long` is taken down by 5 % a round, ahead
-///   of its average.
-/// * The times of a round in which less than half of the limit was in use count for `long` and leave the
-///   limit alone: a limit that nobody reaches is not what makes the resource slow or fast (the
-///   "application-limited" rule of TCP, RFC 7661).
-/// * Overload takes the limit down by its share of the round: with the share `p` of successes, the gradient
-///   becomes `max(gradient * p, 0.5)` and the queue `queue_size * p`. The held times of overloads are not
-///   averaged, as a quick refusal would make the resource look fast.
-/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. Above `long` it is
-///   averaged, below it is not, as it may have been as fast as any. A round in which more was dropped
-///   above `long` than done counts what was dropped as overload: the resource works for clients that
-///   are gone.
+/// * If `long` is more than twice `short`, the load is over and `long` is taken down by 5 % a
+///   round, ahead of its average.
+/// * The times of a round in which less than half of the limit was in use count for `long` and
+///   leave the limit alone: a limit that nobody reaches is not what makes the resource slow or fast
+///   (the "application-limited" rule of TCP, RFC 7661).
+/// * Overload takes the limit down by its share of the round: with the share `p` of successes, the
+///   gradient becomes `max(gradient * p, 0.5)` and the queue `queue_size * p`. The held times of
+///   overloads are not averaged, as a quick refusal would make the resource look fast.
+/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. Above `long` it
+///   is averaged, below it is not, as it may have been as fast as any. A round in which more was
+///   dropped above `long` than done counts what was dropped as overload: the resource works for
+///   clients that are gone.
 /// * A single time counts as 10 times `long` at most.
 ///
 /// # Probes
 ///
-/// Under a load that stays, `long` learns the slow times, and `short` no longer looks slow beside it: by the
-/// formula alone the limit doubles every few hundred rounds, up to the ceiling. So ten times in a long
-/// window of rounds at the limit, the limit drops to `limit / (2 * tolerance)` until as many units as were
-/// in use have been returned, and for one round more, both whatever the outcomes. The average of that round
-/// becomes `long`. If the resource was overloaded, it is now less so, the limit comes down by half or until
-/// it fits, and the next probe comes soon. If the work itself has become slower, that shows, too, and the
-/// limit comes back up. At a load that stays, probes cost about 1 % of the throughput. A probe during which
-/// no permit ends although requests wait is given up; see [lasting work](super#lasting-work).
+/// Under a load that stays, `long` learns the slow times, and `short` no longer looks slow beside
+/// it: by the formula alone the limit doubles every few hundred rounds, up to the ceiling. So ten
+/// times in a long window of rounds at the limit, the limit drops to `limit / (2 * tolerance)`
+/// until as many units as were in use have been returned, and for one round more, both whatever the
+/// outcomes. The average of that round becomes `long`. If the resource was overloaded, it is now
+/// less so, the limit comes down by half or until it fits, and the next probe comes soon. If the
+/// work itself has become slower, that shows, too, and the limit comes back up. At a load that
+/// stays, probes cost about 1 % of the throughput. A probe during which no permit ends although
+/// requests wait is given up; see [lasting work](super#lasting-work).
 ///
 /// # Sources
 ///
 /// `Gradient2Limit` of Netflix's Java library
-/// [concurrency-limits](https://github.com/Netflix/concurrency-limits): the formula, the drift, the defaults.
-/// It goes back to TCP Vegas (L. Brakmo and L. Peterson, 1995), which first read a queue from the times
-/// instead of from losses. There a round is a second, and overload is not heard. Probes are in its
-/// predecessor `GradientLimit` and in Envoy's adaptive concurrency filter.
+/// [concurrency-limits](https://github.com/Netflix/concurrency-limits): the formula, the drift, the
+/// defaults. It goes back to TCP Vegas (L. Brakmo and L. Peterson, 1995), which first read a queue
+/// from the times instead of from losses. There a round is a second, and overload is not heard.
+/// Probes are in its predecessor `GradientLimit` and in Envoy's adaptive concurrency filter.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,7 +101,8 @@ const MIN_ROUND: usize = 10;
 
 const PROBES_PER_LONG_WINDOW: usize = 10;
 
-/// After how many rounds a probe comes when it is urgent. The limit needs some to follow the last one.
+/// After how many rounds a probe comes when it is urgent. The limit needs some to follow the last
+/// one.
 const EARLY_PROBE: usize = 10;
 
 /// No round takes more than half of the limit for slow, as one outlier may spoil its average.
@@ -117,8 +120,8 @@ pub struct Gradient2Builder {
 }
 
 impl Gradient2 {
-    /// A limit between `floor` and `ceiling`, both included. See [the module](super#floor-and-ceiling)
-    /// for how to choose them.
+    /// A limit between `floor` and `ceiling`, both included. See [the
+    /// module](super#floor-and-ceiling) for how to choose them.
     pub fn between(floor: usize, ceiling: usize) -> Gradient2Builder {
         Gradient2Builder {
             range: Range {
@@ -151,8 +154,8 @@ impl Gradient2Builder {
         self
     }
 
-    /// How much longer than usual permits may be held before the limit comes down, as a ratio of 1 or
-    /// more. Work of uneven length needs more, or chance is taken for load.
+    /// How much longer than usual permits may be held before the limit comes down, as a ratio of 1
+    /// or more. Work of uneven length needs more, or chance is taken for load.
     ///
     /// Default: 1.5, half as long again.
     pub fn tolerance(mut self, ratio: f64) -> Self {
@@ -160,8 +163,8 @@ impl Gradient2Builder {
         self
     }
 
-    /// How many units the limit may have above what the resource gets through at once, 1 or more; times
-    /// [`smoothing`](Self::smoothing), how fast the limit grows in a round.
+    /// How many units the limit may have above what the resource gets through at once, 1 or more;
+    /// times [`smoothing`](Self::smoothing), how fast the limit grows in a round.
     ///
     /// Default: 4. Limits in the hundreds move sooner with more.
     pub fn queue_size(mut self, units: usize) -> Self {
@@ -195,8 +198,9 @@ impl Gradient2Builder {
     ///
     /// # Errors
     ///
-    /// If the floor, the queue size or the long window is 0, the floor above the ceiling, the start not
-    /// between them, the smoothing not above 0 and at most 1, or the tolerance below 1 or not finite.
+    /// If the floor, the queue size or the long window is 0, the floor above the ceiling, the start
+    /// not between them, the smoothing not above 0 and at most 1, or the tolerance below 1 or not
+    /// finite.
     pub fn try_build(self) -> Result<Gradient2, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if !(self.smoothing > 0.0 && self.smoothing <= 1.0) {

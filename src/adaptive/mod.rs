@@ -1,8 +1,8 @@
 //! Limits that find themselves: up while the resource keeps pace, down when it does not.
 //!
-//! A fixed limit is a guess at what the resource can take, made once. An adaptive limit watches each
-//! permit that ends, how long it was held and how the work ended, and moves the limit by it, as TCP
-//! moves its window by the acknowledgements it gets.
+//! A fixed limit is a guess at what the resource can take, made once. An adaptive limit watches
+//! each permit that ends, how long it was held and how the work ended, and moves the limit by it,
+//! as TCP moves its window by the acknowledgements it gets.
 //!
 //! ```
 //! use std::time::Duration;
@@ -19,18 +19,19 @@
 //!
 //! # When to choose it
 //!
-//! When **all** traffic to the resource comes through this limit. An adaptive limit takes whatever slows
-//! the resource for its own doing. If others share the resource, their load moves your limit: they push,
-//! you yield, and they take what you gave up. Several processes with a limit each are such others, too. If all
-//! have an [`Aimd`], they come to a fair share. [`Gradient2`] limits push each other up to their ceilings, as
-//! each takes the queue of the others for the usual time.
+//! When **all** traffic to the resource comes through this limit. An adaptive limit takes whatever
+//! slows the resource for its own doing. If others share the resource, their load moves your limit:
+//! they push, you yield, and they take what you gave up. Several processes with a limit each are
+//! such others, too. If all have an [`Aimd`], they come to a fair share. [`Gradient2`] limits push
+//! each other up to their ceilings, as each takes the queue of the others for the usual time.
 //!
-//! When the capacity **changes or is not known**: a service that scales, a database whose queries change from
-//! release to release. If you know the number, such as the size of a connection pool or the terms of an API,
-//! use it: a fixed limit is right from the first request, and easy to reason about.
+//! When the capacity **changes or is not known**: a service that scales, a database whose queries
+//! change from release to release. If you know the number, such as the size of a connection pool or
+//! the terms of an API, use it: a fixed limit is right from the first request, and easy to reason
+//! about.
 //!
-//! When there is **enough traffic**. Both need dozens of permits to move at all. For a few requests a
-//! minute choose a fixed limit.
+//! When there is **enough traffic**. Both need dozens of permits to move at all. For a few requests
+//! a minute choose a fixed limit.
 //!
 //! # Which of the two
 //!
@@ -53,58 +54,66 @@
 //! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a stream | none |
 //! | [`Dropped`](Outcome::Dropped) | the client has left, a timeout outside the limiter | its held time is a lower bound: overload above the timeout of [`Aimd`], counted by [`Gradient2`] where it is above the average |
 //!
-//! A layer sets it by [`classify`](crate::ConcurrencyLimitLayer::classify), from the head of the response; code
-//! by [`Permit::set_outcome`](crate::Permit::set_outcome). The default is a success: then only the times
-//! count. The layer and [`Limiter::run`](crate::Limiter::run) set `Dropped` where the work is dropped before
-//! it is done. Whatever the outcome, the permit counts as ended: it is part of its round.
+//! A layer sets it by [`classify`](crate::ConcurrencyLimitLayer::classify), from the head of the
+//! response; code by [`Permit::set_outcome`](crate::Permit::set_outcome). The default is a success:
+//! then only the times count. The layer and [`Limiter::run`](crate::Limiter::run) set `Dropped`
+//! where the work is dropped before it is done. Whatever the outcome, the permit counts as ended:
+//! it is part of its round.
 //!
-//! The choice between the first three has to be right. An error that is quick and counts as a success says "fast", and invites more
-//! load on a resource that is down. A cache hit that counts as a success says the same. A bug of your own that
-//! counts as overload throttles a healthy resource. What is held for other reasons, such as a stream that waits
-//! for its reader or a WebSocket, is best ignored, or given a resource of its own.
+//! The choice between the first three has to be right. An error that is quick and counts as a
+//! success says "fast", and invites more load on a resource that is down. A cache hit that counts
+//! as a success says the same. A bug of your own that counts as overload throttles a healthy
+//! resource. What is held for other reasons, such as a stream that waits for its reader or a
+//! WebSocket, is best ignored, or given a resource of its own.
 //!
 //! # Lasting work
 //!
-//! Streams beside short work would fill a limit that is made for the short work: a probe, or two steps
-//! down, and the limit is below what they hold. So the limit moves by short work, and applies to it alone:
+//! Streams beside short work would fill a limit that is made for the short work: a probe, or two
+//! steps down, and the limit is below what they hold. So the limit moves by short work, and applies
+//! to it alone:
 //!
-//! * Units held for more than 8 times the usual time of a success, while 4 times as many units as were in
-//!   use beside them came and went, are lasting. [`Resource::limit`](crate::Resource::limit) is the limit of the
-//!   algorithm plus lasting units, up to the ceiling, and [`Sample::in_use`] is without them. While a resource
-//!   does not respond, nothing comes and goes, so that nothing becomes lasting.
-//! * If no permit ends for 4 times the usual time, and for 1 s at least (5 s before the first success), while
-//!   requests are kept out, a probe is [given up](AdaptiveLimit::stalled). After twice that time as many units as
-//!   the floor are let in beside what is held, within the ceiling, and again whenever the time has doubled.
+//! * Units held for more than 8 times the usual time of a success, while 4 times as many units as
+//!   were in use beside them came and went, are lasting.
+//!   [`Resource::limit`](crate::Resource::limit) is the limit of the algorithm plus lasting units,
+//!   up to the ceiling, and [`Sample::in_use`] is without them. While a resource does not respond,
+//!   nothing comes and goes, so that nothing becomes lasting.
+//! * If no permit ends for 4 times the usual time, and for 1 s at least (5 s before the first
+//!   success), while requests are kept out, a probe is [given up](AdaptiveLimit::stalled). After
+//!   twice that time as many units as the floor are let in beside what is held, within the ceiling,
+//!   and again whenever the time has doubled.
 //!
-//! At the ceiling it is a fixed limit: lasting work that fills it keeps other work out. Where very many quick requests, such as
-//! cache hits, share a resource with slow ones, mark the quick ones as `Ignore`: otherwise they are the usual
-//! ones, and the slow ones lasting.
+//! At the ceiling it is a fixed limit: lasting work that fills it keeps other work out. Where very
+//! many quick requests, such as cache hits, share a resource with slow ones, mark the quick ones as
+//! `Ignore`: otherwise they are the usual ones, and the slow ones lasting.
 //!
 //! # Floor and ceiling
 //!
 //! Both are required, as every measurement is wrong at times.
 //!
-//! * The **floor** is what you give the resource even if all signs say no. It keeps the signs coming: with too
-//!   few permits there is too little to learn from. A number that has never hurt, such as the connections of
-//!   a quiet hour, and well below what the resource can serve at once: [`Gradient2`] compares with
-//!   a third of its limit, and cannot go below the floor for it.
-//! * The **ceiling** is what you do not exceed even if all signs say yes: the size of the connection pool, file
-//!   descriptors, memory per request. At the ceiling this is a fixed limit.
+//! * The **floor** is what you give the resource even if all signs say no. It keeps the signs
+//!   coming: with too few permits there is too little to learn from. A number that has never hurt,
+//!   such as the connections of a quiet hour, and well below what the resource can serve at once:
+//!   [`Gradient2`] compares with a third of its limit, and cannot go below the floor for it.
+//! * The **ceiling** is what you do not exceed even if all signs say yes: the size of the
+//!   connection pool, file descriptors, memory per request. At the ceiling this is a fixed limit.
 //!
-//! A request may claim as many units as the floor at most, which is checked where its set is named: above it,
-//! an idle resource could refuse it for ever. For the same reason fewer units than the floor can be reserved.
+//! A request may claim as many units as the floor at most, which is checked where its set is named:
+//! above it, an idle resource could refuse it for ever. For the same reason fewer units than the
+//! floor can be reserved.
 //!
-//! The limit starts at the floor unless told otherwise, and grows by a unit or so per round, a round being as
-//! many permits as the limit. If a restart meets full load, start at what was good before.
+//! The limit starts at the floor unless told otherwise, and grows by a unit or so per round, a
+//! round being as many permits as the limit. If a restart meets full load, start at what was good
+//! before.
 //!
 //! # Measured
 //!
 //! Goodput in ten minutes of paused time, through the limiter: units of work per second that were
 //! done while the client was still there, and the share of what the best fixed limit of a sweep
 //! reaches. The resource works on 8 units at once, half a second each; more than 8 slow each other
-//! down. Both limits move between 4 and 200 and start at 20 (at 60 where clients give up); `Aimd` has a
-//! timeout of 1.5 s. Clients wait for 5 s. `cargo test --test adaptive_goodput -- --nocapture --test-threads 1`
-//! prints the rows and asserts a share of 0.8.
+//! down. Both limits move between 4 and 200 and start at 20 (at 60 where clients give up); `Aimd`
+//! has a timeout of 1.5 s. Clients wait for 5 s.
+//! `cargo test --test adaptive goodput -- --nocapture --test-threads 1` prints the rows and asserts
+//! a share of 0.8.
 //!
 //! | load | best fixed limit: goodput | [`Aimd`] | [`Gradient2`] |
 //! |---|---|---|---|
@@ -116,17 +125,17 @@
 //!
 //! # What it costs
 //!
-//! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever feeds it has to
-//! know how long a permit was held, so that requests of such a resource take the limiter's lock and read the
-//! clock when they come and when they go; those of a fixed limit do not. And a limit that moves is harder to explain in the
-//! night: record
+//! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever
+//! feeds it has to know how long a permit was held, so that requests of such a resource take the
+//! limiter's lock and read the clock when they come and when they go; those of a fixed limit do
+//! not. And a limit that moves is harder to explain in the night: record
 //! [`Resource::limit`](crate::Resource::limit) with your metrics.
 //!
 //! # Your own
 //!
-//! [`AdaptiveLimit`] is a trait without clock and I/O: samples go in, the limit comes out. So a test can drive
-//! it in virtual time. Two methods are required. Override [`floor`](AdaptiveLimit::floor) if requests claim more
-//! than one unit.
+//! [`AdaptiveLimit`] is a trait without clock and I/O: samples go in, the limit comes out. So a
+//! test can drive it in virtual time. Two methods are required. Override
+//! [`floor`](AdaptiveLimit::floor) if requests claim more than one unit.
 
 mod aimd;
 mod bounds;
@@ -146,9 +155,9 @@ pub use sample::{Outcome, Sample};
 
 /// How a limit moves by the permits that end.
 ///
-/// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it may be
-/// called under a lock. A limit below the [`floor`](Self::floor), from where no permit might raise it
-/// again, counts as the floor.
+/// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it
+/// may be called under a lock. A limit below the [`floor`](Self::floor), from where no permit might
+/// raise it again, counts as the floor.
 ///
 /// ```
 /// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};
@@ -181,8 +190,8 @@ pub trait AdaptiveLimit: Send {
     fn limit(&self) -> usize;
 
     /// The smallest limit there will be: no request may claim more, or it could never be admitted
-    /// again. Read once, when the resource is built; a smaller limit counts as the floor, a floor of 0
-    /// as 1.
+    /// again. Read once, when the resource is built; a smaller limit counts as the floor, a floor
+    /// of 0 as 1.
     ///
     /// Default: 1.
     fn floor(&self) -> usize {
@@ -197,9 +206,9 @@ pub trait AdaptiveLimit: Send {
         usize::MAX
     }
 
-    /// Returns the limit from now on, after no permit has ended for `quiet`, several times as long as
-    /// usual, while requests were kept out by the limit. Either the resource does not respond, or the
-    /// limit is below what is held by long work.
+    /// Returns the limit from now on, after no permit has ended for `quiet`, several times as long
+    /// as usual, while requests were kept out by the limit. Either the resource does not respond,
+    /// or the limit is below what is held by long work.
     ///
     /// Default: the present limit.
     fn stalled(&mut self, quiet: Duration) -> usize {

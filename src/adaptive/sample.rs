@@ -20,8 +20,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A permit of one unit that was held for `held`, while `in_use` units were in use when it ended,
-    /// its own included.
+    /// A permit of one unit that was held for `held`, while `in_use` units were in use when it
+    /// ended, its own included.
     pub fn new(held: Duration, in_use: usize, outcome: Outcome) -> Self {
         Self {
             held,

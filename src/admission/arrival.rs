@@ -1,9 +1,10 @@
 //! A request that arrives, and what the queue says to it.
 
 use super::{
-    Demands, LaneHash, LaneId, Ledger, Nanos,
+    Demand, Demands, LaneHash, LaneId, Ledger, Nanos,
+    fifo::Fifo,
     flow::Flow,
-    order::Asker,
+    order::Candidate,
     queue::Queue,
     rank::{DEFAULT_PRIORITY, Rank},
     waiters::{Links, Ticket, Waiter},
@@ -16,38 +17,55 @@ pub struct Arrival<T> {
     pub payload: T,
     pub demands: Demands,
     pub deadline: Nanos,
-    pub claims: Claims,
+    pub claims: Attributes,
     /// Instead of each resource's own bound on the length of its queue.
     pub max_waiting: Option<usize>,
 }
 
 /// What a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct Attributes {
     pub priority: u8,
     pub lane: Option<LaneId>,
     /// The same for limits that are shared between processes, if some of the set is.
     pub lane_hash: Option<LaneHash>,
     pub load: u64,
     /// Turn it away at once if those before it will keep it past its deadline.
-    pub or_never: bool,
+    pub fail_fast: bool,
 }
 
-impl Default for Claims {
+impl Default for Attributes {
     fn default() -> Self {
         Self {
             priority: DEFAULT_PRIORITY,
             lane: None,
             lane_hash: None,
             load: 1,
-            or_never: false,
+            fail_fast: false,
         }
     }
 }
 
+impl Attributes {
+    /// Whether nothing but the order of arrival decides when the request is admitted, where a
+    /// resource has a limit and nothing else.
+    #[inline]
+    pub fn are_default(&self) -> bool {
+        self.priority == DEFAULT_PRIORITY && !self.fail_fast
+    }
+}
+
+/// A waiter that arrived at another queue, which it leaves for this one.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopted {
+    pub claim: Demand,
+    pub arrived: Nanos,
+    pub deadline: Nanos,
+}
+
 /// What the queue says to an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Admission {
     /// Its demands are taken in the ledger.
     Granted,
     Queued(Ticket),
@@ -57,12 +75,12 @@ pub enum Answer {
         by_rate: bool,
     },
     /// Its set does not fit, and those before it will keep it past its deadline.
-    Hopeless {
+    WouldTimeOut {
         short: u32,
         by_rate: bool,
     },
     /// Its set does not fit and the queue at `resource` is at its bound.
-    Full {
+    QueueFull {
         resource: u32,
     },
     /// The queue was closed.
@@ -70,19 +88,16 @@ pub enum Answer {
 }
 
 impl<T> Queue<T> {
-    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
+    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it
+    /// got.
     pub fn arrive(
         &mut self,
         now: Nanos,
         mut arrival: Arrival<T>,
         ledger: &mut impl Ledger,
-    ) -> (Answer, Option<Arrival<T>>) {
+    ) -> (Admission, Option<Arrival<T>>) {
         if self.is_closed {
-            return (Answer::Closed, Some(arrival));
-        }
-        if let Some(flow) = self.express_lane(now, &arrival, ledger) {
-            let ticket = self.enqueue(now, arrival, flow, ledger);
-            return (Answer::Queued(ticket), None);
+            return (Admission::Closed, Some(arrival));
         }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
@@ -107,9 +122,9 @@ impl<T> Queue<T> {
             Some(flow) => self.flows[flow as usize].newest_first,
             None => self.is_standing(&arrival.demands),
         };
-        let Claims { priority, load, .. } = arrival.claims;
+        let Attributes { priority, load, .. } = arrival.claims;
         let seq = self.next_seq;
-        let asker = Asker {
+        let asker = Candidate {
             demands: &arrival.demands,
             rank: Rank::new(priority, seq, newest_first),
             seq,
@@ -119,7 +134,8 @@ impl<T> Queue<T> {
         let first = flow.and_then(|flow| self.flows[flow as usize].head);
         let short = match first {
             _ if unsettled.is_some() => unsettled,
-            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
+            // Behind others of its flow it waits in any case; the reason is looked up where it
+            // matters.
             Some(first) if first.rank < asker.rank => match arrival.deadline > now {
                 true => Some(arrival.demands[0].resource),
                 false => self
@@ -129,7 +145,7 @@ impl<T> Queue<T> {
             _ => self.short(&asker, now, ledger),
         };
         let answer = match short {
-            None if arrival.deadline < now => Answer::NoTime {
+            None if arrival.deadline < now => Admission::NoTime {
                 short: arrival.demands[0].resource,
                 by_rate: false,
             },
@@ -138,19 +154,19 @@ impl<T> Queue<T> {
                 if self.has_rules {
                     self.reorder(&arrival.demands);
                 }
-                Answer::Granted
+                Admission::Granted
             }
             Some(short) if arrival.deadline <= now => {
                 let by_rate = self.is_kept_by_rate(short, load, now);
-                Answer::NoTime { short, by_rate }
+                Admission::NoTime { short, by_rate }
             }
             // When the limit will be raised is not known.
             Some(short) if !stands_aside && self.is_hopeless(flow, &arrival, now) => {
                 let by_rate = self.is_kept_by_rate(short, load, now);
-                Answer::Hopeless { short, by_rate }
+                Admission::WouldTimeOut { short, by_rate }
             }
             Some(_) => match self.make_place(&arrival, ledger) {
-                Err(resource) => Answer::Full { resource },
+                Err(resource) => Admission::QueueFull { resource },
                 Ok(()) => {
                     let rank = asker.rank;
                     // Whoever gave way may have been the last of the flow.
@@ -170,15 +186,62 @@ impl<T> Queue<T> {
                     if head.is_none_or(|head| rank < head.rank) {
                         self.renew_head(flow, ticket.key);
                     }
-                    return (Answer::Queued(ticket), None);
+                    return (Admission::Queued(ticket), None);
                 }
             },
         };
-        if answer != Answer::Granted {
+        if answer != Admission::Granted {
             self.leave_lanes(&arrival.demands);
         }
         self.publish(&arrival.demands, ledger);
         (answer, Some(arrival))
+    }
+
+    /// Enqueues a waiter of the FIFO of a resource, behind those that were adopted before. No other
+    /// waiter claims the resource, and the first one does not fit.
+    pub fn adopt(&mut self, adopted: Adopted, payload: T, ledger: &mut impl Ledger) -> Ticket {
+        let Adopted {
+            claim,
+            arrived,
+            deadline,
+        } = adopted;
+        let arrival = Arrival {
+            payload,
+            demands: Demands::collect([claim].into_iter()),
+            deadline,
+            claims: Attributes::default(),
+            max_waiting: None,
+        };
+        ledger.contend(claim.resource);
+        let (demands, priority) = (&arrival.demands, arrival.claims.priority);
+        let stands_aside = self.exceeds(demands, priority, ledger);
+        let flow = match self.flow_of(demands, priority, stands_aside) {
+            Some(flow) => flow,
+            None => self.new_flow(arrived, demands, priority, false, stands_aside),
+        };
+        let ticket = self.enqueue(arrived, arrival, flow, ledger);
+        if stands_aside {
+            let demands = self.waiters[ticket.key].demands.clone();
+            self.count_aside(arrived, &demands, true);
+        }
+        if self.flows[flow as usize].head.is_none() {
+            self.renew_head(flow, ticket.key);
+        }
+        ticket
+    }
+
+    /// Goes on at the pace of a FIFO, whose waiters were adopted.
+    pub fn adopt_pace<W>(&mut self, resource: u32, fifo: &Fifo<W>) {
+        let line = &mut self.lines[resource as usize];
+        let pace = fifo.drain();
+        if !pace.is_later_than(&line.drain) {
+            return;
+        }
+        line.drain = pace;
+        for (_, head) in line.contenders() {
+            let flow = self.waiters[head.key].flow;
+            self.flows[flow as usize].drain = pace;
+        }
     }
 
     /// A resource at which somebody may be able to go who came before an arrival.
@@ -251,8 +314,8 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// The flow of those who ask for the same and have the same reserved for them, if anybody does; or of
-    /// those who ask for the same and stand aside.
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does;
+    /// or of those who ask for the same and stand aside.
     pub(super) fn flow_of(&self, demands: &Demands, priority: u8, is_aside: bool) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();

@@ -1,5 +1,7 @@
 //! How much of each resource is in use.
 
+use super::drain::Drain;
+
 /// The state of one resource in one word: units in use, the limit, and whether waiters are present.
 ///
 /// All three change together or not at all, so nobody ever acts on an old limit with a new count.
@@ -109,8 +111,9 @@ pub trait Ledger {
     /// The limit of `resource` is another one from now on.
     fn set_limit(&mut self, resource: u32, limit: u32);
 
-    /// From now on anybody may take units of `resource` again.
-    fn calm(&mut self, resource: u32);
+    /// Nothing waits for `resource`, whose queue drained at this pace: units may be taken past it
+    /// again.
+    fn calm(&mut self, resource: u32, pace: Drain);
 
     /// This many requests are queued at `resource`.
     fn waiting(&mut self, resource: u32, waiters: usize);

@@ -15,7 +15,7 @@
 //! | a resource of another limiter, or of none | to register it with this one |
 //! | an empty set, a resource twice in it, a claim of 0 units or above the limit | what to claim |
 //! | a claim above the floor of an adaptive limit, or a reserve as large as the floor | to claim or reserve less, or to raise the floor |
-//! | a set in another order than its resources were registered in | the right order, or [`any_order`](crate::limiter::LimiterBuilder::any_order) |
+//! | a set in another order than its resources were registered in | the right order, or [`allow_any_order`](crate::limiter::LimiterBuilder::allow_any_order) |
 //!
 //! For values from a configuration, these methods return an error instead:
 //! [`ResourceBuilder::try_build`](crate::resource::ResourceBuilder::try_build),

@@ -11,7 +11,7 @@
 //! use tower_concurrency_limiter::{Limiter, Resource, redis::RedisBackend};
 //!
 //! # fn start() -> Result<Limiter, Box<dyn std::error::Error>> {
-//! let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+//! let backend = RedisBackend::connect_lazy("redis://127.0.0.1:6379")?;
 //! let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
 //! let fs = Resource::new("fs", 10); // each process has its own disk
 //! let limiter = Limiter::new(Duration::from_secs(5), [&postgres, &fs]);

@@ -80,7 +80,7 @@
 //! let layer = limiter
 //!     .resources([&db])
 //!     .bypass(|request| request.uri().path().starts_with("/grpc.health.v1.Health/"))
-//!     .deadline(|request| request.grpc_timeout());
+//!     .fail_fast_deadline(|request| request.grpc_timeout());
 //! ```
 //!
 //! # Deadlines
@@ -88,8 +88,8 @@
 //! tonic's server drops a call when the client's `grpc-timeout` has passed, which removes it from
 //! the queue. Other servers drop it when the client resets the stream. With
 //! [`grpc_timeout`](crate::middleware::RequestHead::grpc_timeout) as the [fail-fast
-//! deadline](crate::ConcurrencyLimitLayer::deadline), as above, a call that cannot be served in
-//! time is rejected on arrival.
+//! deadline](crate::ConcurrencyLimitLayer::fail_fast_deadline), as above, a call that cannot be
+//! served in time is rejected on arrival.
 //!
 //! # Streams
 //!

@@ -49,16 +49,16 @@
 //! # Fail-fast deadlines
 //!
 //! If the caller states how long it will wait, a fail-fast deadline is more exact:
-//! [`fail_fast_deadline`](crate::ConcurrencyLimitLayer::deadline) rejects a request on arrival
-//! ([`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut)) if those before it in the queue will
-//! delay it beyond its deadline.
+//! [`fail_fast_deadline`](crate::ConcurrencyLimitLayer::fail_fast_deadline) rejects a request on
+//! arrival ([`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut)) if those before it in the queue
+//! will delay it beyond its deadline.
 //!
 //! ```
 //! # use std::time::Duration;
 //! # use tower_concurrency_limiter::{Limiter, Resource};
 //! # let db = Resource::new("db", 5);
 //! # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
-//! let layer = limiter.resources([&db]).deadline(|request| {
+//! let layer = limiter.resources([&db]).fail_fast_deadline(|request| {
 //!     let milliseconds = request.headers().get("x-patience-ms")?.to_str().ok()?;
 //!     Some(Duration::from_millis(milliseconds.parse().ok()?))
 //! });
@@ -67,8 +67,8 @@
 //! The forecast counts waiters of the same lane and of the same or a higher priority, at the pace
 //! at which they are admitted. Rates are not part of it. In overload mode, at
 //! [distributed](super::distributed) resources, and until the pace is known, a request with such a
-//! deadline waits as any other. [`AcquireRequest`](crate::limiter::AcquireRequest::deadline) has
-//! the details.
+//! deadline waits as any other.
+//! [`AcquireRequest`](crate::limiter::AcquireRequest::fail_fast_deadline) has the details.
 //!
 //! # Simulation
 //!

@@ -8,7 +8,7 @@ use super::{
     DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind, respond_with,
 };
 use crate::{
-    gate::Gate,
+    core::Gate,
     rejection::{RefusalBody, Rejection, Responder},
     resource::Resource,
 };
@@ -32,7 +32,7 @@ pub struct LimiterBuilder {
     max_waiting: usize,
     credit: Option<Duration>,
     resources: Vec<Resource>,
-    any_order: bool,
+    allows_any_order: bool,
     responder: Responder,
 }
 
@@ -43,15 +43,15 @@ impl LimiterBuilder {
             max_waiting: DEFAULT_MAX_WAITING,
             credit: None,
             resources: Vec::new(),
-            any_order: false,
+            allows_any_order: false,
             responder: Responder::default(),
         }
     }
 
     /// How long a request may be queued. Default: [`DEFAULT_TIMEOUT`].
     ///
-    /// Choose it below the patience of the clients. With zero, what does not fit is rejected at once,
-    /// with [`Reason::NotNow`](crate::Reason::NotNow).
+    /// Choose it below the patience of the clients. With zero, what does not fit is rejected at
+    /// once, with [`Reason::NotNow`](crate::Reason::NotNow).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -59,36 +59,37 @@ impl LimiterBuilder {
 
     /// How many requests may be queued at each resource that does not say so itself. Default:
     /// [`DEFAULT_MAX_WAITING`]. A request that waits for a set counts at each of its resources. See
-    /// [`ResourceBuilder::max_waiting`](crate::resource::ResourceBuilder::max_waiting) for who is turned
-    /// away then.
+    /// [`ResourceBuilder::max_waiting`](crate::resource::ResourceBuilder::max_waiting) for who is
+    /// turned away then.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = requests;
         self
     }
 
-    /// Turns on ageing: a waiter can be overtaken by requests of higher priority for this long only.
-    /// After that it is served before every request of its lane that has not waited as long, in the
-    /// order of arrival. Default: no ageing; a higher priority goes first for as long as a waiter's
-    /// deadline allows it to wait.
+    /// Turns on ageing: a waiter can be overtaken by requests of higher priority for this long
+    /// only. After that it is served before every request of its lane that has not waited as long,
+    /// in the order of arrival. Default: no ageing; a higher priority goes first for as long as a
+    /// waiter's deadline allows it to wait.
     ///
-    /// A credit has no effect in a queue that stands longer than it: every waiter has aged by then, and
-    /// a request of high priority waits behind all of them. To bound what low priorities lose, give the
-    /// high ones a [lane](crate::Lanes) with a `max`, or the low ones a
-    /// [reserve](crate::resource::ResourceBuilder::reserve). In [overload mode](crate::Overload) waiters
-    /// do not age while the queue stands. Zero leaves priorities one effect: which waiter a full queue
-    /// turns away.
+    /// A credit has no effect in a queue that stands longer than it: every waiter has aged by then,
+    /// and a request of high priority waits behind all of them. To bound what low priorities lose,
+    /// give the high ones a [lane](crate::Lanes) with a `max`, or the low ones a
+    /// [reserve](crate::resource::ResourceBuilder::reserve). In [overload mode](crate::Overload)
+    /// waiters do not age while the queue stands. Zero leaves priorities one effect: which waiter a
+    /// full queue turns away.
     pub fn priority_credit(mut self, credit: Duration) -> Self {
         self.credit = Some(credit);
         self
     }
 
-    /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has kept
-    /// past their deadline, or from a place in the queue, or that waited behind one that a rate has kept: where
-    /// the rate is what the client was promised, and not what the server can bear.
+    /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has
+    /// kept past their deadline, or from a place in the queue, or that waited behind one that a
+    /// rate has kept: where the rate is what the client was promised, and not what the server can
+    /// bear.
     ///
-    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead of a wait,
-    /// choose a [timeout](Self::timeout) of zero.
-    pub fn too_many_requests(mut self) -> Self {
+    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead
+    /// of a wait, choose a [timeout](Self::timeout) of zero.
+    pub fn reject_with_too_many_requests(mut self) -> Self {
         self.responder.answer_429();
         self
     }
@@ -106,23 +107,23 @@ impl LimiterBuilder {
 
     /// Accepts sets in any order.
     ///
-    /// Sets are granted all together, so their order decides nothing. It is asked for because code in
-    /// which every set has one order stays right when somebody takes it apart into single steps.
-    pub fn any_order(mut self) -> Self {
-        self.any_order = true;
+    /// Sets are granted all together, so their order decides nothing. It is asked for because code
+    /// in which every set has one order stays right when somebody takes it apart into single steps.
+    pub fn allow_any_order(mut self) -> Self {
+        self.allows_any_order = true;
         self
     }
 
-    /// Sets the response to rejected HTTP requests, instead of the 503: of every layer of this limiter
-    /// that has no response of its own, and of [`Rejection::response`].
+    /// Sets the response to rejected HTTP requests, instead of the 503: of every layer of this
+    /// limiter that has no response of its own, and of [`Rejection::response`].
     ///
     /// The body is bytes, text or a body whose data is there at once; see
     /// [`RefusalBody`](crate::rejection::RefusalBody). The [layer's
     /// method](crate::ConcurrencyLimitLayer::on_reject) takes the same closures.
     ///
-    /// gRPC requests get this response, too, and their clients report another one than a gRPC response
-    /// as a protocol error. Start from [`Rejection::response`], which is right for either, or use
-    /// [`Rejection::problem_response`].
+    /// gRPC requests get this response, too, and their clients report another one than a gRPC
+    /// response as a protocol error. Start from [`Rejection::response`], which is right for either,
+    /// or use [`Rejection::problem_response`].
     ///
     /// ```
     /// use http::{Response, StatusCode};
@@ -181,8 +182,8 @@ impl LimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no resource, if two have the same name, if one belongs to another limiter, or if one cannot be
-    /// shared between processes as it is.
+    /// If there is no resource, if two have the same name, if one belongs to another limiter, or if
+    /// one cannot be shared between processes as it is.
     pub fn try_build(self) -> Result<Limiter, InvalidLimiter> {
         if self.resources.is_empty() {
             return Err(InvalidLimiter(Kind::NoResources));
@@ -204,13 +205,13 @@ impl LimiterBuilder {
         }
         let mut gate = Gate::new(self.resources, self.max_waiting, self.credit);
         gate.open(self.max_waiting, self.credit)
-            .map_err(|(name, fault)| InvalidLimiter(Kind::Sharing { name, fault }))?;
+            .map_err(|(name, fault)| InvalidLimiter(Kind::Shared { name, fault }))?;
         let gate = Arc::new(gate);
         gate.attach();
         Ok(Limiter(Arc::new(Inner {
             gate,
             timeout: self.timeout,
-            any_order: self.any_order,
+            allows_any_order: self.allows_any_order,
             responder: self.responder,
         })))
     }
@@ -223,7 +224,7 @@ impl fmt::Debug for LimiterBuilder {
             .field("max_waiting", &self.max_waiting)
             .field("priority_credit", &self.credit)
             .field("resources", &self.resources)
-            .field("any_order", &self.any_order)
+            .field("allows_any_order", &self.allows_any_order)
             .finish_non_exhaustive()
     }
 }

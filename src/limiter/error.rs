@@ -1,10 +1,10 @@
-//! What can be wrong with a limiter or with a set.
+//! The errors of limiters and sets.
 
 use std::{fmt, sync::Arc};
 
 use crate::resource::Resource;
 
-/// A [`Limiter`](crate::Limiter) that cannot be built. The message names the cure.
+/// The error of a [`Limiter`](crate::Limiter) that cannot be built. The message names the cure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvalidLimiter(pub(super) Kind);
 
@@ -13,23 +13,29 @@ pub(super) enum Kind {
     NoResources,
     RepeatedName(Arc<str>),
     Taken(Arc<str>),
-    Sharing { name: Arc<str>, fault: String },
+    Shared { name: Arc<str>, fault: String },
 }
 
 impl InvalidLimiter {
-    /// Whether two resources have the same name.
-    pub fn is_repeated_name(&self) -> bool {
+    /// Returns `true` if no resource was passed.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Kind::NoResources)
+    }
+
+    /// Returns `true` if two resources have the same name.
+    pub fn is_duplicate_name(&self) -> bool {
         matches!(self.0, Kind::RepeatedName(_))
     }
 
-    /// Whether a resource belongs to another limiter.
-    pub fn is_taken(&self) -> bool {
+    /// Returns `true` if a resource is registered with another limiter.
+    pub fn is_already_registered(&self) -> bool {
         matches!(self.0, Kind::Taken(_))
     }
 
-    /// Whether a resource cannot be shared between processes as it is.
-    pub fn is_sharing(&self) -> bool {
-        matches!(self.0, Kind::Sharing { .. })
+    /// Returns `true` if a resource cannot be shared between processes as it was built. Never
+    /// without the feature `redis`.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Shared { .. })
     }
 }
 
@@ -37,19 +43,19 @@ impl fmt::Display for InvalidLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::NoResources => {
-                f.write_str("limiter has no resources; pass all that its sets will name")
+                f.write_str("limiter has no resources; pass all that its sets will contain")
             }
             Kind::RepeatedName(name) => write!(
                 f,
-                "resource \"{name}\": its name is registered twice; register each resource once, and \
+                "resource \"{name}\" is registered twice; register each resource once, and \
                  give each its own name"
             ),
             Kind::Taken(name) => write!(
                 f,
-                "resource \"{name}\": it belongs to another limiter; clone that limiter, or register \
+                "resource \"{name}\" is registered with another limiter; clone that limiter, or register \
                  the resource with this one alone"
             ),
-            Kind::Sharing { name, fault } => write!(f, "resource \"{name}\": {fault}"),
+            Kind::Shared { name, fault } => write!(f, "resource \"{name}\": {fault}"),
         }
     }
 }
@@ -62,7 +68,7 @@ impl fmt::Debug for InvalidLimiter {
 
 impl std::error::Error for InvalidLimiter {}
 
-/// A resource set that cannot be granted as it is written. The message names the cure.
+/// The error of a set that no limiter, or not this one, can grant. The message names the cure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvalidSet(pub(super) Fault);
 
@@ -102,12 +108,12 @@ pub(super) enum Fault {
 }
 
 impl InvalidSet {
-    /// Whether the set is empty.
-    pub fn is_empty_set(&self) -> bool {
+    /// Returns `true` if the set is empty.
+    pub fn is_empty(&self) -> bool {
         matches!(self.0, Fault::Empty)
     }
 
-    /// Whether it names a resource that this limiter does not have.
+    /// Returns `true` if the set contains a resource that is not registered with this limiter.
     pub fn is_unregistered(&self) -> bool {
         matches!(
             self.0,
@@ -115,13 +121,13 @@ impl InvalidSet {
         )
     }
 
-    /// Whether it names a resource twice.
-    pub fn is_repeated(&self) -> bool {
+    /// Returns `true` if the set contains a resource twice.
+    pub fn is_duplicate(&self) -> bool {
         matches!(self.0, Fault::Repeated { .. })
     }
 
-    /// Whether it claims 0 units of a resource, or more than its limit or the floor of its adaptive
-    /// limit.
+    /// Returns `true` if the set claims 0 units of a resource, or more than its limit or the floor
+    /// of its adaptive limit.
     pub fn is_units(&self) -> bool {
         matches!(
             self.0,
@@ -129,7 +135,7 @@ impl InvalidSet {
         )
     }
 
-    /// Whether its resources are not in canonical order.
+    /// Returns `true` if the resources of the set are not in canonical order.
     pub fn is_out_of_order(&self) -> bool {
         matches!(self.0, Fault::OutOfOrder { .. })
     }
@@ -138,15 +144,15 @@ impl InvalidSet {
 impl fmt::Display for InvalidSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Fault::Empty => f.write_str("set is empty; name at least one resource"),
+            Fault::Empty => f.write_str("set is empty; pass at least one resource"),
             Fault::Unregistered { name } => write!(
                 f,
-                "resource \"{name}\": it is not registered with this limiter; add it to \
+                "resource \"{name}\" is not registered with this limiter; add it to \
                  `Limiter::new(timeout, [..])`"
             ),
             Fault::Elsewhere { name } => write!(
                 f,
-                "resource \"{name}\": it is registered with another limiter; use that limiter, or \
+                "resource \"{name}\" is registered with another limiter; use that limiter, or \
                  register it with this one alone"
             ),
             Fault::Namesake { name } => write!(
@@ -156,7 +162,7 @@ impl fmt::Display for InvalidSet {
             ),
             Fault::Repeated { name } => write!(
                 f,
-                "resource \"{name}\": it is in the set twice; name it once, with `.units(n)` for more \
+                "resource \"{name}\" is in the set twice; pass it once, with `.units(n)` for more \
                  than one"
             ),
             Fault::ZeroUnits { name } => write!(
@@ -181,7 +187,7 @@ impl fmt::Display for InvalidSet {
             Fault::OutOfOrder { order } => write!(
                 f,
                 "set is not in the order in which its resources were registered; pass them as \
-                 [{order}], or build the limiter with `.any_order()`"
+                 [{order}], or build the limiter with `.allow_any_order()`"
             ),
         }
     }

@@ -3,28 +3,27 @@
 use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use smallvec::SmallVec;
 
-use super::Terms;
 use crate::{
-    admission::{Demand, LaneHash, Nanos},
-    gate::{Gate, Leases, Refused, Why},
+    admission::{Demand, LaneHash, Nanos, Refusal},
+    core::{Gate, Leases, Refused, WaitOptions},
     resource::Resource,
     shared::{Absence, Ask, Entering, NotLeased},
 };
 
-/// Takes what is shared of a set, one resource after the other in the order of their names: in every process
-/// the same, whatever order its limiter has. It holds what it has while it waits for the next.
+/// Takes what is shared of a set, one resource after the other in the order of their names: in
+/// every process the same, whatever order its limiter has. It holds what it has while it waits for
+/// the next.
 pub(super) struct Leasing {
     gate: Arc<Gate>,
     /// Still to be asked for, the next one last.
     ahead: SmallVec<[Demand; 2]>,
     asking: Option<Asking>,
     leases: Leases,
-    terms: Terms,
+    options: WaitOptions,
     arrived: Nanos,
     /// Whether it may do more than look.
     may_ask: bool,
@@ -32,8 +31,13 @@ pub(super) struct Leasing {
 
 impl Leasing {
     /// For a request that arrives with these demands, of which some are shared.
-    pub(super) fn new(gate: &Arc<Gate>, demands: &[Demand], terms: Terms, may_ask: bool) -> Self {
-        let shared = demands.iter().filter(|d| gate.shared(d.resource).is_some());
+    pub(super) fn new(
+        gate: &Arc<Gate>,
+        demands: &[Demand],
+        options: WaitOptions,
+        may_ask: bool,
+    ) -> Self {
+        let shared = demands.iter().filter(|d| gate.remote(d.resource).is_some());
         let mut ahead: SmallVec<[Demand; 2]> = shared.copied().collect();
         let name = |demand: &Demand| gate.resources()[demand.resource as usize].name();
         ahead.sort_by(|one, other| name(other).cmp(name(one)));
@@ -41,8 +45,8 @@ impl Leasing {
             ahead,
             asking: None,
             leases: Leases::default(),
-            terms,
-            arrived: terms.arrived.unwrap_or_else(|| gate.now()),
+            options,
+            arrived: options.arrived.unwrap_or_else(|| gate.now()),
             may_ask,
             gate: Arc::clone(gate),
         }
@@ -72,16 +76,16 @@ impl Leasing {
 
     fn ask(&mut self, demand: Demand) -> Result<(), Refused> {
         let gate = &self.gate;
-        let claims = &self.terms.claims;
+        let claims = &self.options.claims;
         let ask = Ask {
             units: demand.units,
             lane: claims.lane_hash.map(LaneHash::number),
             priority: claims.priority,
             load: claims.load,
-            deadline: gate.instant(gate.deadline(self.arrived, self.terms.timeout)),
-            max_waiting: self.terms.max_waiting,
+            deadline: gate.instant(gate.deadline(self.arrived, self.options.timeout)),
+            max_waiting: self.options.max_waiting,
         };
-        let shared = gate.shared(demand.resource).expect("one that is shared");
+        let shared = gate.remote(demand.resource).expect("one that is shared");
         match shared.try_enter(&ask) {
             Some(lease) => self.leases.add(gate, demand, lease),
             None if self.may_ask => {
@@ -93,21 +97,22 @@ impl Leasing {
                 });
             }
             None => {
-                let (short, by_rate) = (demand.resource, false);
-                return Err(at_once(Why::NotNow { short, by_rate }));
+                let (resource, by_rate) = (demand.resource, false);
+                return Err(Refused::at_once(Refusal::NotNow { resource, by_rate }));
             }
         }
         Ok(())
     }
 
-    /// Refuses, at a resource that it is about to ask for, if its deadline has passed or the limiter was closed.
+    /// Refuses, at a resource that it is about to ask for, if its deadline has passed or the
+    /// limiter was closed.
     pub(super) fn check_time(&self, resource: u32) -> Result<(), Refused> {
         self.check_open()?;
-        let Terms { timeout: time, .. } = self.terms;
+        let WaitOptions { timeout: time, .. } = self.options;
         // Without time it asks once, however long that takes.
         match !time.is_zero() && self.gate.now() > self.gate.deadline(self.arrived, time) {
-            true => Err(at_once(Why::Timeout {
-                short: resource,
+            true => Err(Refused::at_once(Refusal::Timeout {
+                resource,
                 by_rate: false,
             })),
             false => Ok(()),
@@ -116,29 +121,35 @@ impl Leasing {
 
     pub(super) fn check_open(&self) -> Result<(), Refused> {
         match self.gate.is_closed() {
-            true => Err(at_once(Why::Closed)),
+            true => Err(Refused::at_once(Refusal::Closed)),
             false => Ok(()),
         }
     }
 
     fn refused(&self, resource: u32, absence: NotLeased) -> Refused {
-        let (short, by_rate) = (resource, absence.by_rate);
+        let by_rate = absence.by_rate;
         let why = match absence.why {
-            Absence::Timeout if self.terms.timeout.is_zero() => Why::NotNow { short, by_rate },
-            Absence::Timeout => Why::Timeout { short, by_rate },
-            Absence::Full => Why::Full { resource, by_rate },
-            Absence::Shed => Why::Shed { resource },
-            Absence::Closed => Why::Closed,
-            Absence::Unavailable => Why::Unavailable { resource },
+            Absence::Timeout if self.options.timeout.is_zero() => {
+                Refusal::NotNow { resource, by_rate }
+            }
+            Absence::Timeout => Refusal::Timeout { resource, by_rate },
+            Absence::Full => Refusal::QueueFull { resource, by_rate },
+            Absence::Shed => Refusal::Shed { resource },
+            Absence::Closed => Refusal::Closed,
+            Absence::Unavailable => Refusal::Unavailable { resource },
         };
         Refused {
             retry_after: absence.retry_after,
-            ..at_once(why)
+            ..Refused::at_once(why)
         }
     }
 
-    pub(super) fn terms(&self) -> &Terms {
-        &self.terms
+    /// As they are for the rest of the set.
+    pub(super) fn options(&self) -> WaitOptions {
+        WaitOptions {
+            arrived: Some(self.arrived),
+            ..self.options
+        }
     }
 
     pub(super) fn arrived(&self) -> Nanos {
@@ -147,14 +158,6 @@ impl Leasing {
 
     pub(super) fn into_leases(self) -> Leases {
         self.leases
-    }
-}
-
-fn at_once(why: Why) -> Refused {
-    Refused {
-        why,
-        waited: Duration::ZERO,
-        retry_after: None,
     }
 }
 
@@ -174,7 +177,7 @@ impl Asking {
         let entering = entering.unwrap_or_else(PoisonError::into_inner);
         let leased = entering.as_mut().poll(cx);
         if leased.is_pending() && !self.is_waiting {
-            self.resource.usage().wait();
+            self.resource.usage().add_waiting();
             self.is_waiting = true;
         }
         leased
@@ -184,7 +187,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         if self.is_waiting {
-            self.resource.usage().wait_no_more();
+            self.resource.usage().remove_waiting();
         }
     }
 }

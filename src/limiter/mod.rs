@@ -1,32 +1,33 @@
 //! The registry of resources, and the ways in for code that is not a service.
 
 mod acquire;
+mod acquisition;
 mod builder;
 mod error;
 mod leasing;
 pub(crate) mod nested;
 mod refusal;
+mod remote;
 mod request;
 mod run;
 mod set;
-mod shared;
 #[cfg(all(test, not(tcl_loom)))]
 mod shared_tests;
-mod turn;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub use acquire::Acquire;
+pub(crate) use acquisition::{Acquisition, reject_late};
 pub use builder::LimiterBuilder;
 pub use error::{InvalidLimiter, InvalidSet};
 pub(crate) use refusal::respond_with;
 pub use request::AcquireRequest;
 pub use run::Run;
 pub(crate) use set::{HasSet, ResourceSet};
-pub(crate) use turn::{Terms, Turn, Unused, enter_now};
 
 use crate::{
-    gate::{Gate, Refused, Why},
+    admission::Refusal,
+    core::{Gate, Refused},
     permit::Permit,
     rejection::{Reason, Rejection, Responder},
     resource::{Claim, Resource},
@@ -40,8 +41,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many requests may be queued at a resource unless something else is said: 1,024.
 ///
-/// A queue only has to bridge bursts; what has not been served within the timeout is refused anyway.
-/// At 1,024 requests of some kilobytes each, a full queue costs a few megabytes.
+/// A queue only has to bridge bursts; what has not been served within the timeout is refused
+/// anyway. At 1,024 requests of some kilobytes each, a full queue costs a few megabytes.
 pub const DEFAULT_MAX_WAITING: usize = 1024;
 
 /// The resources that share one queue discipline, and the way to their permits.
@@ -77,7 +78,7 @@ pub struct Limiter(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) gate: Arc<Gate>,
     pub(crate) timeout: Duration,
-    any_order: bool,
+    allows_any_order: bool,
     responder: Responder,
 }
 
@@ -113,31 +114,31 @@ impl Limiter {
     ///
     /// # Ordering
     ///
-    /// Requests for the same resources are served first come, first served, unless lanes, priorities,
-    /// reserves or overload mode say otherwise. Nobody later overtakes a request at a resource that it still
-    /// lacks; where it lacks nothing, it stands in nobody's way, within the
-    /// [bounds](crate#who-goes-next) that the guide states. The request arrives, and its deadline starts,
-    /// when the future is first polled.
+    /// Requests for the same resources are served first come, first served, unless lanes,
+    /// priorities, reserves or overload mode say otherwise. Nobody later overtakes a request at a
+    /// resource that it still lacks; where it lacks nothing, it stands in nobody's way, within the
+    /// [bounds](crate#who-goes-next) that the guide states. The request arrives, and its deadline
+    /// starts, when the future is first polled.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and returns the set if it was granted at
-    /// that moment, with what it has spent of rates and what it had of resources that are shared between
-    /// processes. Nothing is lost, but a new future queues at the end.
+    /// Dropping the future gives up the place in the queue, and returns the set if it was granted
+    /// at that moment, with what it has spent of rates and what it had of resources that are shared
+    /// between processes. Nothing is lost, but a new future queues at the end.
     ///
     /// # Errors
     ///
-    /// [`Reason::Timeout`] if the set did not become free before the deadline; with a timeout of zero,
-    /// [`Reason::NotNow`] if it is not free at once;
-    /// [`Reason::QueueFull`] if too many were waiting already, [`Reason::Shed`] if it gave way to others,
-    /// [`Reason::Closed`] after [`close`](Self::close), and if it would have to wait in a tokio runtime that
-    /// shuts down, [`Reason::Unavailable`] if a resource is shared between
-    /// processes and what enforces its limit cannot be reached.
+    /// [`Reason::Timeout`] if the set did not become free before the deadline; with a timeout of
+    /// zero, [`Reason::NotNow`] if it is not free at once; [`Reason::QueueFull`] if too many were
+    /// waiting already, [`Reason::Shed`] if it gave way to others, [`Reason::Closed`] after
+    /// [`close`](Self::close), and if it would have to wait in a tokio runtime that shuts down,
+    /// [`Reason::Unavailable`] if a resource is shared between processes and what enforces its
+    /// limit cannot be reached.
     ///
     /// # Deadlocks
     ///
-    /// From the grant on the future holds its set, whether or not it is polled again, and even past its
-    /// deadline. A task that stops to poll it and waits for the same resource waits for itself:
+    /// From the grant on the future holds its set, whether or not it is polled again, and even past
+    /// its deadline. A task that stops to poll it and waits for the same resource waits for itself:
     ///
     /// ```
     /// # use std::{pin::pin, time::Duration};
@@ -175,8 +176,9 @@ impl Limiter {
     /// # Panics
     ///
     /// At the call, at the caller's line: if the set is empty, names a resource twice or one of
-    /// another limiter, claims 0 units, more than the limit or more than the floor of an
-    /// adaptive one, or is out of order (see [`LimiterBuilder::any_order`]). When it has to wait: outside a tokio runtime with a time driver.
+    /// another limiter, claims 0 units, more than the limit or more than the floor of an adaptive
+    /// one, or is out of order (see [`LimiterBuilder::allow_any_order`]). When it has to wait:
+    /// outside a tokio runtime with a time driver.
     #[track_caller]
     pub fn acquire<I>(&self, set: I) -> Acquire
     where
@@ -188,14 +190,14 @@ impl Limiter {
 
     /// Takes the set if that can be done at once. Works outside any runtime.
     ///
-    /// Of a resource that is shared between processes it takes only what can be had without asking anybody; where
-    /// every permit is asked for, that is nothing. To ask once and not wait, say
+    /// Of a resource that is shared between processes it takes only what can be had without asking
+    /// anybody; where every permit is asked for, that is nothing. To ask once and not wait, say
     /// [`.request(set)`](Self::request)`.timeout(Duration::ZERO).acquire().await`.
     ///
     /// # Errors
     ///
-    /// [`Reason::NotNow`] if the set is not free, a rate does not allow it now, or an earlier request
-    /// waits for it; [`Reason::Closed`] after [`close`](Self::close).
+    /// [`Reason::NotNow`] if the set is not free, a rate does not allow it now, or an earlier
+    /// request waits for it; [`Reason::Closed`] after [`close`](Self::close).
     ///
     /// # Panics
     ///
@@ -209,8 +211,8 @@ impl Limiter {
         self.request(set).try_acquire()
     }
 
-    /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or has
-    /// panicked.
+    /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or
+    /// has panicked.
     ///
     /// Ordering, cancel safety, errors and panics are those of [`acquire`](Self::acquire).
     #[track_caller]
@@ -237,8 +239,8 @@ impl Limiter {
     ///
     /// # Panics
     ///
-    /// If the set is wrong, as [`acquire`](Self::acquire). [`try_request`](Self::try_request) returns
-    /// an error instead.
+    /// If the set is wrong, as [`acquire`](Self::acquire). [`try_request`](Self::try_request)
+    /// returns an error instead.
     #[track_caller]
     pub fn request<I>(&self, set: I) -> AcquireRequest
     where
@@ -264,16 +266,17 @@ impl Limiter {
         Ok(AcquireRequest::new(self.set(set)?))
     }
 
-    /// Turns away everybody who waits and everybody who comes, with [`Reason::Closed`]. Permits that are
-    /// held stay valid. For good, and for every clone of the limiter; closing it again does nothing. See
-    /// [`drained`](Self::drained), and the [guide](crate#shutting-down) for a server.
+    /// Turns away everybody who waits and everybody who comes, with [`Reason::Closed`]. Permits
+    /// that are held stay valid. For good, and for every clone of the limiter; closing it again
+    /// does nothing. See [`drained`](Self::drained), and the [guide](crate#shutting-down) for a
+    /// server.
     pub fn close(&self) {
         self.0.gate.close();
     }
 
-    /// Waits until nothing is held of any resource, in this process: after [`close`](Self::close), that the work
-    /// is done.
-    /// Without closing it waits for a moment in which nothing is held, which may never come.
+    /// Waits until nothing is held of any resource, in this process: after [`close`](Self::close),
+    /// that the work is done. Without closing it waits for a moment in which nothing is held, which
+    /// may never come.
     ///
     /// While somebody waits for this, every return of a permit takes the limiter's lock.
     ///
@@ -294,7 +297,7 @@ impl Limiter {
     }
 
     /// The resources, in canonical order.
-    pub fn registered(&self) -> &[Resource] {
+    pub fn registered_resources(&self) -> &[Resource] {
         self.0.gate.resources()
     }
 }
@@ -303,20 +306,21 @@ impl Inner {
     /// A refusal of the gate as the user sees it, of a set whose first resource is this.
     #[cold]
     pub(crate) fn rejection(&self, first: u32, refused: Refused) -> Rejection {
-        let reason = match refused.why {
-            Why::Timeout { .. } => Reason::Timeout,
-            Why::NotNow { .. } => Reason::NotNow,
-            Why::Hopeless { .. } => Reason::WouldTimeOut,
-            Why::Full { .. } => Reason::QueueFull,
-            Why::Shed { .. } => Reason::Shed,
-            Why::Closed => Reason::Closed,
-            Why::Unavailable { .. } => Reason::Unavailable,
+        let refusal = refused.refusal;
+        let reason = match refusal {
+            Refusal::Timeout { .. } => Reason::Timeout,
+            Refusal::NotNow { .. } => Reason::NotNow,
+            Refusal::WouldTimeOut { .. } => Reason::WouldTimeOut,
+            Refusal::QueueFull { .. } => Reason::QueueFull,
+            Refusal::Shed { .. } => Reason::Shed,
+            Refusal::Closed => Reason::Closed,
+            Refusal::Unavailable { .. } => Reason::Unavailable,
         };
-        let resource = refused.why.resource().unwrap_or(first);
+        let resource = refusal.resource().unwrap_or(first);
         let resource = self.gate.resources()[resource as usize].shared_name();
         let rejection = Rejection::new(
             reason,
-            refused.why.is_by_rate(),
+            refusal.by_rate(),
             Arc::clone(resource),
             refused.waited,
             refused.retry_after,
@@ -331,7 +335,7 @@ impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
             .field("timeout", &self.0.timeout)
-            .field("resources", &self.registered())
+            .field("resources", &self.registered_resources())
             .finish_non_exhaustive()
     }
 }

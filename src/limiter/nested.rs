@@ -9,7 +9,7 @@ mod watch {
 
     use crate::{
         admission::Demands,
-        gate::{Claimant, Gate},
+        core::{Claimant, Gate},
         limiter::ResourceSet,
     };
 
@@ -19,8 +19,8 @@ mod watch {
         static HELD: RefCell<Vec<(usize, u32)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Nothing is noted where the thread is about to end: work may go on in the destructors of its other
-    /// variables.
+    /// Nothing is noted where the thread is about to end: work may go on in the destructors of its
+    /// other variables.
     fn with_held<T: Default>(f: impl FnOnce(&mut Vec<(usize, u32)>) -> T) -> T {
         HELD.try_with(|held| f(&mut held.borrow_mut()))
             .unwrap_or_default()
@@ -62,7 +62,7 @@ mod watch {
 
 #[cfg(not(debug_assertions))]
 mod watch {
-    use crate::{admission::Demands, gate::Gate, limiter::ResourceSet};
+    use crate::{admission::Demands, core::Gate, limiter::ResourceSet};
 
     pub(crate) struct Held;
 

@@ -13,8 +13,8 @@ use super::{Acquire, nested};
 use crate::{adaptive::Outcome, permit::Permit, rejection::Rejection};
 
 pin_project! {
-    /// The future of [`Limiter::run`](crate::Limiter::run). It borrows neither the limiter nor the set,
-    /// so it can be spawned.
+    /// The future of [`Limiter::run`](crate::Limiter::run). It borrows neither the limiter nor the
+    /// set, so it can be spawned.
     #[must_use = "futures do nothing unless polled"]
     pub struct Run<F, Fut> {
         #[pin]

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::{Inner, InvalidSet, Limiter, error::Fault};
 use crate::{
     admission::{Demand, Demands},
-    gate::{Claimant, Gate, Grant},
-    permit::Permit,
+    core::{Claimant, Gate, GateSet},
     resource::{Claim, Resource},
 };
 
@@ -109,7 +108,7 @@ impl Limiter {
                 name: Arc::clone(name(&pair[0])),
             });
         }
-        if self.0.any_order {
+        if self.0.allows_any_order {
             return Ok(sorted);
         }
         let names: Vec<&str> = sorted.iter().map(|demand| &**name(demand)).collect();
@@ -125,41 +124,19 @@ impl ResourceSet {
     }
 
     /// Takes the set if it is free and nobody waits for it: all that an uncontended request does.
-    /// Whoever is let in, here or later, sees to its [`leave`](Self::leave).
     #[inline]
-    pub(crate) fn try_enter(&self) -> bool {
-        self.gate().try_enter(&self.demands)
+    pub(crate) fn try_acquire(&self) -> bool {
+        self.gate().try_acquire(&self.demands)
     }
 
-    /// Returns the set.
-    #[inline]
-    pub(crate) fn leave(&self) {
-        self.gate().leave(&self.demands);
-    }
-
-    /// Returns the set, and what was remembered of its grant.
-    pub(crate) fn give_back(&self, grant: Option<&Grant>) {
-        match grant {
-            Some(grant) => self.gate().give_back(grant),
-            None => self.leave(),
-        }
-    }
-
-    /// Whether there is always a grant to remember, because it is not in the words of the resources alone who
-    /// is let in.
-    pub(crate) fn is_remembered(&self) -> bool {
-        self.gate().remembers(&self.demands) || self.is_shared()
+    /// Whether the grant is always recorded, because more than the usage of the resources decides.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.gate().records(&self.demands) || self.is_shared()
     }
 
     /// Whether some of it is shared between processes.
     pub(crate) fn is_shared(&self) -> bool {
-        self.gate().shares(&self.demands)
-    }
-
-    /// Ownership of the set, for a request of this load that was let in.
-    #[inline]
-    pub(crate) fn permit(&self, load: u64, grant: Option<Box<Grant>>) -> Permit {
-        Permit::new(Arc::clone(self.gate()), self.demands.clone(), load, grant)
+        self.gate().has_remote(&self.demands)
     }
 
     /// The resources by name, as logs show them: `db+fs`.
@@ -174,9 +151,26 @@ impl ResourceSet {
     }
 }
 
-/// Somebody with a set, on whose behalf it can be claimed.
+impl From<ResourceSet> for GateSet {
+    #[inline]
+    fn from(set: ResourceSet) -> Self {
+        Self {
+            gate: Arc::clone(set.gate()),
+            demands: set.demands,
+        }
+    }
+}
+
+/// A claimant with a set.
 pub(crate) trait HasSet {
     fn set(&self) -> &ResourceSet;
+
+    /// Releases the set, of whose grant nothing was recorded.
+    #[inline]
+    fn release(&self) {
+        let set = self.set();
+        set.gate().release(&set.demands);
+    }
 }
 
 impl HasSet for ResourceSet {
@@ -194,5 +188,10 @@ impl<T: HasSet> Claimant for T {
     #[inline]
     fn demands(&self) -> &Demands {
         &self.set().demands
+    }
+
+    #[inline]
+    fn release(&self) {
+        HasSet::release(self);
     }
 }

@@ -10,19 +10,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::Held;
+use super::held::Held;
 
 pin_project! {
-    /// The body of a limited response: the inner service's body, which returns the permit when it
-    /// ends, fails or is dropped; or the few bytes of a rejection.
+    /// The body of a limited response: the inner service's body, with the permit, or the few bytes
+    /// of a rejection. Returns the permit when the body ends, fails or is dropped.
     ///
-    /// The size hint is forwarded, so `content-length` stays what it was. A body that is empty from
+    /// The size hint is forwarded, so `content-length` does not change. A body that is empty from
     /// the start returns the permit at once.
     ///
-    /// Layers that stand outside of the limit and answer requests themselves need a body of this type:
-    /// an empty one ([`Default`]), as for `CorsLayer` and `TimeoutLayer` of tower-http, one made of
-    /// bytes or text ([`From`]), or one of the inner type ([`new`](Self::new)). None of these holds a
-    /// permit.
+    /// Layers outside of the limit that respond to requests themselves need a body of this type: an
+    /// empty one ([`Default`]), as for `CorsLayer` and `TimeoutLayer` of tower-http, one made of
+    /// bytes or text ([`From`]), or one of the inner type ([`new`](Self::new)). None of these holds
+    /// a permit.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -33,7 +33,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<B> {
         Inner {
-            // Dropped before the permit, with whatever it still uses of the resource.
+            // Dropped before the permit, because it may still use the resource.
             #[pin]
             body: B,
             held: Option<Held>,
@@ -52,7 +52,7 @@ impl<B: Body> ResponseBody<B> {
 }
 
 impl<B> ResponseBody<B> {
-    /// Wraps a body without a permit, for a layer outside of the limit that answers a request itself.
+    /// Wraps a body without a permit, for a layer outside of the limit that responds itself.
     pub fn new(body: B) -> Self {
         Self {
             kind: Kind::Inner { body, held: None },
@@ -102,7 +102,8 @@ where
         Poll::Ready(match self.project().kind.project() {
             KindProj::Inner { mut body, held } => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
-                // Whoever took the last frame need not ask for another one.
+                // The consumer need not poll again after the last frame, so the permit is released
+                // with it.
                 if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
                     *held = None;
                 }

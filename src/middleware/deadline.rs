@@ -1,4 +1,4 @@
-//! The end of a wait for the inner service.
+//! The deadline of the wait for an inner service that is not ready.
 
 use std::{
     future::Future,
@@ -11,11 +11,11 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Until when a request may be called that was let in while its inner service was not ready.
+/// The time until which an admitted request waits for its inner service.
 pub(super) struct Deadline {
     at: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
-    /// Where the sleep was made. It does not outlive that.
+    /// The runtime of the sleep, which does not fire in another one.
     runtime: Option<Id>,
 }
 
@@ -28,7 +28,8 @@ impl Deadline {
         }
     }
 
-    /// Ready once it has come. Outside of a runtime nothing wakes the task for that.
+    /// Ready once the deadline has passed. Outside of a runtime nothing wakes the task at that
+    /// time.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Ok(runtime) = Handle::try_current() else {
             return match Instant::now() >= self.at {

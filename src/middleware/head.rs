@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
-/// What a layer's closures see of a request: everything but the body, whatever its type.
+/// The head of a request, as a layer's closures get it: everything but the body.
 pub struct RequestHead<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -14,40 +14,40 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &'a Method {
         self.method
     }
 
-    /// The URI. Inside a nested axum router, without the prefix.
+    /// Returns the URI, without the prefix inside a nested axum router.
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The HTTP version.
+    /// Returns the HTTP version.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// The extensions, with what outer layers have put there.
+    /// Returns the extensions, with those that outer layers have inserted.
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
 
-    /// Returns how long the caller of a gRPC request is going to wait for it, from the header
-    /// `grpc-timeout`; `None` if that is missing or malformed.
+    /// Returns the timeout of a gRPC request, from the header `grpc-timeout`. `None` if that is
+    /// missing or malformed.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # use tower_concurrency_limiter::{Limiter, Resource};
     /// # let db = Resource::new("db", 5);
     /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
-    /// let layer = limiter.resources([&db]).deadline(|request| request.grpc_timeout());
+    /// let layer = limiter.resources([&db]).fail_fast_deadline(|request| request.grpc_timeout());
     /// ```
     pub fn grpc_timeout(&self) -> Option<Duration> {
         parse_timeout(self.headers.get("grpc-timeout")?.to_str().ok()?)
@@ -94,8 +94,8 @@ impl fmt::Debug for RequestHead<'_> {
     }
 }
 
-/// What a layer's [`classify`](crate::ConcurrencyLimitLayer::classify) sees of a response: everything
-/// but the body, whatever its type.
+/// The head of a response, as the closure of
+/// [`classify`](crate::ConcurrencyLimitLayer::classify) gets it: everything but the body.
 pub struct ResponseHead<'a> {
     status: StatusCode,
     version: Version,
@@ -104,22 +104,22 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The HTTP version.
+    /// Returns the HTTP version.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The headers. Where a gRPC call fails without a message, `grpc-status` is among them.
+    /// Returns the headers. If a gRPC call fails without a message, they include `grpc-status`.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// The extensions, with what the handler and inner layers have put there.
+    /// Returns the extensions, with those that the handler and inner layers have inserted.
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }

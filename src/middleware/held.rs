@@ -1,56 +1,40 @@
-//! What a call holds while it runs.
+//! What a running call holds.
 
 use std::{fmt, sync::Arc};
 
 use http::Extensions;
 
-use super::{ResponseHead, layer::Route};
+use super::{head::ResponseHead, route::Route};
 use crate::{
     adaptive::Outcome,
-    gate::{Claimant, Grant},
+    core::{Claimant, GateSet, Granted},
     limiter::nested,
-    permit::PermitHandle,
+    permit::{Permit, PermitHandle},
 };
 
-/// What a call holds while it runs. Dropping it returns the set, unless the handler has taken the
+/// What a running call holds. If dropped, it returns the set, unless the handler has taken the
 /// permit.
 pub struct Held(Kind);
 
 enum Kind {
-    /// The set of the route. Not yet a permit, which most handlers never see.
-    Set(Admitted),
+    /// The set of the route. Not a permit, which most handlers never see.
+    Set(Granted<Arc<Route>>),
     /// The handler may take it.
     Exposed(Exposed),
-    /// The request went past the limit.
+    /// Nothing, because the request bypassed the limit.
     Bypassed,
-}
-
-/// The set of a route, on behalf of a request that was let in.
-struct Admitted {
-    route: Arc<Route>,
-    grant: Option<Box<Grant>>,
-}
-
-impl Drop for Admitted {
-    #[inline]
-    fn drop(&mut self) {
-        match &self.grant {
-            None => self.route.set.leave(),
-            Some(_) => self.route.set.give_back(self.grant.as_deref()),
-        }
-    }
 }
 
 struct Exposed {
     handle: PermitHandle,
-    /// Of a request that did not go past the limit.
+    /// `None` if the request bypassed the limit.
     route: Option<Arc<Route>>,
 }
 
 impl Exposed {
-    fn is_remembered(&self) -> bool {
+    fn is_recorded(&self) -> bool {
         let route = self.route.as_ref();
-        route.is_some_and(|route| route.set.is_remembered())
+        route.is_some_and(|route| route.set.is_recorded())
     }
 }
 
@@ -64,61 +48,68 @@ impl Drop for Exposed {
 }
 
 impl Held {
-    /// For a request that was let in.
+    /// For a request that was admitted.
     #[inline]
-    pub(super) fn set(route: Arc<Route>, mut grant: Option<Box<Grant>>) -> Self {
-        if let Some(grant) = &mut grant {
-            grant.set_outcome(Outcome::Dropped); // unless the call ends
+    pub(super) fn set(mut granted: Granted<Arc<Route>>) -> Self {
+        granted.begin_work();
+        if let Some(record) = granted.record_mut() {
+            record.set_outcome(Outcome::Dropped); // unless the call ends
         }
-        Self(Kind::Set(Admitted { route, grant }))
+        Self(Kind::Set(granted))
     }
 
-    /// For a request that was let in to the set of `route`, or that went past the limit. If it is to
-    /// be exposed, a handle to the permit is in the request's extensions; the handle of a request that
-    /// went past the limit is empty, so that its handler need not care.
+    /// For a request that was admitted to the set of its route, or that bypassed the limit. If the
+    /// permit is exposed, a handle to it is put into the extensions of the request; the handle of a
+    /// request that bypassed the limit is empty.
     pub(super) fn expose_if(
         expose: bool,
         load: u64,
-        granted: Option<(Arc<Route>, Option<Box<Grant>>)>,
+        granted: Option<Granted<Arc<Route>>>,
         extensions: Option<&mut Extensions>,
     ) -> Self {
         match (extensions, granted) {
             (Some(extensions), granted) if expose => {
-                let (route, permit) = granted
-                    .map(|(route, grant)| (Arc::clone(&route), route.set.permit(load, grant)))
-                    .unzip();
+                let route = granted
+                    .as_ref()
+                    .map(|granted| Arc::clone(granted.claimant()));
+                let permit = granted.map(|granted| {
+                    let granted = granted.map(|route| GateSet::from(route.set.clone()));
+                    Permit::new(granted, load)
+                });
                 let handle = PermitHandle::new(permit);
-                handle.set_outcome(Outcome::Dropped); // unless the call ends
+                handle.set_outcome(Outcome::Dropped); // overwritten if the call ends
                 extensions.insert(handle.clone());
                 Self(Kind::Exposed(Exposed { handle, route }))
             }
-            (_, Some((route, grant))) => Self::set(route, grant),
+            (_, Some(granted)) => Self::set(granted),
             (_, None) => Self(Kind::Bypassed),
         }
     }
 
-    /// Whether somebody wants to know how the work went.
+    /// Returns `true` if a resource of the set needs the outcome of the call.
     #[inline]
-    pub(super) fn is_remembered(&self) -> bool {
+    pub(super) fn is_recorded(&self) -> bool {
         match &self.0 {
-            Kind::Set(admitted) => admitted.grant.is_some(),
-            Kind::Exposed(exposed) => exposed.is_remembered(),
+            Kind::Set(granted) => granted.record().is_some(),
+            Kind::Exposed(exposed) => exposed.is_recorded(),
             Kind::Bypassed => false,
         }
     }
 
-    /// The call has ended, with this response unless the service failed.
+    /// Sets the outcome of a finished call. `head` is `None` if the service failed.
     #[cold]
     pub(super) fn ended(&mut self, head: Option<&ResponseHead<'_>>) {
         let outcome = |route: &Route| {
-            let asks = route.asks.as_ref();
-            asks.map_or(Outcome::Success, |asks| asks.outcome(head))
+            let options = route.options.as_ref();
+            options.map_or(Outcome::Success, |options| options.outcome(head))
         };
         match &mut self.0 {
-            Kind::Set(Admitted {
-                route,
-                grant: Some(grant),
-            }) => grant.set_outcome(outcome(route)),
+            Kind::Set(granted) => {
+                let outcome = outcome(granted.claimant());
+                if let Some(record) = granted.record_mut() {
+                    record.set_outcome(outcome);
+                }
+            }
             Kind::Exposed(Exposed {
                 handle,
                 route: Some(route),
@@ -127,13 +118,14 @@ impl Held {
         }
     }
 
-    /// Marks this thread as working under the set. A permit that the handler may have taken and
-    /// returned proves nothing.
+    /// Marks this thread as holding the set. An exposed permit does not count, because the handler
+    /// may have released it.
     #[inline]
     pub(super) fn watch(&self) -> Option<nested::Held> {
         match &self.0 {
-            Kind::Set(Admitted { route, .. }) => {
-                Some(nested::held(route.set.gate(), route.set.demands()))
+            Kind::Set(granted) => {
+                let set = &granted.claimant().set;
+                Some(nested::held(set.gate(), set.demands()))
             }
             _ => None,
         }
@@ -143,7 +135,7 @@ impl Held {
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Set(Admitted { route, .. }) => f.write_str(&route.set.names()),
+            Kind::Set(granted) => f.write_str(&granted.claimant().set.names()),
             Kind::Exposed(Exposed { handle, .. }) => handle.fmt(f),
             Kind::Bypassed => f.write_str("nothing"),
         }

@@ -1,35 +1,42 @@
-//! The Tower skin: a layer, its service, the response future and the response body.
+//! The Tower middleware: a layer, its service, the response future and the response body.
 //!
-//! * [`ConcurrencyLimitLayer`], made by [`Limiter::resources`](crate::Limiter::resources): what a route
-//!   claims, and how it waits.
-//! * [`ConcurrencyLimit`]: the service. `poll_ready` only forwards; waiting happens in the
-//!   [`ResponseFuture`], for one request, with its own deadline.
-//! * [`ending`]: how a call ends. When the permit is returned, and what a rejection becomes.
-//! * [`Reject`]: what a rejection becomes, as a policy of yours.
-//! * [`ResponseBody`]: carries the permit until the body ends.
+//! * [`ConcurrencyLimitLayer`], created by [`Limiter::resources`](crate::Limiter::resources): the
+//!   resources that a route claims, and how its requests wait.
+//! * [`ConcurrencyLimit`]: the service. `poll_ready` only forwards; a request waits in its
+//!   [`ResponseFuture`], with its own deadline.
+//! * [`release`]: the release points, which set when the permit is returned.
+//! * [`Reject`]: the rejection policies, which set what a rejected request gets.
+//! * [`ResponseBody`]: holds the permit until the body ends.
 //!
-//! This is the only module that knows `http::Request`.
+//! This is the only module that uses `http::Request`.
 
-mod asks;
 mod body;
 mod deadline;
-pub mod ending;
+mod error;
 mod future;
 mod head;
 mod held;
 mod layer;
-mod reject;
+mod options;
+mod rejection_policy;
+pub mod release;
+mod route;
 mod service;
+mod service_policy;
 #[cfg(all(test, not(tcl_loom)))]
 mod shared_tests;
 
-pub use asks::Http;
 pub use body::ResponseBody;
+#[doc(hidden)]
+pub use error::FromRejection;
+pub use error::LimitError;
 pub use future::ResponseFuture;
 pub use head::{RequestHead, ResponseHead};
-pub use held::Held;
 pub use layer::ConcurrencyLimitLayer;
-#[doc(hidden)]
-pub use reject::Refuse;
-pub use reject::{Custom, GrpcStatus, OnReject, ProblemDetails, Reject, ServerBusy};
+pub use rejection_policy::{
+    Custom, DefaultRejection, GrpcStatus, OnReject, ProblemDetails, Reject,
+};
 pub use service::{ConcurrencyLimit, InnerService};
+#[doc(hidden)]
+pub use service_policy::ServicePolicy;
+pub use service_policy::{MapRejection, WrapErrors};

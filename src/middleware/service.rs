@@ -1,57 +1,66 @@
-//! A limited service.
+//! The limited service.
 
 use std::{
-    fmt, mem,
+    fmt,
+    marker::PhantomData,
+    mem,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
 
-use super::{ConcurrencyLimitLayer, Held, ResponseFuture, ending::Ending, layer::Route};
+use super::{
+    future::ResponseFuture,
+    held::Held,
+    rejection_policy::DefaultRejection,
+    release::{OnBodyEnd, Release},
+    route::Route,
+};
 use crate::{
-    admission::Claims,
-    gate::{Claimant, Granted},
-    limiter::{Terms, Turn, enter_now},
+    admission::Attributes,
+    core::{Claimant, Granted, WaitOptions},
+    limiter::Acquisition,
 };
 
-/// A service limited by a set of resources. Made by [`ConcurrencyLimitLayer`].
+/// A service limited by a set of resources. Created by
+/// [`ConcurrencyLimitLayer`](crate::ConcurrencyLimitLayer).
 // The compiler prints the next line where a method such as `call` or `oneshot` cannot be called.
 #[rustfmt::skip]
-pub struct ConcurrencyLimit<S, E> { // error of `S` not `From<Rejection>`? add `.wrap_errors()`
+pub struct ConcurrencyLimit<S, R = OnBodyEnd, P = DefaultRejection> { // error of `S` not `From<Rejection>`? add `.wrap_errors()`
     inner: S,
     route: Arc<Route>,
-    ending: E,
+    policy: P,
+    release: PhantomData<R>,
 }
 
-impl<S, E: Clone> ConcurrencyLimit<S, E> {
-    pub(super) fn new(inner: S, layer: &ConcurrencyLimitLayer<E>) -> Self {
+impl<S, R, P> ConcurrencyLimit<S, R, P> {
+    pub(super) fn new(inner: S, route: Arc<Route>, policy: P) -> Self {
         Self {
             inner,
-            route: Arc::clone(&layer.route),
-            ending: layer.ending.clone(),
+            route,
+            policy,
+            release: PhantomData,
         }
     }
-}
 
-impl<S, E> ConcurrencyLimit<S, E> {
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-/// What a service has to be, to be limited: `Clone`.
+/// A service that can be limited: every service that is `Clone`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be limited, because it is not `Clone`",
     label = "not `Clone`",
@@ -63,110 +72,118 @@ pub trait InnerService: Clone {}
 #[diagnostic::do_not_recommend]
 impl<S: Clone> InnerService for S {}
 
-impl<S, Req, E> Service<Req> for ConcurrencyLimit<S, E>
+impl<S, Req, R, P> Service<Req> for ConcurrencyLimit<S, R, P>
 where
     S: Service<Req> + InnerService,
-    E: Ending<Req, S::Response, S::Error> + Clone,
+    R: Release<Req, S::Response, S::Error, P>,
+    P: Clone,
 {
-    type Response = E::Response;
-    type Error = E::Error;
-    type Future = ResponseFuture<S, Req, E>;
+    type Response = R::Response;
+    type Error = R::Error;
+    type Future = ResponseFuture<S, Req, R, P>;
 
-    /// Ready when the inner service is. A slot taken here might belong to a call that never comes.
+    /// Ready when the inner service is. Acquires nothing, because the call may never follow.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(E::fail)
+        self.inner.poll_ready(cx).map_err(R::fail)
     }
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if self.route.is_plain() && self.route.set.try_enter() {
-            let held = Held::set(Arc::clone(&self.route), None);
-            let _watch = held.watch();
-            return ResponseFuture::running(self.inner.call(request), held);
+        let is_plain = self.route.is_plain();
+        if !is_plain || !self.route.try_acquire() {
+            return match is_plain && !self.route.set.is_recorded() {
+                true => self.wait(Acquisition::New(Arc::clone(&self.route)), None, request),
+                false => self.call_with_options(request),
+            };
         }
-        self.call_with_care(request)
+        let held = Held::set(Granted::new(Arc::clone(&self.route), None));
+        let _watch = held.watch();
+        ResponseFuture::running(self.inner.call(request), held)
     }
 }
 
-impl<S, E> ConcurrencyLimit<S, E> {
-    /// The way of a request that is not simply let in.
-    #[cold]
-    fn call_with_care<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, E>
+impl<S, R, P> ConcurrencyLimit<S, R, P> {
+    /// The same for a route that reads its requests or exposes its permits, or whose set has more
+    /// to it than limits.
+    fn call_with_options<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, R, P>
     where
         S: Service<Req> + Clone,
-        E: Ending<Req, S::Response, S::Error> + Clone,
+        R: Release<Req, S::Response, S::Error, P>,
+        P: Clone,
     {
         let route = &self.route;
-        let (mut bypass, mut claims, mut deadline) = (false, Claims::default(), None);
-        if let (Some(asks), Some(head)) = (&route.asks, E::head(&request)) {
-            bypass = asks.bypass(&head);
-            claims = asks.claims(&head, route.set.is_shared());
-            deadline = asks.deadline(&head);
+        let (mut bypass, mut claims, mut deadline) = (false, Attributes::default(), None);
+        if let (Some(read), Some(head)) = (&route.options, R::head(&request)) {
+            bypass = read.bypass(&head);
+            claims = read.claims(&head, route.set.is_shared());
+            deadline = read.deadline(&head);
         }
+        claims.fail_fast = deadline.is_some();
+        let options = WaitOptions {
+            claims,
+            timeout: deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout)),
+            max_waiting: route.max_waiting,
+            arrived: Some(route.set.gate().now()),
+        };
         let granted = match bypass {
             true => None,
-            false => self.try_enter(claims),
+            false => match Acquisition::start(Arc::clone(route), &options) {
+                Ok(granted) => Some(granted),
+                Err(acquisition) => {
+                    return self.wait(acquisition, Some(Box::new(options)), request);
+                }
+            },
         };
-        if bypass || granted.is_some() {
-            let held = Held::expose_if(
-                route.expose.is_some(),
-                claims.load,
-                granted,
-                E::extensions(&mut request),
-            );
-            let _watch = held.watch();
-            return ResponseFuture::running(self.inner.call(request), held);
-        }
+        let extensions = R::extensions(&mut request);
+        let held = Held::expose_if(route.expose.is_some(), claims.load, granted, extensions);
+        let _watch = held.watch();
+        ResponseFuture::running(self.inner.call(request), held)
+    }
+
+    #[inline(always)]
+    fn wait<Req>(
+        &mut self,
+        acquisition: Acquisition<Arc<Route>>,
+        options: Option<Box<WaitOptions>>,
+        request: Req,
+    ) -> ResponseFuture<S, Req, R, P>
+    where
+        S: Service<Req> + Clone,
+        R: Release<Req, S::Response, S::Error, P>,
+        P: Clone,
+    {
         // The readiness of the inner service may be a slot that others could use meanwhile.
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready));
-        claims.or_never = deadline.is_some();
-        let gate = route.set.gate();
-        let arrived = gate.now();
-        let timeout = deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout));
-        let terms = Terms {
-            claims,
-            timeout,
-            max_waiting: route.max_waiting,
-            arrived: Some(arrived),
+        let arrived = match &options {
+            Some(options) => options.arrived,
+            None => Some(self.route.set.gate().now()),
         };
-        let times = (arrived, gate.deadline(arrived, timeout));
-        let turn = Turn::Arriving(Arc::clone(route), terms);
         ResponseFuture::waiting(
-            turn,
-            claims.load,
-            times,
+            acquisition,
+            options,
+            arrived.unwrap_or_default(),
             self.inner.clone(),
             request,
-            self.ending.clone(),
+            self.policy.clone(),
         )
     }
 }
 
-impl<S, E> ConcurrencyLimit<S, E> {
-    /// Lets the request in if that can be done at once, and was not tried yet.
-    fn try_enter(&self, claims: Claims) -> Option<Granted<Arc<Route>>> {
-        let route = &self.route;
-        if route.set.is_remembered() {
-            return enter_now(Arc::clone(route), claims, route.max_waiting).ok();
-        }
-        (!route.is_plain() && route.set.try_enter()).then(|| (Arc::clone(route), None))
-    }
-}
-
-impl<S: Clone, E: Clone> Clone for ConcurrencyLimit<S, E> {
+impl<S: Clone, R, P: Clone> Clone for ConcurrencyLimit<S, R, P> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
             route: Arc::clone(&self.route),
-            ending: self.ending.clone(),
+            policy: self.policy.clone(),
+            release: PhantomData,
         }
     }
 }
 
-impl<S: fmt::Debug, E> fmt::Debug for ConcurrencyLimit<S, E> {
+impl<S: fmt::Debug, R, P> fmt::Debug for ConcurrencyLimit<S, R, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyLimit")
             .field("inner", &self.inner)

@@ -1,4 +1,4 @@
-//! Limited services of which some resource is shared between processes, at a shared limit in memory.
+//! Limited services with a resource that is shared between processes, at a shared limit in memory.
 
 use std::{convert::Infallible, future::Ready, sync::Arc, time::Duration};
 
@@ -10,11 +10,11 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::{
     ConcurrencyLimitLayer, Limiter, PermitHandle, Reason, Rejection, Resource,
-    shared::stand_in::{Record, StandIn},
+    shared::stand_in::{StandIn, StandInRecord},
 };
 
 fn limited() -> (Resource, StandIn, ConcurrencyLimitLayer) {
-    let behind = StandIn::new("api", 1, &Record::default());
+    let behind = StandIn::new("api", 1, &StandInRecord::default());
     let open = behind.clone();
     let api = Resource::builder("api").concurrency(1);
     let api = api.open_with(move |_| Ok(Arc::new(open.clone()))).build();
@@ -47,7 +47,7 @@ async fn the_lease_lasts_until_the_body_has_ended() {
 }
 
 #[tokio::test]
-async fn or_with_the_head() {
+async fn with_release_at_head_the_lease_lasts_until_the_head() {
     let (api, behind, layer) = limited();
     let service = layer.release_at_head().layer(service_fn(answer));
     let response = service.oneshot(Request::new(())).await.expect("infallible");
@@ -57,7 +57,7 @@ async fn or_with_the_head() {
 }
 
 #[tokio::test]
-async fn what_can_be_had_without_asking_runs_at_once() {
+async fn a_request_that_needs_no_round_trip_runs_at_once() {
     let (_, behind, layer) = limited();
     let called = std::cell::Cell::new(false);
     let mut service = layer.layer(service_fn(|request| {
@@ -65,13 +65,13 @@ async fn what_can_be_had_without_asking_runs_at_once() {
         answer(request)
     }));
     let response = service.call(Request::new(()));
-    assert!(called.get(), "before anybody has polled");
+    assert!(called.get(), "before the first poll");
     drop(response);
     assert_eq!(behind.free(), 1);
 }
 
 #[tokio::test]
-async fn what_is_not_free_is_waited_for() {
+async fn a_request_waits_for_a_lease_that_is_not_free() {
     let (api, behind, layer) = limited();
     behind.set_free(0);
     let mut service = layer.layer(service_fn(answer));
@@ -91,7 +91,7 @@ async fn what_is_not_free_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn and_refused_at_the_deadline() {
+async fn a_request_without_a_lease_is_rejected_at_the_deadline() {
     let (api, behind, layer) = limited();
     behind.set_free(0);
     let service = layer.layer(service_fn(answer));
@@ -110,7 +110,7 @@ async fn and_refused_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_handler_can_take_the_lease_over() {
+async fn a_handler_can_take_the_lease() {
     let (api, behind, layer) = limited();
     let (give, taken) = std::sync::mpsc::channel();
     let service = layer

@@ -16,12 +16,13 @@
 //! | `WARN` | `a permit was taken after its request had ended`, once for each layer | `resource` |
 //! | `WARN` | `the body of a refusal was not ready`, once for each `on_reject` | `resource` |
 //!
-//! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the field
-//! `dry_run`: outside the request that they are about, and not before the next request or return of a permit.
+//! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the
+//! field `dry_run`: outside the request that they are about, and not before the next request or
+//! return of a permit.
 //!
-//! A request that waited or was rejected also records these fields on the span it runs in, where that
-//! span has them: declare them as [`Empty`](tracing::field::Empty) on the request span. Other fields of
-//! the span are left alone.
+//! A request that waited or was rejected also records these fields on the span it runs in, where
+//! that span has them: declare them as [`Empty`](tracing::field::Empty) on the request span. Other
+//! fields of the span are left alone.
 //!
 //! | span field | value |
 //! |---|---|
@@ -40,8 +41,8 @@
 //! );
 //! ```
 //!
-//! Rejections are at `DEBUG` because in an overload there are thousands of them; count them through the
-//! response's status or its [`Rejection`] extension.
+//! Rejections are at `DEBUG` because in an overload there are thousands of them; count them through
+//! the response's status or its [`Rejection`] extension.
 //!
 //! A request that is admitted at once says nothing. Nothing is formatted when nobody listens.
 

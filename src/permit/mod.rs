@@ -2,7 +2,7 @@
 
 mod handle;
 
-use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
+use std::{fmt, future::poll_fn, task::Poll};
 
 pub(crate) use handle::Exposure;
 #[cfg(feature = "axum")]
@@ -14,7 +14,7 @@ pub use crate::shared::FencingToken;
 use crate::{
     adaptive::Outcome,
     admission::Demands,
-    gate::{Gate, Grant},
+    core::{Claimant, Gate, GateSet, Granted},
     resource::Resource,
 };
 
@@ -25,49 +25,38 @@ use crate::{
 ///
 /// # Drop
 ///
-/// Dropping the permit returns the whole set and wakes those who can go now; of what is shared between processes
-/// in the background. It never blocks on
-/// anything but a short lock, and takes that only if somebody waits or a resource of the set has more to it
-/// than its limit. There is no other way to return a permit, so none can be returned twice.
+/// Dropping the permit returns the whole set and wakes those who can go now; of what is shared
+/// between processes in the background. It never blocks on anything but a short lock, and takes
+/// that only if somebody waits or a resource of the set has more to it than its limit. There is no
+/// other way to return a permit, so none can be returned twice.
 #[must_use = "dropping a permit returns its resources at once"]
 pub struct Permit {
-    gate: Arc<Gate>,
-    demands: Demands,
-    /// What the request declared, unless the grant has another.
+    granted: Granted<GateSet>,
+    /// What the request declared, unless the grant has a record of it.
     load: u64,
-    /// Where some resource has more to it than its limit, or is shared.
-    grant: Option<Box<Grant>>,
 }
 
 impl Permit {
-    /// Ownership of a set that the gate has granted.
+    /// Ownership of a set under which work begins.
     #[inline]
-    pub(crate) fn new(
-        gate: Arc<Gate>,
-        demands: Demands,
-        load: u64,
-        grant: Option<Box<Grant>>,
-    ) -> Self {
-        Self {
-            gate,
-            demands,
-            load,
-            grant,
-        }
+    pub(crate) fn new(mut granted: Granted<GateSet>, load: u64) -> Self {
+        granted.begin_work();
+        Self { granted, load }
     }
 
     pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+        self.granted.claimant().gate()
     }
 
     pub(crate) fn demands(&self) -> &Demands {
-        &self.demands
+        self.granted.claimant().demands()
     }
 
     /// What is held: each resource with its units.
     pub fn claims(&self) -> impl Iterator<Item = (&Resource, usize)> {
-        self.demands.iter().map(|demand| {
-            let resource = &self.gate.resources()[demand.resource as usize];
+        let resources = self.gate().resources();
+        self.demands().iter().map(|demand| {
+            let resource = &resources[demand.resource as usize];
             (resource, demand.units as usize)
         })
     }
@@ -76,16 +65,16 @@ impl Permit {
     /// [settled](Self::settle_load) at. Under load rates of this process it is what the request was
     /// charged with: at most what the largest of them lets pass in a whole period.
     pub fn load(&self) -> u64 {
-        let grant = self.grant.as_ref();
-        grant.map_or(self.load, |grant| grant.load())
+        let record = self.granted.record();
+        record.map_or(self.load, |record| record.load())
     }
 
-    /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
-    /// still counts there, and what was used beyond the estimate is a debt that later requests wait
-    /// for. Without a load rate it changes [`load`](Self::load) alone. Waits for nothing
-    /// but a short lock. More than passes in a whole period counts
-    /// as that. May be called again; the last word counts. A permit that is dropped without it
-    /// leaves the estimate as it is.
+    /// Corrects the load, once it is known: what was not used goes back to the load rates, as far
+    /// as it still counts there, and what was used beyond the estimate is a debt that later
+    /// requests wait for. Without a load rate it changes [`load`](Self::load) alone. Waits for
+    /// nothing but a short lock. More than passes in a whole period counts as that. May be called
+    /// again; the last word counts. A permit that is dropped without it leaves the estimate as it
+    /// is.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -102,22 +91,24 @@ impl Permit {
     /// # }
     /// ```
     pub fn settle_load(&mut self, actual: u64) {
-        match &mut self.grant {
-            Some(grant) => self.gate.settle_load(grant, actual),
-            None => self.load = actual,
+        if self.granted.record().is_none() {
+            self.load = actual;
         }
+        self.granted.settle_load(actual);
     }
 
-    /// Whether all that it stands for is still held. Of resources that are shared between processes it is not, once
-    /// this process was paused or cut off from the others for longer than its lease; of others, always.
+    /// Whether all that it stands for is still held. Of resources that are shared between processes
+    /// it is not, once this process was paused or cut off from the others for longer than its
+    /// lease; of others, always.
     pub fn is_valid(&self) -> bool {
-        let grant = self.grant.as_ref();
-        grant.is_none_or(|grant| grant.leases().are_valid())
+        let record = self.granted.record();
+        record.is_none_or(|record| record.leases().are_valid())
     }
 
-    /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in, and work that
-    /// must not go on beside theirs is to be stopped. For resources that are not shared between processes it never
-    /// ends. It does not borrow the permit, and does not end with it.
+    /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in,
+    /// and work that must not go on beside theirs is to be stopped. For resources that are not
+    /// shared between processes it never ends. It does not borrow the permit, and does not end with
+    /// it.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Permit;
@@ -130,7 +121,8 @@ impl Permit {
     /// # }
     /// ```
     pub fn lost(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let leases = self.grant.as_ref().map(|grant| grant.leases().lost());
+        let record = self.granted.record();
+        let leases = record.map(|record| record.leases().lost());
         let mut leases = leases.unwrap_or_default();
         poll_fn(move |cx| {
             let mut leases = leases.iter_mut();
@@ -141,32 +133,22 @@ impl Permit {
         })
     }
 
-    /// Its place among the permits of a resource that is shared between processes, for those who check it;
-    /// `None` of other resources.
+    /// Its place among the permits of a resource that is shared between processes, for those who
+    /// check it; `None` of other resources.
     pub fn fencing_token(&self, resource: &Resource) -> Option<FencingToken> {
-        let leases = self.grant.as_ref()?.leases();
-        let resources = self.gate.resources();
-        let mut demands = self.demands.iter();
+        let leases = self.granted.record()?.leases();
+        let resources = self.gate().resources();
+        let mut demands = self.demands().iter();
         let demand = demands.find(|demand| resources[demand.resource as usize].is(resource))?;
         leases.token(demand.resource)
     }
 
     /// Sets how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:
-    /// [`Outcome::Success`]. If called more than once, the last call before the permit is dropped wins;
-    /// where the work may be dropped half-way, set [`Outcome::Dropped`] first.
+    /// [`Outcome::Success`]. If called more than once, the last call before the permit is dropped
+    /// wins; where the work may be dropped half-way, set [`Outcome::Dropped`] first.
     pub fn set_outcome(&mut self, outcome: Outcome) {
-        if let Some(grant) = &mut self.grant {
-            grant.set_outcome(outcome);
-        }
-    }
-}
-
-impl Drop for Permit {
-    #[inline]
-    fn drop(&mut self) {
-        match &self.grant {
-            None => self.gate.leave(&self.demands),
-            Some(grant) => self.gate.give_back(grant),
+        if let Some(record) = self.granted.record_mut() {
+            record.set_outcome(outcome);
         }
     }
 }

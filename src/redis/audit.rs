@@ -6,10 +6,11 @@ use redis::RedisError;
 
 use super::{
     backend::RedisBackend,
-    ready::{self, NotReady},
+    error::{self, ConnectError},
     script::{self, Keys},
 };
 
+#[doc(hidden)]
 /// A count that is not the sum of what it counts; see [`RedisBackend::audit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,45 +38,47 @@ impl fmt::Display for Difference {
 const REDIRECTIONS: usize = 3;
 
 impl RedisBackend {
-    /// Counts anew what the server keeps of a resource, and tells where that differs from its counts: nowhere, unless somebody has
-    /// written to its keys, or there is a bug in this crate, which its authors would like to hear of. It repairs
-    /// nothing. It looks at everything that is held and everybody who waits, while the server does nothing else.
+    #[doc(hidden)]
+    /// Counts anew what the server keeps of a resource, and tells where that differs from its
+    /// counts: nowhere, unless somebody has written to its keys, or there is a bug in this crate,
+    /// which its authors would like to hear of. It repairs nothing. It looks at everything that is
+    /// held and everybody who waits, while the server does nothing else.
     ///
     /// # Errors
     ///
     /// If the server does not answer within a second.
-    pub async fn audit(&self, resource: &str) -> Result<Vec<Difference>, NotReady> {
+    pub async fn audit(&self, resource: &str) -> Result<Vec<Difference>, ConnectError> {
         let audit = tokio::time::timeout(Duration::from_secs(1), self.count(resource)).await;
-        audit.unwrap_or_else(|_| Err(self.not_ready(ready::SILENT)))
+        audit.unwrap_or_else(|_| Err(self.connect_error(error::SILENT)))
     }
 
-    async fn count(&self, resource: &str) -> Result<Vec<Difference>, NotReady> {
+    async fn count(&self, resource: &str) -> Result<Vec<Difference>, ConnectError> {
         let core = &self.0.core;
         let keys = Keys::new(&core.settings().namespace, resource);
         let call = script::audit(&keys);
-        let not_ready = |error: &RedisError| self.not_ready(ready::fault(error));
+        let connect_error = |error: &RedisError| self.connect_error(error::fault(error));
         let mut redirections = 0;
         loop {
             let mut state = core.wires().of(core, keys.slot()).state();
             let line = state.wait_for(Option::is_some).await;
             let line = line.ok().and_then(|line| line.clone());
             let Some(line) = line else {
-                return Err(self.not_ready(ready::ENDED));
+                return Err(self.connect_error(error::ENDED));
             };
             match line.call(&call).await {
                 Ok(reply) => {
                     let differences = script::parse_audit(&reply);
                     return differences.map_err(|error| {
-                        self.not_ready(format_args!(
+                        self.connect_error(format_args!(
                             "answers with an {error}; run one version of the crate"
                         ))
                     });
                 }
                 Err(error) if redirections < REDIRECTIONS => match error.redirect_node() {
                     Some((node, slot)) => core.wires().moved(slot, node),
-                    None => return Err(not_ready(&error)),
+                    None => return Err(connect_error(&error)),
                 },
-                Err(error) => return Err(not_ready(&error)),
+                Err(error) => return Err(connect_error(&error)),
             }
             redirections += 1;
         }

@@ -19,19 +19,20 @@ use tokio::{
 };
 
 use super::{
+    error::{self, ConnectError, InvalidBackend},
     member::Member,
-    ready::{self, NotReady},
     script::{self, Push},
-    settings::{InvalidBackend, RedisBackendBuilder, Settings},
-    sharing::Sharing,
+    settings::{RedisBackendBuilder, Settings},
+    shared_options::SharedOptions,
     wires::Wires,
 };
 
 /// A Redis or Valkey server that keeps limits for several processes.
 ///
-/// A cheap handle; clones are the same backend. One for each server and process is enough: it has a thread and a
-/// connection of its own, so that signs of life are sent however busy the service is. When the last handle and the last resource that is shared
-/// by it are dropped, everything is given back and the thread ends.
+/// A cheap handle; clones are the same backend. One for each server and process is enough: it has a
+/// thread and a connection of its own, so that signs of life are sent however busy the service is.
+/// When the last handle and the last resource that is shared by it are dropped, everything is given
+/// back and the thread ends.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -39,8 +40,7 @@ use super::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
-/// backend.ready().await?;
+/// let backend = RedisBackend::connect("redis://127.0.0.1:6379").await?;
 ///
 /// let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
 /// let limiter = Limiter::new(Duration::from_secs(5), [&postgres]); // 10 in all processes together
@@ -75,61 +75,76 @@ pub(super) struct Core {
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl RedisBackend {
-    /// A backend for the server of this URL: `redis://user:password@host:port`, or `rediss://..` for TLS with the
-    /// feature `redis-tls`. Any node of a cluster will do.
+    /// Connects to the server of this URL: `redis://user:password@host:port`, or `rediss://..` for
+    /// TLS with the feature `redis-tls`. Any node of a cluster can be named.
     ///
     /// # Errors
     ///
-    /// As [`RedisBackendBuilder::connect`]: never because the server cannot be reached.
-    pub fn connect(url: impl Into<String>) -> Result<Self, InvalidBackend> {
-        Self::builder(url).connect()
+    /// Those of [`RedisBackendBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
     }
 
-    /// A backend with more to say about it.
+    /// Creates a backend that connects in the background, to the server of this URL; see
+    /// [`connect`](Self::connect). A service can start with it while the server is away.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedisBackendBuilder::connect_lazy`]. It does not fail if the server cannot be
+    /// reached.
+    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, InvalidBackend> {
+        Self::builder(url).connect_lazy()
+    }
+
+    /// Creates a builder, for a namespace or other times than the defaults.
     pub fn builder(url: impl Into<String>) -> RedisBackendBuilder {
         RedisBackendBuilder::new(url.into())
     }
 
-    /// Shares a resource in strict mode: every permit is asked for, and requests of all processes are served in one
-    /// order. A round trip for each request; those that come while one is under way share the next.
-    pub fn strict(&self) -> Sharing {
-        Sharing::new(self, false)
+    /// Shares a resource in strict mode: every permit is asked for, and requests of all processes
+    /// are served in one order. A round trip for each request; those that come while one is under
+    /// way share the next.
+    pub fn strict(&self) -> SharedOptions {
+        SharedOptions::new(self, false)
     }
 
-    /// Shares a resource in cached mode: while nobody waits anywhere, this process keeps some permits for those
-    /// who come next, so that most requests need no round trip. See [the modes](crate::redis#strict-and-cached).
-    pub fn cached(&self) -> Sharing {
-        Sharing::new(self, true)
+    /// Shares a resource in cached mode: while nobody waits anywhere, this process keeps some
+    /// permits for those who come next, so that most requests need no round trip. See [the
+    /// modes](crate::redis#strict-and-cached).
+    pub fn cached(&self) -> SharedOptions {
+        SharedOptions::new(self, true)
     }
 
-    /// Waits for the outcome of the first attempt to connect, or of the one under way. For start-up: the backend itself goes on
-    /// trying, whatever this says.
+    /// Waits for the result of the first attempt to connect, or of the attempt that is being made.
+    /// [`connect`](Self::connect) does so by itself. The backend continues to try, whatever this
+    /// returns.
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached or turns the connection away; if it is older than Redis 7.0; or if its settings let it evict the state of
-    /// limits.
+    /// If the server cannot be reached or turns the connection away; if it is older than Redis 7.0;
+    /// or if its settings let it evict the state of limits.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub async fn ready(&self) -> Result<(), NotReady> {
+    pub async fn ready(&self) -> Result<(), ConnectError> {
         let mut attempt = self.0.core.wires.seed().attempt();
         let attempt = attempt.wait_for(Option::is_some).await;
         let attempt = attempt.ok().and_then(|attempt| attempt.clone());
         match attempt {
-            Some(Ok(greeting)) => greeting
-                .fault()
-                .map_or(Ok(()), |fault| Err(self.not_ready(fault))),
-            Some(Err(fault)) => Err(self.not_ready(fault)),
-            None => Err(self.not_ready(ready::ENDED)),
+            Some(Ok(greeting)) => match greeting.fault() {
+                Some(fault) => Err(ConnectError::unsuitable(self.server(), fault)),
+                None => Ok(()),
+            },
+            Some(Err(fault)) => Err(self.connect_error(fault)),
+            None => Err(self.connect_error(error::ENDED)),
         }
     }
 
-    /// Gives back at once what this process holds of every resource, turns away those who wait, and those who come, with
-    /// [`Reason::Closed`](crate::Reason::Closed): the last word of a
-    /// clean shutdown, after [`Limiter::drained`](crate::Limiter::drained). What is still being worked on is no longer
-    /// counted.
+    /// Gives back at once what this process holds of every resource, turns away those who wait, and
+    /// those who come, with [`Reason::Closed`](crate::Reason::Closed): the last word of a clean
+    /// shutdown, after [`Limiter::drained`](crate::Limiter::drained). What is still being worked on
+    /// is no longer counted.
     ///
     /// # Cancel safety
     ///
@@ -144,14 +159,19 @@ impl RedisBackend {
         }
     }
 
+    /// The address of the URL, without its password.
+    fn server(&self) -> &redis::ConnectionAddr {
+        self.0.core.settings.server.addr()
+    }
+
     /// What is wrong with the server of the URL, from "server 127.0.0.1:6379" on.
-    pub(super) fn not_ready(&self, fault: impl fmt::Display) -> NotReady {
-        NotReady::new(self.0.core.settings.server.addr(), fault)
+    pub(super) fn connect_error(&self, fault: impl fmt::Display) -> ConnectError {
+        ConnectError::new(self.server(), fault)
     }
 
     pub(super) fn start(settings: Settings) -> Result<Self, InvalidBackend> {
         let no_thread = |error| {
-            InvalidBackend(format!(
+            InvalidBackend::other(format!(
                 "thread of the shared limits cannot be started: {error}; allow the process another thread"
             ))
         };

@@ -137,7 +137,7 @@ pub(super) fn config(spec: &SharedSpec<'_>, shape: &Shape, revision: u64) -> Con
     let by_lane = declared.filter(|lane| lane.reserve > 0);
     let by_lane = by_lane.map(|lane| (lane.reserve, Whose::Lane(token(lane.hash()))));
     let by_priority = spec.reserves.iter();
-    let by_priority = by_priority.map(|&(units, least)| (units, Whose::Priority(least)));
+    let by_priority = by_priority.map(|&(units, least)| (units, Whose::Priority(least.get())));
     let reserves = by_lane.chain(by_priority);
     let mut config = Config {
         revision,

@@ -8,14 +8,15 @@ use super::{
     local::LocalShare,
     member::{Member, Terms},
     script::Keys,
-    sharing::Sharing,
+    shared_options::SharedOptions,
 };
 use crate::{
     resource::{ResourceBuilder, SharedSpec},
     shared::{Ask, Entering, Health, Lease, SharedLimit},
 };
 
-/// A shared limit, as the limiter knows it. When it is dropped, the process takes part in it no longer.
+/// A shared limit, as the limiter knows it. When it is dropped, the process takes part in it no
+/// longer.
 struct RedisLimit {
     member: Arc<Member>,
     /// Keeps the backend going.
@@ -24,39 +25,41 @@ struct RedisLimit {
 
 impl ResourceBuilder {
     /// Makes it one limit for every process that names the same resource in the same
-    /// [namespace](crate::redis::RedisBackendBuilder::namespace): limit, queue, rates, lanes, priorities and reserves.
-    /// Pass `&backend`, or what [`RedisBackend::strict`](crate::redis::RedisBackend::strict) and
-    /// [`cached`](crate::redis::RedisBackend::cached) make. See [`redis`](crate::redis) for what is promised, and what is not.
+    /// [namespace](crate::redis::RedisBackendBuilder::namespace): limit, queue, rates, lanes,
+    /// priorities and reserves. Pass `&backend`, or what
+    /// [`RedisBackend::strict`](crate::redis::RedisBackend::strict) and
+    /// [`cached`](crate::redis::RedisBackend::cached) make. See [`redis`](crate::redis) for what is
+    /// promised, and what is not.
     ///
     /// ```no_run
     /// use tower_concurrency_limiter::{Resource, redis::{RedisBackend, WhenUnavailable}};
     ///
     /// # fn main() -> Result<(), tower_concurrency_limiter::redis::InvalidBackend> {
-    /// let backend = RedisBackend::connect("redis://127.0.0.1:6379")?;
+    /// let backend = RedisBackend::connect_lazy("redis://127.0.0.1:6379")?;
     /// let postgres = Resource::builder("postgres").concurrency(10).shared(&backend).build();
     /// let printer = Resource::builder("printer")
     ///     .concurrency(1)
-    ///     .shared(backend.strict().when_unavailable(WhenUnavailable::Closed))
+    ///     .shared(backend.strict().when_unavailable(WhenUnavailable::FailClosed))
     ///     .build();
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// Overload mode, adaptive limits and dry runs are things that each process would have for itself; they do
-    /// not go together with this. A shared rate counts and bursts up to 2<sup>40</sup>, and there are four of them at most; lanes
-    /// weigh up to 2<sup>20</sup>.
+    /// Overload mode, adaptive limits and dry runs are things that each process would have for
+    /// itself; they do not go together with this. A shared rate counts and bursts up to
+    /// 2<sup>40</sup>, and there are four of them at most; lanes weigh up to 2<sup>20</sup>.
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-    pub fn shared(self, sharing: impl Into<Sharing>) -> Self {
-        let sharing = sharing.into();
-        self.open_with(move |spec| open(&sharing, spec))
+    pub fn shared(self, options: impl Into<SharedOptions>) -> Self {
+        let options = options.into();
+        self.open_with(move |spec| open(&options, spec))
     }
 }
 
-fn open(sharing: &Sharing, spec: &SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> {
-    let backend = &sharing.backend.0;
+fn open(options: &SharedOptions, spec: &SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> {
+    let backend = &options.backend.0;
     let core = &backend.core;
     let shape = Shape::new(spec);
-    let config = config::config(spec, &shape, sharing.revision);
+    let config = config::config(spec, &shape, options.revision);
     config.check().map_err(|fault| fault.to_string())?;
     let member = Member::join(
         core,
@@ -65,8 +68,8 @@ fn open(sharing: &Sharing, spec: &SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>
             keys: Keys::new(&core.settings().namespace, spec.name),
             shape,
             config,
-            is_cached: sharing.is_cached,
-            when_unavailable: sharing.when_unavailable,
+            is_cached: options.is_cached,
+            when_unavailable: options.when_unavailable,
             local: LocalShare::new(spec),
         },
     );

@@ -12,15 +12,16 @@ mod with {
     use tokio::net::TcpStream;
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
-    use crate::redis::settings::InvalidBackend;
+    use crate::redis::error::InvalidBackend;
 
-    /// How connections are made secure. It belongs to one backend: nothing is installed for the process.
+    /// How connections are made secure. It belongs to one backend: nothing is installed for the
+    /// process.
     #[derive(Clone)]
     pub(crate) struct Tls(TlsConnector);
 
     impl Tls {
-        /// By the certificates of the system, and the cryptography that the process has chosen; if it has
-        /// chosen none, that of `ring`.
+        /// By the certificates of the system, and the cryptography that the process has chosen; if
+        /// it has chosen none, that of `ring`.
         pub(crate) fn of_the_system() -> Result<Self, InvalidBackend> {
             let loaded = rustls_native_certs::load_native_certs();
             let mut roots = RootCertStore::empty();
@@ -28,7 +29,7 @@ mod with {
             if trusted == 0 {
                 let why = loaded.errors.first();
                 let why = why.map_or_else(|| "there are none".to_owned(), ToString::to_string);
-                return Err(InvalidBackend(format!(
+                return Err(InvalidBackend::tls(format!(
                     "certificates of the system cannot be loaded: {why}; install them, or name a file \
                      of them in the environment variable `SSL_CERT_FILE`"
                 )));
@@ -38,7 +39,7 @@ mod with {
             let config = ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .map_err(|error| {
-                    InvalidBackend(format!(
+                    InvalidBackend::tls(format!(
                         "cryptography of the process is unfit for TLS: {error}; install a provider \
                          with TLS 1.2 or 1.3"
                     ))
@@ -68,7 +69,7 @@ mod with {
 
     use tokio::net::TcpStream;
 
-    use crate::redis::settings::InvalidBackend;
+    use crate::redis::error::InvalidBackend;
 
     /// There is none without the feature `redis-tls`.
     #[derive(Clone)]
@@ -76,7 +77,7 @@ mod with {
 
     impl Tls {
         pub(crate) fn of_the_system() -> Result<Self, InvalidBackend> {
-            Err(InvalidBackend(
+            Err(InvalidBackend::url(
                 "server URL asks for TLS; enable the feature `redis-tls` of tower-concurrency-limiter"
                     .to_owned(),
             ))

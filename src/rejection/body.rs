@@ -8,14 +8,14 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 
-/// A body that a refusal can have: bytes, text, or any [`http_body::Body`] whose data is there at once,
-/// such as axum's `Body` or `http_body_util::Full`.
+/// A body that a refusal can have: bytes, text, or any [`http_body::Body`] whose data is there at
+/// once, such as axum's `Body` or `http_body_util::Full`.
 ///
-/// `on_reject` takes responses of these bodies, both
-/// [the limiter's](crate::limiter::LimiterBuilder::on_reject) and
-/// [the layer's](crate::ConcurrencyLimitLayer::on_reject). A body that waits for its data or fails
-/// cannot be sent: the default refusal is sent instead, and an event of level `WARN` names the cure.
-/// Trailers are left out. `M` keeps the two kinds of bodies apart; it is always inferred.
+/// `on_reject` takes responses of these bodies, both [the
+/// limiter's](crate::limiter::LimiterBuilder::on_reject) and [the
+/// layer's](crate::ConcurrencyLimitLayer::on_reject). A body that waits for its data or fails
+/// cannot be sent: the default refusal is sent instead, and an event of level `WARN` names the
+/// cure. Trailers are left out. `M` keeps the two kinds of bodies apart; it is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the body of a refusal",
     note = "bytes, text and every `http_body::Body` can be: `http::Response<String>`, axum's `Response`, `rejection.response()`",

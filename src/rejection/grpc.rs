@@ -34,15 +34,15 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<HeaderValue> {
 impl Rejection {
     /// Returns the gRPC response to this rejection: status 200, no body, and in the headers
     ///
-    /// * `grpc-status`: `RESOURCE_EXHAUSTED` (8) if a [rate](Self::is_rate_limited) did not allow the
-    ///   request, else `UNAVAILABLE` (14),
+    /// * `grpc-status`: `RESOURCE_EXHAUSTED` (8) if a [rate](Self::is_rate_limited) did not allow
+    ///   the request, else `UNAVAILABLE` (14),
     /// * `grpc-message`: the rejection as text, which names the resource,
-    /// * `grpc-retry-pushback-ms`: [`retry_after`](Self::retry_after) in milliseconds, rounded up and
-    ///   at most [`i32::MAX`], if that is known,
+    /// * `grpc-retry-pushback-ms`: [`retry_after`](Self::retry_after) in milliseconds, rounded up
+    ///   and at most [`i32::MAX`], if that is known,
     /// * `content-type`: that of the request, if a layer rejected it, else `application/grpc`.
     ///
-    /// A layer responds with it to gRPC requests by default. In a handler, make a `tonic::Status` of
-    /// its headers; the [guide](crate::guide::grpc) shows how.
+    /// A layer responds with it to gRPC requests by default. In a handler, make a `tonic::Status`
+    /// of its headers; the [guide](crate::guide::grpc) shows how.
     pub fn grpc_response(&self) -> Response<Bytes> {
         self.clone().into_grpc_response()
     }

@@ -15,12 +15,12 @@ pub(crate) use response::{Respond, Responder};
 /// A request that was turned away: why, at which resource, after how long.
 ///
 /// It becomes the HTTP response `503` with the JSON body
-/// `{"detail":"Server busy, please retry later"}`, and with the header `retry-after` if
-/// [that is known](Self::retry_after), unless
-/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; to a gRPC
-/// request, it becomes the status `UNAVAILABLE` or `RESOURCE_EXHAUSTED` of
-/// [`grpc_response`](Self::grpc_response). The layer puts it into the extensions of that response, for
-/// logs and metrics outside the limiter.
+/// `{"detail":"Server busy, please retry later"}`, and with the header `retry-after` if [that is
+/// known](Self::retry_after), unless
+/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; to a
+/// gRPC request, it becomes the status `UNAVAILABLE` or `RESOURCE_EXHAUSTED` of
+/// [`grpc_response`](Self::grpc_response). The layer puts it into the extensions of that response,
+/// for logs and metrics outside the limiter.
 ///
 /// With the feature `axum` (on by default) it is an `IntoResponse`, so that a handler can write
 /// `limiter.acquire([&db]).await?` and answer the same 503.
@@ -58,8 +58,9 @@ impl Rejection {
         self.reason
     }
 
-    /// Whether a [rate](crate::Rate) of the resource did not allow the request when it was turned away, for
-    /// lack of time or of a place in the queue. Of one that gave way it is not known: `false`.
+    /// Whether a [rate](crate::Rate) of the resource did not allow the request when it was turned
+    /// away, for lack of time or of a place in the queue. Of one that gave way it is not known:
+    /// `false`.
     pub fn is_rate_limited(&self) -> bool {
         self.by_rate
     }
@@ -74,22 +75,23 @@ impl Rejection {
         self.waited
     }
 
-    /// In what time to come back, where that is known. The response has it as `retry-after`, in whole
-    /// seconds, rounded up. It is the later one of two times:
+    /// In what time to come back, where that is known. The response has it as `retry-after`, in
+    /// whole seconds, rounded up. It is the later one of two times:
     ///
-    /// * The time that the queue needs to drain, at the pace at which its waiters have been admitted
-    ///   lately, plus up to a fifth, and at most 30 s.
-    /// * The time at which the rates of the resource allow the request, and never one before it. It has no
-    ///   upper bound. Of several requests that a rate refuses, the first gets just that time; the
-    ///   others are spread over the time that the rate needs for all of them, up to the same
-    ///   time again, or 10 s if that is longer.
+    /// * The time that the queue needs to drain, at the pace at which its waiters have been
+    ///   admitted lately, plus up to a fifth, and at most 30 s.
+    /// * The time at which the rates of the resource allow the request, and never one before it. It
+    ///   has no upper bound. Of several requests that a rate refuses, the first gets just that
+    ///   time; the others are spread over the time that the rate needs for all of them, up to the
+    ///   same time again, or 10 s if that is longer.
     ///
     /// Both are scattered so that not all clients come back at once.
     ///
-    /// The pace is measured while requests wait, over short busy stretches as well as over a long one.
-    /// It is known after one second of waiting in all, or after twice as many admissions of waiters as
-    /// the limit (at least eight), and unknown again when none was admitted for 5 s (at a slow resource,
-    /// for twice the time that an admission takes), or when the limit was raised by more than a quarter. A closed limiter gives no time.
+    /// The pace is measured while requests wait, over short busy stretches as well as over a long
+    /// one. It is known after one second of waiting in all, or after twice as many admissions of
+    /// waiters as the limit (at least eight), and unknown again when none was admitted for 5 s (at
+    /// a slow resource, for twice the time that an admission takes), or when the limit was raised
+    /// by more than a quarter. A closed limiter gives no time.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

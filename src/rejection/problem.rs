@@ -8,9 +8,10 @@ use http::Response;
 use super::Rejection;
 
 impl Rejection {
-    /// Returns the HTTP response to this rejection as problem details, by
-    /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457): the status and the headers are those of the
-    /// default response, the media type is `application/problem+json`, and the body is, in one line,
+    /// Returns the HTTP response to this rejection as problem details, by [RFC
+    /// 9457](https://www.rfc-editor.org/rfc/rfc9457): the status and the headers are those of the
+    /// default response, the media type is `application/problem+json`, and the body is, in one
+    /// line,
     ///
     /// ```json
     /// {
@@ -24,16 +25,16 @@ impl Rejection {
     /// }
     /// ```
     ///
-    /// `reason` is [`Reason::as_str`](super::Reason::as_str). `retry_after` is the number of seconds in
-    /// the header `retry-after`, and missing if that is. With
-    /// [`too_many_requests`](crate::limiter::LimiterBuilder::too_many_requests), `status` may be 429
-    /// and `title` `Too Many Requests`.
+    /// `reason` is [`Reason::as_str`](super::Reason::as_str). `retry_after` is the number of
+    /// seconds in the header `retry-after`, and missing if that is. With
+    /// [`reject_with_too_many_requests`](crate::limiter::LimiterBuilder::reject_with_too_many_requests),
+    /// `status` may be 429 and `title` `Too Many Requests`.
     ///
     /// To a gRPC request that a layer has rejected, this is [`grpc_response`](Self::grpc_response).
     ///
     /// For all layers of a limiter, pass it to
-    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject); for one of them, pass
-    /// [`ProblemDetails`](crate::middleware::ProblemDetails) to its `reject_with`.
+    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject); for one of them,
+    /// pass [`ProblemDetails`](crate::middleware::ProblemDetails) to its `reject_with`.
     ///
     /// ```
     /// use tower_concurrency_limiter::{Limiter, Resource};

@@ -6,23 +6,24 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The request waited until its deadline, and its set did not become free before. Also a request
-    /// whose future was first polled after its deadline.
+    /// The request waited until its deadline, and its set did not become free before. Also a
+    /// request whose future was first polled after its deadline.
     Timeout,
     /// The set was not free when the request arrived, and the request had no time to wait: it was a
     /// [`try_acquire`](crate::Limiter::try_acquire), or its timeout is zero.
     NotNow,
-    /// The request has a [`deadline`](crate::limiter::AcquireRequest::deadline), and those before it in the queue
-    /// would have kept it longer than that. It was rejected on arrival.
+    /// The request has a
+    /// [`fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline), and those before
+    /// it in the queue would have kept it longer than that. It was rejected on arrival.
     WouldTimeOut,
     /// The queue was at its bound when the request arrived.
     QueueFull,
-    /// The request was queued, and gave way: when the queue was full, to a request of higher priority, or of a
-    /// lane with fewer waiters; or because the queue stood and it had waited longest (see
-    /// [`Overload`](crate::Overload)).
+    /// The request was queued, and gave way: when the queue was full, to a request of higher
+    /// priority, or of a lane with fewer waiters; or because the queue stood and it had waited
+    /// longest (see [`Overload`](crate::Overload)).
     Shed,
-    /// The limiter was closed, or the request would have to wait in a tokio runtime that shuts down, where
-    /// no deadline passes any more.
+    /// The limiter was closed, or the request would have to wait in a tokio runtime that shuts
+    /// down, where no deadline passes any more.
     Closed,
     /// The limit is shared between processes, and what enforces it cannot be reached.
     Unavailable,

@@ -25,8 +25,8 @@ pub(crate) struct Responder {
 
 pub(crate) type Respond = dyn Fn(Rejection) -> Response<Bytes> + Send + Sync;
 
-// A closure that panicked half-way is called with the next rejection all the same, as in any layer, so
-// it has to cope; it should not keep limiters and rejections from passing `catch_unwind`.
+// A closure that panicked half-way is called with the next rejection all the same, as in any layer,
+// so it has to cope; it should not keep limiters and rejections from passing `catch_unwind`.
 impl UnwindSafe for Responder {}
 impl RefUnwindSafe for Responder {}
 
@@ -50,9 +50,9 @@ impl Responder {
 
 impl Rejection {
     /// The HTTP response to this rejection: what
-    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) makes of it, or else
-    /// `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and `retry-after` if
-    /// that is known. The rejection itself is in the extensions.
+    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) makes of it, or
+    /// else `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and
+    /// `retry-after` if that is known. The rejection itself is in the extensions.
     ///
     /// If a layer rejected a gRPC request, which is one whose `content-type` starts with
     /// `application/grpc`, the default response is [`grpc_response`](Self::grpc_response).

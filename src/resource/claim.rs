@@ -1,11 +1,11 @@
-//! What one request takes of one resource.
+//! The units of one resource that a request needs.
 
 use super::Resource;
 
-/// Some units of one resource, as one request takes them.
+/// The units of one resource that a request needs.
 ///
-/// A set of resources is anything iterable whose items convert into a claim: a `&Resource` or a
-/// `Resource` is a claim of one unit, [`Resource::units`] makes a wider one.
+/// A set is an iterator of values that convert into claims. A `&Resource` or a `Resource` converts
+/// into a claim of one unit; [`Resource::units`] creates a wider one.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -27,12 +27,12 @@ impl Claim {
         Self { resource, units }
     }
 
-    /// The resource.
+    /// Returns the resource.
     pub fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// How many units of it.
+    /// Returns the number of units.
     pub fn units(&self) -> usize {
         self.units
     }

@@ -1,10 +1,11 @@
-//! What can be wrong with a resource.
+//! The error of resources.
 
 use std::{fmt, sync::Arc};
 
 use super::{Resource, rate::RateFault};
 
-/// A [`Resource`] that cannot be built. The message names the cure.
+/// The error of a [`Resource`] that cannot be built, or cannot be changed in this way. The message
+/// names the cure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvalidResource(pub(super) Kind);
 
@@ -62,12 +63,12 @@ pub(super) enum Kind {
 }
 
 impl InvalidResource {
-    /// Whether it is the name that is wrong.
+    /// Returns `true` if the name is empty.
     pub fn is_name(&self) -> bool {
         matches!(self.0, Kind::EmptyName)
     }
 
-    /// Whether it is the limit that is wrong: how much may be in use at once.
+    /// Returns `true` if the limit is missing or out of range.
     pub fn is_limit(&self) -> bool {
         matches!(
             self.0,
@@ -75,7 +76,7 @@ impl InvalidResource {
         )
     }
 
-    /// Whether it is the lanes or the reserves that are wrong.
+    /// Returns `true` if the lanes or the reserves are invalid.
     pub fn is_lanes(&self) -> bool {
         matches!(
             self.0,
@@ -83,12 +84,24 @@ impl InvalidResource {
         )
     }
 
-    /// Whether it is the rate or the load rate that is wrong.
+    /// Returns `true` if a rate or load rate is out of range.
     pub fn is_rate(&self) -> bool {
         matches!(self.0, Kind::Rate { .. } | Kind::LoadRate { .. })
     }
 
-    /// Whether it is that the resource is shared between processes.
+    /// Returns `true` if overload control has an interval of zero.
+    pub fn is_overload(&self) -> bool {
+        matches!(self.0, Kind::NoInterval { .. })
+    }
+
+    /// Returns `true` if the rule to change does not exist: the resource was built without it, or
+    /// is not registered with a limiter.
+    pub fn is_missing_rule(&self) -> bool {
+        matches!(self.0, Kind::NoRule { .. })
+    }
+
+    /// Returns `true` if the setting or the change is not possible for a resource that is shared
+    /// between processes. Never without the feature `redis`.
     pub fn is_shared(&self) -> bool {
         matches!(self.0, Kind::Unshareable { .. } | Kind::SharedRule { .. })
     }
@@ -99,7 +112,7 @@ impl fmt::Display for InvalidResource {
         let name = match &self.0 {
             Kind::EmptyName => {
                 return f.write_str(
-                    "resource name is empty; pass one that tells it apart in logs, such as \"db\"",
+                    "resource name is empty; pass one that identifies it in logs, such as \"db\"",
                 );
             }
             Kind::NoLimit { name }
@@ -144,12 +157,12 @@ impl fmt::Display for InvalidResource {
                  limit; reserve fewer, or raise the floor"
             ),
             Kind::NoInterval { .. } => f.write_str(
-                "overload mode after 0 s takes every waiter for a standing queue; use an interval \
-                 longer than the bursts that the queue is to bridge",
+                "overload interval 0 s is out of range; use one longer than the bursts that the queue \
+                 has to bridge, such as 100 ms",
             ),
             Kind::NoRule { rule, .. } => write!(
                 f,
-                "there is no {rule} to change; build the resource with one, and register it with a \
+                "no {rule} to change; build the resource with one, and register it with a \
                  limiter first"
             ),
             Kind::Unshareable { fault, call, .. } => write!(
@@ -159,8 +172,8 @@ impl fmt::Display for InvalidResource {
             ),
             Kind::SharedRule { rule, .. } => write!(
                 f,
-                "a limit that is shared between processes has its {rule} in the builder alone; change it \
-                 there and raise the revision"
+                "{rule} cannot be changed while the resource is shared between processes; change it in \
+                 the builder and raise the revision"
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! How a resource is divided.
+//! Lanes: the division of a resource between groups of requests.
 
 use std::{
     borrow::Cow,
@@ -8,21 +8,23 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::admission::{Claims, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
+use crate::admission::{Attributes, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
 
-/// Which lane a request goes to: the name of a declared [`Lane`], or a key such as a tenant, a user
-/// or an API key.
+/// The lane of a request: the name of a declared [`Lane`], or a key such as a tenant, a user or an
+/// API key.
 ///
-/// Made from strings, numbers and header values, which it borrows, or owns if it was given a `String`.
-/// The request that it is given to keeps a hash of it. Whatever is not there (`None`) asks for no lane.
-/// The hash is seeded once per process, so nobody can aim at a lane of somebody else's.
+/// Converts from strings, numbers and header values. It borrows them, except a `String`, which it
+/// owns. `None` converts into [no lane](Self::none). A request stores a hash of the key, which is
+/// seeded once per process, so that a client cannot construct a key that collides with another
+/// client's.
 ///
-/// Limits that are shared between processes need a hash on which all of them agree. For a request whose set
-/// has such a resource it is computed as well: the first 64 bits of the SHA-1 of a string's or header value's
-/// bytes, or of a number's decimal digits, so that `4711_u64` and `"4711"` are one lane there.
+/// Processes that share a limit need the same hash. For a set with a shared resource a second hash
+/// is computed: the first 64 bits of the SHA-1 of a string's or header value's bytes, or of a
+/// number's decimal digits, so that `4711_u64` and `"4711"` are the same lane there.
 ///
-/// Names and keys are not told apart: a header value that is the name of a declared lane is in that lane.
-/// Make keys of what was authenticated, or who can make up keys has a share for each.
+/// Names and keys are in one namespace: a header value that equals the name of a declared lane
+/// selects that lane. Use authenticated values as keys. A client that can invent keys gets a share
+/// for each.
 ///
 /// ```
 /// use tower_concurrency_limiter::LaneKey;
@@ -43,7 +45,7 @@ enum Key<'a> {
 }
 
 impl Key<'_> {
-    /// Within this process.
+    /// The hash within this process.
     fn id(&self) -> LaneId {
         static SEED: OnceLock<RandomState> = OnceLock::new();
         let seed = SEED.get_or_init(RandomState::new);
@@ -53,7 +55,7 @@ impl Key<'_> {
         })
     }
 
-    /// The same in all processes.
+    /// The hash that is the same in all processes.
     #[cfg(feature = "redis")]
     fn hash(&self) -> Option<LaneHash> {
         Some(match self {
@@ -64,18 +66,18 @@ impl Key<'_> {
 
     #[cfg(not(feature = "redis"))]
     fn hash(&self) -> Option<LaneHash> {
-        None // nothing is shared
+        None // no resource is shared
     }
 }
 
 impl LaneKey<'_> {
-    /// No lane in particular.
+    /// Selects no lane: the request is in that of [`Lanes::with_others`], or else in the first.
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// Has a request ask for this lane; whether its set has a resource that is shared between processes.
-    pub(crate) fn claim(&self, claims: &mut Claims, is_shared: bool) {
+    /// Sets the lane of a request. `is_shared`: whether its set has a shared resource.
+    pub(crate) fn claim(&self, claims: &mut Attributes, is_shared: bool) {
         claims.lane = self.0.as_ref().map(Key::id);
         claims.lane_hash = match is_shared {
             true => self.0.as_ref().and_then(Key::hash),
@@ -125,13 +127,13 @@ impl<T: Into<Self>> From<Option<T>> for LaneKey<'_> {
     }
 }
 
-/// A lane: those of a resource's requests that share one portion of it.
+/// A lane: a group of requests that has one share of a resource.
 ///
 /// ```
 /// use tower_concurrency_limiter::Lane;
 ///
-/// let user = Lane::new("user").weight(3).reserve(2); // three shares, and two units that are always its own
-/// let batch = Lane::new("batch").max(5); // one share, and never more than five units
+/// let user = Lane::new("user").weight(3).reserve(2); // three shares, two reserved units
+/// let batch = Lane::new("batch").max(5); // one share, at most five units
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
@@ -142,7 +144,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane of weight 1.
+    /// Creates a lane of weight 1.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -152,23 +154,26 @@ impl Lane {
         }
     }
 
-    /// Its share, beside those of the others, while more is asked for than there is: 1 or more.
+    /// Sets the weight, 1 or more: the share of the lane relative to the others while requests
+    /// wait. Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self
     }
 
-    /// At most this many units at once, 1 or more, however much is idle. Default: no such bound.
+    /// Sets how many units the lane can have in use at once, 1 or more, even if others are idle.
+    /// Default: unbounded.
     ///
-    /// A request that claims more than that waits until its deadline, and blocks nothing.
+    /// A request that claims more units than this blocks nothing, and waits until its deadline.
     pub fn max(mut self, units: usize) -> Self {
         self.max = Some(units);
         self
     }
 
-    /// Units that nobody else gets, not even while they are idle. Default: 0.
+    /// Reserves units for the lane, which no other lane gets even while they are idle. Default: 0.
     ///
-    /// What the lane holds counts against it: while it holds as many or more, nothing is left idle for it.
+    /// Units held by the lane count against the reserve: while it holds as many or more, none are
+    /// left idle.
     pub fn reserve(mut self, units: usize) -> Self {
         self.reserve = units;
         self
@@ -187,32 +192,33 @@ impl Lane {
         Key::Bytes(Cow::Borrowed(self.name.as_bytes())).id()
     }
 
-    /// The same in all processes.
+    /// The hash that is the same in all processes.
     #[cfg(feature = "redis")]
     pub(crate) fn hash(&self) -> LaneHash {
         LaneHash::of(self.name.as_bytes())
     }
 }
 
-/// The lanes of a resource: whose turn it is while more is asked for than there is.
+/// The lanes of a resource: how it is divided between groups of requests while requests wait.
 ///
-/// Weighted fair queueing: a grant costs its lane the units, divided by the lane's weight, and the lane
-/// that has been charged least goes next. A burst in one lane does not starve another; a lane that was idle
-/// is not paid back for it.
+/// This is weighted fair queueing. A grant charges its lane the units divided by the lane's weight,
+/// and the lane that has been charged least is served next. A burst in one lane does not starve
+/// another. A lane that was idle is not compensated.
 ///
 /// | | [`shared`](Self::shared) | [`strict`](Self::strict) |
 /// |---|---|---|
-/// | a lane alone | gets all, but for what is reserved and its `max` | gets its portion by weight |
+/// | one lane busy | gets all unreserved units, up to its `max` | gets its portion by weight |
 /// | all lanes busy | each gets its share of the grants | each has its portion of the units |
-/// | choose it | nearly always | where latency must not depend on the neighbours |
+/// | use it | by default | if latency must not depend on other lanes |
 ///
-/// A request that asks for a lane that is not declared is in one of its [own](Self::keyed) where there are
-/// such, or else in that of [`others`](Self::others), or else in the first. One that asks for none is in that of
-/// the others, or else in the first.
+/// A request with a key that is not the name of a declared lane is in the lane of its
+/// [key](Self::keyed) if there are such lanes, else in that of [`with_others`](Self::with_others),
+/// else in the first. A request without a key is in the lane of `with_others`, else in the first.
 ///
-/// Within a lane, and only there, priority decides, and then the order of arrival. The bound on the length of
-/// the queue is the resource's: when it is full, the youngest of the lane with most waiters for its weight
-/// gives way to a request of a lane with fewer, so that no lane keeps the others out by filling it.
+/// Priorities, and then the order of arrival, decide within a lane only. The lanes share the bound
+/// on the length of the queue. If it is full, the newest request of the lane with the most waiters
+/// for its weight is [shed](crate::Reason::Shed) for a request of a lane with fewer, so that no
+/// lane fills the queue.
 ///
 /// The algorithm is start-time fair queueing (Goyal, Vin and Cheng, 1996).
 ///
@@ -224,7 +230,7 @@ impl Lane {
 ///     .lanes(Lanes::shared([Lane::new("user").weight(3), Lane::new("batch")]))
 ///     .build();
 ///
-/// // One lane for each tenant, whatever they are called, and at most a thousand of them.
+/// // One lane for each tenant, at most a thousand of them.
 /// let api = Resource::builder("api").concurrency(20).lanes(Lanes::keyed(1_000)).build();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,7 +242,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Lanes that lend each other what they do not use.
+    /// Creates lanes that lend each other the units they do not use.
     pub fn shared(lanes: impl IntoIterator<Item = Lane>) -> Self {
         Self {
             sharing: Sharing::Shared,
@@ -246,11 +252,11 @@ impl Lanes {
         }
     }
 
-    /// Lanes that each have a fixed portion of the limit by weight, at least one unit, and no more.
-    /// Portions are rounded by largest remainder, so that they add up to the limit.
+    /// Creates lanes with a fixed portion of the limit each, by weight, at least one unit. Portions
+    /// are rounded by largest remainder, so that they add up to the limit.
     ///
-    /// A request that claims more than its portion waits until its deadline. Portions follow the limit when
-    /// that is changed, down to one unit each.
+    /// A request that claims more than its portion waits until its deadline. If the limit changes,
+    /// the portions follow it, down to one unit each.
     pub fn strict(lanes: impl IntoIterator<Item = Lane>) -> Self {
         Self {
             sharing: Sharing::Strict,
@@ -258,24 +264,25 @@ impl Lanes {
         }
     }
 
-    /// A lane for each key that requests bring: a tenant, a user, an API key.
+    /// Creates a lane for each key of the requests: a tenant, a user, an API key.
     ///
-    /// At most `keys` of them are kept, at about 250 bytes each; one that nobody uses makes room for the
-    /// next. Should all be in use, further keys share them.
+    /// At most `keys` lanes are stored, at about 250 bytes each. An idle lane is replaced if
+    /// another is needed. If all are in use, further keys share them.
     pub fn keyed(keys: usize) -> Self {
-        Self::shared([]).and_keyed(keys)
+        Self::shared([]).with_keyed(keys)
     }
 
-    /// Beside the declared lanes, one for each other key; see [`keyed`](Self::keyed). With
-    /// [`others`](Self::others), each is as that lane.
-    pub fn and_keyed(mut self, keys: usize) -> Self {
+    /// Adds a lane for each key that is not the name of a declared lane; see
+    /// [`keyed`](Self::keyed). Each has the weight and `max` of [`with_others`](Self::with_others),
+    /// if that is set.
+    pub fn with_keyed(mut self, keys: usize) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// The lane of all requests that ask for none of the declared ones. Its name does not matter, and it
-    /// can have no reserve: declare a lane for that.
-    pub fn others(mut self, lane: Lane) -> Self {
+    /// Sets the lane of requests that are in none of the declared lanes. Its name has no effect. It
+    /// cannot have a reserve; declare a lane for that.
+    pub fn with_others(mut self, lane: Lane) -> Self {
         self.others = Some(lane);
         self
     }

@@ -1,25 +1,29 @@
-//! What can be changed while requests come and go.
+//! Changes of a resource in use.
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use super::{InvalidResource, Lane, Rate, Resource, builder, error::Kind};
+use super::{InvalidResource, Lane, Priority, Rate, Resource, checks, error::Kind};
 use crate::{
     admission::{Beneficiary, By, NewRule},
     shared::Health,
 };
 
-/// What is to be another from now on.
+/// A change of a limit or of a rule.
 pub(crate) enum Change {
     Limit(u32),
     Rule(NewRule),
 }
 
-/// Who looks after a resource: the limiter that it is registered with.
+/// The limiter with which a resource is registered.
 pub(crate) trait Registrar: Send + Sync {
-    /// Changes the resource with this index; `false` if it has no such rule.
+    /// Changes the resource with this index. Returns `false` if it has no such rule.
     fn change(&self, resource: u32, change: Change) -> bool;
 
-    /// How its shared limit is, if it has one.
+    /// The state of its shared limit, if it has one.
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "read by the feature `redis`")
+    )]
     fn health(&self, resource: u32) -> Option<Health>;
 }
 
@@ -33,8 +37,11 @@ impl Resource {
         registrar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How its shared limit is: which processes share it, and whether it can be enforced. `None` if it is not shared, or
-    /// not registered with a limiter. It reads what is known, and asks nobody.
+    /// Returns the state of a limit that is shared between processes, as this process last knew it:
+    /// whether it can be enforced, and the number of processes that share it. It makes no call to
+    /// the server. Returns `None` if the resource is not shared, or not registered with a limiter.
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub fn health(&self) -> Option<Health> {
         let registrar = self.registrar().as_ref().and_then(Weak::upgrade)?;
         registrar.health(self.usage().index()?)
@@ -54,14 +61,17 @@ impl Resource {
         }
     }
 
-    /// Changes the limit, 0 to [`MAX_LIMIT`](Self::MAX_LIMIT). Raising it lets waiters in at once, in
-    /// their order. Lowering it takes nothing from anybody: nobody is let in until what is in use has
-    /// fallen below it. 0 pauses. A resource that was built with rates alone has a limit from now on.
+    /// Changes the limit, 0 to [`MAX_LIMIT`](Self::MAX_LIMIT). 0 pauses the resource. A resource
+    /// that was built with rates alone has a limit afterwards.
     ///
-    /// A request that claims more than the new limit waits until its deadline, or until the limit is
-    /// raised, and blocks nothing meanwhile: later requests that fit go before it. Once the limit allows
-    /// it, it is back in its place, by its priority and its arrival. Only what claims more than the limit
-    /// ever was is a mistake.
+    /// If the limit is raised, queued requests are admitted at once, in their order. If it is
+    /// lowered, permits stay valid, and no request is admitted until the units in use are below the
+    /// limit.
+    ///
+    /// A request that claims more than the new limit waits until its deadline, or until the limit
+    /// is raised, and blocks nothing meanwhile: later requests that fit are admitted before it.
+    /// Once the limit allows it, it has its place by priority and arrival again. A set is
+    /// [invalid](crate::limiter::InvalidSet) only if it claims more than the limit ever was.
     ///
     /// ```
     /// # use tower_concurrency_limiter::{Resource, resource::InvalidResource};
@@ -73,23 +83,23 @@ impl Resource {
     /// # }
     /// ```
     ///
-    /// Strict lanes keep their part of it, reserves their units: whoever has none gets what is left beside
-    /// them. An [adaptive](crate::adaptive) limit is not lowered below its floor, unless to 0, and goes back to
-    /// its own with the next permit that ends. The limit
-    /// of a resource that is shared between processes changes for all of them.
+    /// The portions of strict lanes follow the limit; reserves stay as they are. An
+    /// [adaptive](crate::adaptive) limit is not lowered below its floor, except to 0, and returns
+    /// to its own value with the next permit that ends. The limit of a resource that is shared
+    /// between processes changes for all of them.
     ///
     /// # Errors
     ///
-    /// If the limit is above the largest one. Nothing is changed then.
+    /// If the limit is above [`MAX_LIMIT`](Self::MAX_LIMIT). Nothing is changed then.
     pub fn set_limit(&self, limit: usize) -> Result<(), InvalidResource> {
-        let limit = builder::checked_limit(limit, self.shared_name())?;
+        let limit = checks::checked_limit(limit, self.shared_name())?;
         self.change(Change::Limit(limit));
-        self.usage().limited();
+        self.usage().mark_limited();
         Ok(())
     }
 
-    /// Changes the rate of requests; of several, the one that was said first. What was admitted under the
-    /// old one still counts, as far as that remembers it: not beyond its period.
+    /// Changes the rate of requests; if there are several, the first. Requests admitted under the
+    /// old rate still count, for at most its period.
     ///
     /// # Errors
     ///
@@ -120,11 +130,11 @@ impl Resource {
     ///
     /// # Errors
     ///
-    /// If no lane of this name was declared, a number is out of range, the lane is to have a reserve
-    /// and was declared without one, or the resource is not registered with a limiter or is shared between
-    /// processes. Nothing is changed then.
+    /// If no lane of this name was declared, a number is out of range, the lane has a reserve and
+    /// was declared without one, or the resource is not registered with a limiter or is shared
+    /// between processes. Nothing is changed then.
     pub fn set_lane(&self, lane: &Lane) -> Result<(), InvalidResource> {
-        builder::check_lane(lane, self.shared_name())?;
+        checks::check_lane(lane, self.shared_name())?;
         self.check_unshared("lanes")?;
         let rules = self.rules();
         let mut declared = rules.lanes.iter().flat_map(|lanes| &lanes.declared);
@@ -148,17 +158,21 @@ impl Resource {
         Ok(())
     }
 
-    /// Changes how many units are reserved for requests of this priority and above. Raising it takes
-    /// nothing from anybody: units that others hold are kept back once they are returned. If that is as
-    /// much as the limit or more, others get nothing.
+    /// Changes how many units are reserved for requests of this priority and above. If it is
+    /// raised, permits stay valid, and units held by other requests are reserved once they are
+    /// released. If the limit or more is reserved, other requests are not admitted.
     ///
     /// # Errors
     ///
     /// If the resource was built without a reserve for exactly this priority, is not registered
     /// with a limiter, or is shared between processes.
-    pub fn set_reserve(&self, units: usize, priority: u8) -> Result<(), InvalidResource> {
+    pub fn set_reserve(
+        &self,
+        units: usize,
+        priority: impl Into<Priority>,
+    ) -> Result<(), InvalidResource> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let beneficiary = Beneficiary::Priority(priority);
+        let beneficiary = Beneficiary::Priority(priority.into().get());
         self.try_change(
             NewRule::Reserve(beneficiary, units),
             "reserve for this priority",

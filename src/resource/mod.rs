@@ -1,11 +1,14 @@
-//! Named resources, and what a request takes of them.
+//! Named resources, their limits and rules.
 
+mod adaptive;
 mod builder;
+mod checks;
 mod claim;
 mod error;
 mod lanes;
 mod live;
 mod overload;
+mod priority;
 mod rate;
 mod shared;
 mod usage;
@@ -15,13 +18,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-pub use crate::shared::{Health, Mode};
 pub use builder::ResourceBuilder;
 pub use claim::Claim;
 pub use error::InvalidResource;
 pub use lanes::{Lane, LaneKey, Lanes};
 pub(crate) use live::{Change, Registrar};
 pub use overload::Overload;
+pub use priority::Priority;
 pub use rate::Rate;
 #[cfg_attr(
     not(feature = "redis"),
@@ -30,12 +33,12 @@ pub use rate::Rate;
 pub(crate) use shared::SharedSpec;
 pub(crate) use usage::SharedUsage;
 
-use crate::{adaptive::AdaptiveLimit, admission::LineRules};
+use crate::{adaptive::AdaptiveLimit, admission::ResourceRules};
 
 /// A named thing with a finite limit: a database, a disk, a paid API.
 ///
-/// A cheap handle; clones are the same resource. Register it with one [`Limiter`](crate::Limiter),
-/// then share it among as many routes as use it.
+/// A `Resource` is a cheap handle; clones refer to the same resource. Register it with one
+/// [`Limiter`](crate::Limiter), and use it in any number of routes.
 ///
 /// ```
 /// use tower_concurrency_limiter::Resource;
@@ -49,11 +52,11 @@ pub struct Resource(Arc<Inner>);
 struct Inner {
     name: Arc<str>,
     max_waiting: Option<usize>,
-    rules: LineRules,
+    rules: ResourceRules,
     shared: Option<shared::SharedRules>,
-    /// Until the resource is registered.
+    /// Taken by the limiter while the resource is registered.
     adaptive: Mutex<Option<Box<dyn AdaptiveLimit>>>,
-    /// Below which an adaptive limit never falls.
+    /// The lowest value of an adaptive limit.
     floor: Option<u32>,
     registrar: Mutex<Option<Weak<dyn Registrar>>>,
     usage: SharedUsage,
@@ -63,30 +66,30 @@ impl Resource {
     /// The largest limit of a resource: 2,147,483,647 (2<sup>31</sup> - 1) units.
     pub const MAX_LIMIT: usize = crate::admission::Usage::MAX_LIMIT as usize;
 
-    /// A resource of which at most `limit` units are in use at once, 1 to
+    /// Creates a resource of which at most `limit` units can be in use at once, 1 to
     /// [`MAX_LIMIT`](Self::MAX_LIMIT).
     ///
     /// # Panics
     ///
-    /// If the name is empty or the limit out of range. [`ResourceBuilder::try_build`] returns an
+    /// If the name is empty or the limit is out of range. [`ResourceBuilder::try_build`] returns an
     /// error instead.
     #[track_caller]
     pub fn new(name: impl Into<Arc<str>>, limit: usize) -> Self {
         Self::builder(name).concurrency(limit).build()
     }
 
-    /// A resource with more to say about it than a limit.
+    /// Creates a builder, for a resource with rates, lanes or other rules.
     pub fn builder(name: impl Into<Arc<str>>) -> ResourceBuilder {
         ResourceBuilder::new(name.into())
     }
 
-    /// The name, unique within its limiter.
+    /// Returns the name, unique within its limiter.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// How many units may be in use at once; `None` if the resource was built with rates alone and has
-    /// not been [given a limit](Self::set_limit) since. A gauge, as [`in_use`](Self::in_use).
+    /// Returns how many units can be in use at once, at this moment. Returns `None` if the resource
+    /// was built with rates alone and its limit has not been [set](Self::set_limit) since.
     ///
     /// ```
     /// # use tower_concurrency_limiter::{Rate, Resource};
@@ -97,20 +100,21 @@ impl Resource {
         self.0.usage.limit().map(|limit| limit as usize)
     }
 
-    /// How many units are in use. A gauge: by the time you look, it may have changed. Above the limit for a
-    /// while after that was [lowered](Self::set_limit). Of a resource that is shared between processes, those that
-    /// this process uses.
+    /// Returns how many units are in use, at this moment. It exceeds the limit for a while after
+    /// that was [lowered](Self::set_limit). If the resource is shared between processes, it counts
+    /// the units that this process uses.
     pub fn in_use(&self) -> usize {
         self.0.usage.load().in_use() as usize
     }
 
-    /// How many requests of this process are queued for this resource, alone or in a set. A gauge. What is shared
-    /// between processes is waited for before the rest of a set, one after the other, and counted there.
+    /// Returns how many requests of this process are queued for this resource, at this moment. A
+    /// request for a set counts at each of its resources. It waits for the shared resources of its
+    /// set first, one after the other, and counts at the one it waits for.
     pub fn waiting(&self) -> usize {
         self.0.usage.waiting()
     }
 
-    /// A claim of `units` of this resource instead of one.
+    /// Creates a claim of `units` units of this resource.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -120,8 +124,8 @@ impl Resource {
     /// let layer = limiter.resources([db.units(3)]); // a report that runs three queries at once
     /// ```
     ///
-    /// The members of an array have one type, so `[&db, fs.units(2)]` is a type mismatch. In a set with
-    /// a claim, write every member as one: `[db.units(1), fs.units(2)]`.
+    /// The elements of an array have one type, so `[&db, fs.units(2)]` does not compile. Write
+    /// every element as a claim instead: `[db.units(1), fs.units(2)]`.
     pub fn units(&self, units: usize) -> Claim {
         Claim::new(self.clone(), units)
     }
@@ -134,22 +138,22 @@ impl Resource {
         self.0.max_waiting
     }
 
-    pub(crate) fn rules(&self) -> &LineRules {
+    pub(crate) fn rules(&self) -> &ResourceRules {
         &self.0.rules
     }
 
-    /// What moves the limit, for whoever looks after the resource from now on.
+    /// Moves the adaptive limit to the limiter with which the resource is registered.
     pub(crate) fn take_adaptive(&self) -> Option<Box<dyn AdaptiveLimit>> {
         let adaptive = self.0.adaptive.lock();
         adaptive.unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Below which the limit never falls, if it moves by itself.
+    /// The lowest value of an adaptive limit.
     pub(crate) fn floor(&self) -> Option<u32> {
         self.0.floor
     }
 
-    /// For when it is registered again.
+    /// Returns the adaptive limit from a limiter that is dropped, for the next registration.
     pub(crate) fn restore_adaptive(&self, limit: Option<Box<dyn AdaptiveLimit>>) {
         let adaptive = self.0.adaptive.lock();
         *adaptive.unwrap_or_else(PoisonError::into_inner) = limit;

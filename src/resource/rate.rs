@@ -1,10 +1,10 @@
-//! How often a resource may be used.
+//! Rates: limits over time.
 
 use std::{fmt, time::Duration};
 
 use crate::admission::{Nanos, RateRule, Shape};
 
-/// At most so many per period: requests, or units of load such as tokens.
+/// A limit over time: a count of requests, or of units of load such as tokens, per period.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,36 +19,38 @@ use crate::admission::{Nanos, RateRule, Shape};
 /// ```
 ///
 /// The count is 1 to [`MAX_COUNT`](Self::MAX_COUNT), the period 1 ns to
-/// [`MAX_PERIOD`](Self::MAX_PERIOD). A rate outside these ranges can be written down, but no resource can
-/// be built with it. Time is measured in whole nanoseconds.
+/// [`MAX_PERIOD`](Self::MAX_PERIOD). The constructors accept values outside these ranges; building
+/// a resource with them fails. Time is measured in whole nanoseconds.
 ///
 /// # Which shape
 ///
-/// | | as it is: any window | [`burst(n)`](Self::burst): GCRA | [`smooth()`](Self::smooth): GCRA |
+/// | | default: any window | [`burst(n)`](Self::burst): GCRA | [`smooth()`](Self::smooth): GCRA |
 /// |---|---|---|---|
 /// | any half-open window of the period holds at most | `count` | `count + n - 1` | `count` |
 /// | after a pause, at once | `count` | `n` | 1 |
-/// | then the next | when the oldest leaves the window | every `period / count` | every `period / count` |
+/// | the next one | when the oldest leaves the window | every `period / count` | every `period / count` |
 /// | memory | up to 8 KiB | up to 2 KiB, whatever the rate | as with `burst` |
 ///
-/// **Any window** is what people read "10 per minute" as, and what paid APIs enforce: in no
-/// `[t, t + period)`, wherever it starts, are there more than `count`. Choose it for the limits of
-/// somebody else. The whole count may pass at once, and then nothing for the rest of the period.
+/// **Any window** is the usual meaning of "10 per minute", and what paid APIs enforce: no window
+/// `[t, t + period)`, wherever it starts, contains more than `count`. Use it for a limit that
+/// another party enforces. The whole count can be admitted at once, and then nothing for the rest
+/// of the period.
 ///
-/// It is a sliding log. While it has up to 120 entries, one for each instant at which something was
-/// spent, it is exact, as it is for counts of up to 120. Beyond that, neighbours share an entry, and
-/// leave the window with the last of them: up to 1/128 of the period late, so that a busy rate of
-/// many may fall short of its count by 1 %. It never exceeds it.
+/// It is a sliding log of up to 120 entries, one for each instant of an admission. It is exact for
+/// counts of up to 120, and while the log has room. Beyond that, neighbours share an entry and
+/// leave the window with the last of them, up to 1/128 of the period late, so that a busy rate may
+/// fall short of its count by 1 %. It never exceeds the count.
 ///
-/// **GCRA** paces: one per `period / count`, and `n` at once if nobody came for a while. Choose it to
-/// protect something of your own from being hit in lumps. Where the shape of the rate is that of
-/// an API and `n` is more than 1, leave room for the burst: a window may start with it, and hold
-/// `count + n - 1`. Amounts above 1 count as so many units at the same instant. It is the generic cell rate
-/// algorithm of ITU-T I.371 and of ATM Forum TM 4.0, in integers that do not drift; a leaky bucket used
-/// as a meter admits the same.
+/// **GCRA** paces admissions: one per `period / count`, and up to `n` at once after a pause. Use it
+/// to protect a resource of your own from bursts. If it is used for the limit of an API and `n` is
+/// more than 1, leave room for the burst: a window that starts with it contains up to
+/// `count + n - 1`. A load above 1 counts as that many units at the same instant. This is the
+/// generic cell rate algorithm of ITU-T I.371 and ATM Forum TM 4.0, in integers that do not drift.
+/// A leaky bucket used as a meter admits the same.
 ///
-/// What asks for more than can ever pass at once (the count, or the burst) passes as soon as just
-/// that much may, and holds up those after it in full. Both promises are for smaller ones.
+/// A load above what can be admitted at once (the count, or the burst) is admitted as soon as just
+/// that much can be, and delays later requests by its full amount. Both guarantees hold for smaller
+/// loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a rate does nothing until a resource is built with it"]
 pub struct Rate {
@@ -62,14 +64,14 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 impl Rate {
-    /// The largest count and the largest burst: 9,007,199,254,740,992 (2<sup>53</sup>), up to which
-    /// JSON and Lua can count, too.
+    /// The largest count and the largest burst: 9,007,199,254,740,992 (2<sup>53</sup>), the largest
+    /// range of integers that JSON and Lua represent exactly.
     pub const MAX_COUNT: u64 = 1 << 53;
 
     /// The longest period: ten years of 365 days.
     pub const MAX_PERIOD: Duration = Duration::from_secs(10 * 365 * DAY);
 
-    /// At most `count` in any window of `period`.
+    /// Creates a rate of at most `count` in any window of `period`.
     pub const fn new(count: u64, period: Duration) -> Self {
         Self {
             count,
@@ -78,28 +80,28 @@ impl Rate {
         }
     }
 
-    /// At most `count` in any second.
+    /// Creates a rate of at most `count` in any second.
     pub const fn per_second(count: u64) -> Self {
         Self::new(count, Duration::from_secs(1))
     }
 
-    /// At most `count` in any 60 seconds.
+    /// Creates a rate of at most `count` in any 60 seconds.
     pub const fn per_minute(count: u64) -> Self {
         Self::new(count, Duration::from_secs(MINUTE))
     }
 
-    /// At most `count` in any 3,600 seconds.
+    /// Creates a rate of at most `count` in any 3,600 seconds.
     pub const fn per_hour(count: u64) -> Self {
         Self::new(count, Duration::from_secs(HOUR))
     }
 
-    /// At most `count` in any 86,400 seconds, not in a day of the calendar.
+    /// Creates a rate of at most `count` in any 86,400 seconds, not per calendar day.
     pub const fn per_day(count: u64) -> Self {
         Self::new(count, Duration::from_secs(DAY))
     }
 
-    /// Paced instead: one per `period / count`, and `n` at once after a pause, 1 to
-    /// [`MAX_COUNT`](Self::MAX_COUNT). `n` may be above the count.
+    /// Paces the rate: one per `period / count`, and up to `n` at once after a pause, 1 to
+    /// [`MAX_COUNT`](Self::MAX_COUNT). `n` can be above the count.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Rate;
@@ -112,10 +114,11 @@ impl Rate {
         self
     }
 
-    /// Paced without bursts: one per `period / count`. The same as [`burst(1)`](Self::burst).
+    /// Paces the rate without bursts: one per `period / count`. The same as
+    /// [`burst(1)`](Self::burst).
     ///
-    /// What comes late is lost: a request that could have passed 3 ms ago moves all after it by
-    /// 3 ms. A burst of a few catches up.
+    /// A late request is not made up for: if it is admitted 3 ms after it could have been, all
+    /// later ones are 3 ms later. A burst of a few makes up for it.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Rate;
@@ -126,22 +129,23 @@ impl Rate {
         self.burst(1)
     }
 
-    /// How many per period.
+    /// Returns the count per period.
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The length of the window, or the time in which `count` are replenished.
+    /// Returns the length of the window, or the time in which `count` are replenished.
     pub const fn period(&self) -> Duration {
         self.period
     }
 
-    /// How many at once after a pause, if the rate is paced; `None` for the count in any window.
+    /// Returns how many can be admitted at once after a pause, if the rate is paced. Returns `None`
+    /// for a count in any window.
     pub const fn burst_size(&self) -> Option<u64> {
         self.burst
     }
 
-    /// The rule that a meter follows. All that can be wrong with a rate is found here.
+    /// Checks the rate, and returns the rule that a meter follows.
     pub(crate) fn rule(&self) -> Result<RateRule, RateFault> {
         let fault = |wrong| Err(RateFault { rate: *self, wrong });
         if self.count == 0 {
@@ -181,7 +185,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// What is wrong with a rate, told from the rate on: "0 per 60s admits nothing; use ..".
+/// The fault of a rate, displayed from the rate on: "0 per 60s admits nothing; use ..".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateFault {
     rate: Rate,

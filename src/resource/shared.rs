@@ -2,10 +2,10 @@
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use super::{Lanes, Rate, Resource};
+use super::{Lanes, Priority, Rate, Resource};
 use crate::{admission::By, shared::SharedLimit};
 
-/// Whom a resource shares its limit with is told this about it.
+/// The settings of a resource, for the shared limit that enforces them.
 #[cfg_attr(
     not(feature = "redis"),
     allow(dead_code, reason = "read by the feature `redis`")
@@ -14,21 +14,21 @@ pub(crate) struct SharedSpec<'a> {
     pub(crate) name: &'a Arc<str>,
     pub(crate) limit: u32,
     pub(crate) max_waiting: usize,
-    /// For how long a waiter can be overtaken by priority, if not until its deadline.
+    /// How long a waiter can be overtaken by priority, if not until its deadline.
     pub(crate) credit: Option<Duration>,
     pub(crate) lanes: Option<&'a Lanes>,
-    /// So many units for this priority and above. Those of lanes are said by the lanes.
-    pub(crate) reserves: &'a [(usize, u8)],
+    /// Units for requests of a priority and above. The reserves of lanes are in the lanes.
+    pub(crate) reserves: &'a [(usize, Priority)],
     pub(crate) rates: &'a [(By, Rate)],
 }
 
-/// Opens the shared limit of a resource, whenever that is registered with a limiter. What is wrong is told as a
-/// sentence of its own, with the cure.
+/// Opens the shared limit of a resource each time the resource is registered with a limiter. The
+/// error is a message that names the cure, without the resource.
 pub(crate) type Open =
     dyn Fn(&SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> + Send + Sync;
 
-/// Errors and permits travel through `catch_unwind`. Whoever opens a limit is not seen half-way: it is asked
-/// once, and what it gave is not used if it panicked.
+/// `AssertUnwindSafe`, because resources pass through `catch_unwind`. A panic in the closure leaves
+/// nothing half-done here: its result is not used.
 pub(super) struct Opener(AssertUnwindSafe<Box<Open>>);
 
 impl Opener {
@@ -43,21 +43,21 @@ impl fmt::Debug for Opener {
     }
 }
 
-/// The rules of a shared resource: this process decides on none of them.
+/// The rules of a shared resource. This process decides on none of them.
 pub(super) struct SharedRules {
     pub(super) opener: Opener,
     pub(super) lanes: Option<Lanes>,
-    pub(super) reserves: Vec<(usize, u8)>,
+    pub(super) reserves: Vec<(usize, Priority)>,
     pub(super) rates: Vec<(By, Rate)>,
 }
 
 impl Resource {
-    /// Whether its limit is shared between processes.
+    /// Returns `true` if the limit is shared between processes.
     pub(crate) fn is_shared(&self) -> bool {
         self.0.shared.is_some()
     }
 
-    /// Opens its shared limit, if it has one, for a limiter that says so much for resources that do not.
+    /// Opens the shared limit, if there is one, for a limiter with these defaults.
     pub(crate) fn open(
         &self,
         max_waiting: usize,

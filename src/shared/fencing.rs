@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-/// Says which of two permits of a resource that is shared between processes was granted later: the later one
-/// has the greater token.
+/// Says which of two permits of a resource that is shared between processes was granted later: the
+/// later one has the greater token.
 ///
-/// A process that was paused for longer than its lease, or cut off from the others, goes on for a moment with
-/// units that have been given to somebody else. [`Permit::is_valid`](crate::Permit::is_valid) is `false` from
-/// then on, but nobody can look at it and write at one instant. Where that matters, send the token along with each
-/// write, and have the store refuse whatever comes with a smaller token than it has seen. It helps only where
-/// the downstream checks it, and only with one holder at a time: a limit of 1.
+/// A process that was paused for longer than its lease, or cut off from the others, goes on for a
+/// moment with units that have been given to somebody else.
+/// [`Permit::is_valid`](crate::Permit::is_valid) is `false` from then on, but nobody can look at it
+/// and write at one instant. Where that matters, send the token along with each write, and have the
+/// store refuse whatever comes with a smaller token than it has seen. It helps only where the
+/// downstream checks it, and only with one holder at a time: a limit of 1.
 ///
 /// Shown as `epoch.sequence`:
 ///

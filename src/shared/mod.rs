@@ -2,6 +2,10 @@
 //! the limiter need not know what stands behind it.
 
 mod fencing;
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(unreachable_pub, reason = "public with the feature `redis`")
+)]
 mod health;
 #[cfg(all(test, not(tcl_loom)))]
 pub(crate) mod stand_in;
@@ -11,17 +15,25 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 pub use fencing::FencingToken;
-pub use health::{Health, Mode};
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(
+        unreachable_pub,
+        unused_imports,
+        reason = "public with the feature `redis`"
+    )
+)]
+pub use health::{Health, SharedState};
 
-/// A resource's side of a limit that is shared between processes. It lives as long as the limiter that the
-/// resource is registered with, and its permits.
+/// A resource's side of a limit that is shared between processes. It lives as long as the limiter
+/// that the resource is registered with, and its permits.
 pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
-    /// Takes what is asked if that can be done without asking anybody: from what this process holds idle, or
-    /// because nobody is kept. `None` says nothing about whether it is free.
+    /// Takes what is asked if that can be done without asking anybody: from what this process holds
+    /// idle, or because nobody is kept. `None` says nothing about whether it is free.
     fn try_enter(&self, ask: &Ask) -> Option<Box<dyn Lease>>;
 
-    /// Waits for what is asked, up to its deadline, which it keeps by itself. Dropping the future gives the place
-    /// up, and returns a grant that was not collected.
+    /// Waits for what is asked, up to its deadline, which it keeps by itself. Dropping the future
+    /// gives the place up, and returns a grant that was not collected.
     fn enter(&self, ask: Ask) -> Entering;
 
     /// Another limit for all processes.
@@ -50,7 +62,8 @@ pub(crate) struct Ask {
 /// The way to a lease.
 pub(crate) type Entering = Pin<Box<dyn Future<Output = Result<Box<dyn Lease>, NotLeased>> + Send>>;
 
-/// Units of a shared limit that are held. Dropping it returns them: it never blocks, and never panics.
+/// Units of a shared limit that are held. Dropping it returns them: it never blocks, and never
+/// panics.
 pub(crate) trait Lease: Send + Sync + fmt::Debug {
     /// Whether the units are still this process's, as far as that can be known without asking.
     fn is_valid(&self) -> bool;
@@ -63,7 +76,8 @@ pub(crate) trait Lease: Send + Sync + fmt::Debug {
     /// The load was another than was said.
     fn settle_load(&mut self, actual: u64);
 
-    /// Nobody has worked under it: nothing was spent. As with a drop, it never blocks, and never panics.
+    /// Nobody has worked under it: nothing was spent. As with a drop, it never blocks, and never
+    /// panics.
     fn refund(self: Box<Self>);
 }
 

@@ -35,14 +35,15 @@ impl Worker {
         let backend = RedisBackend::builder(&self.redis)
             .heartbeat(self.plan.heartbeat)
             .lease(self.plan.lease)
-            .connect()?;
-        backend.ready().await?;
+            .connect()
+            .await?;
         let db = Resource::builder("db")
             .concurrency(self.plan.limit as usize)
             .shared(&backend)
             .build();
         let limiter = Limiter::new(self.plan.wait, [&db]);
-        // The first processes of all wait until it is certain that there are no others who hold something.
+        // The first processes of all wait until it is certain that there are no others who hold
+        // something.
         let first = limiter.request([&db]).timeout(PATIENCE).acquire().await;
         drop(first.context("no first permit")?);
         let log = Log::open(&self.log, self.number)?;

@@ -46,7 +46,7 @@ pub(crate) fn app(data: Data, limit: Limit, limits: &Limits) -> Router {
     if limit == Limit::Overload {
         let [after, above] =
             [limits.overload_after, limits.overload_above].map(Duration::from_secs_f64);
-        db = db.overload(Overload::after(after).above(above));
+        db = db.overload(Overload::new().interval(after).target(above));
     }
     let db = db.build();
     let fs = Resource::new("fs", limits.fs);
@@ -70,7 +70,8 @@ pub(crate) fn app(data: Data, limit: Limit, limits: &Limits) -> Router {
         .with_state(data)
 }
 
-/// With a limiter alone, `PermitHandle` is the extractor; here, one handler serves with and without.
+/// With a limiter alone, `PermitHandle` is the extractor; here, one handler serves with and
+/// without.
 async fn messages(
     State(data): State<Data>,
     permit: Option<Extension<PermitHandle>>,
@@ -105,8 +106,8 @@ pub(crate) async fn serve(port: u16, data: Data, limit: Limit, limits: &Limits) 
             _ => anyhow!(error).context(format!("cannot listen on port {port}")),
         })?;
     println!("listening on http://{}", listener.local_addr()?);
-    // Sent at once: Nagle's algorithm would hold each chunk of the file back until the client, 40 ms
-    // later, acknowledges the one before.
+    // Sent at once: Nagle's algorithm would hold each chunk of the file back until the client, 40
+    // ms later, acknowledges the one before.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });

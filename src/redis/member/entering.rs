@@ -13,7 +13,7 @@ use tokio::{
 use super::{Member, RedisLease, Standing, state::Outcome};
 use crate::{
     admission::Nanos,
-    redis::sharing::WhenUnavailable,
+    redis::shared_options::WhenUnavailable,
     shared::{Absence, Ask, NotLeased},
 };
 
@@ -31,13 +31,13 @@ impl Member {
             }
             let standing = *self.standing.borrow();
             let answer = match (standing, self.when_unavailable) {
-                (Standing::Unavailable, WhenUnavailable::Closed) => {
+                (Standing::Unavailable, WhenUnavailable::FailClosed) => {
                     Some(Err(NotLeased::from(Absence::Unavailable)))
                 }
                 (Standing::Unavailable, WhenUnavailable::Wait) if deadline.is_none() => {
                     Some(Err(NotLeased::from(Absence::Unavailable)))
                 }
-                (Standing::Unavailable, WhenUnavailable::Open) => {
+                (Standing::Unavailable, WhenUnavailable::FailOpen) => {
                     self.without_server(&ask, None).map(Ok)
                 }
                 (Standing::Unavailable, WhenUnavailable::LocalShare) => {
@@ -72,7 +72,8 @@ impl Member {
         }
     }
 
-    /// Not all whom a rate has refused come back at the moment at which it allows the first of them.
+    /// Not all whom a rate has refused come back at the moment at which it allows the first of
+    /// them.
     fn scatter(&self, not_leased: NotLeased, load: u64) -> NotLeased {
         let scattered = |after: Duration| {
             let now = nanos(self.joined.elapsed());

@@ -25,19 +25,20 @@ use super::{
     local::LocalShare,
     protocol::{Ask, Class, Config, Settled, Timing},
     script::{Keys, Letter},
-    sharing::WhenUnavailable,
+    shared_options::WhenUnavailable,
     term::Term,
 };
 use crate::{
     admission::{Slots, Usage},
-    shared::{self, Absence, Health, Mode, NotLeased},
+    shared::{self, Absence, Health, NotLeased, SharedState},
 };
 
 /// A process's part in one shared limit: a session at the server.
 ///
-/// Requests and permits leave here what they want and what they give back. One [task](work) on the backend's thread
-/// tells the server, one operation at a time: what comes up during a round trip goes with the next. The
-/// answers, and what the server says of its own accord, are handed to those who wait.
+/// Requests and permits leave here what they want and what they give back. One [task](work) on the
+/// backend's thread tells the server, one operation at a time: what comes up during a round trip
+/// goes with the next. The answers, and what the server says of its own accord, are handed to those
+/// who wait.
 pub(super) struct Member {
     core: Arc<Core>,
     session: String,
@@ -147,8 +148,8 @@ impl Member {
         self.is_on_cluster.load(Ordering::Relaxed)
     }
 
-    /// For how long after a question its answer is believed in: less than the lease by so much as the clocks may
-    /// differ.
+    /// For how long after a question its answer is believed in: less than the lease by so much as
+    /// the clocks may differ.
     fn trusted(&self) -> Duration {
         self.core.settings().lease * 9 / 10
     }
@@ -229,7 +230,7 @@ impl Member {
                     token,
                 ))
             }
-            (Standing::Unavailable, WhenUnavailable::Open) => self.without_server(ask, None),
+            (Standing::Unavailable, WhenUnavailable::FailOpen) => self.without_server(ask, None),
             (Standing::Unavailable, WhenUnavailable::LocalShare) => {
                 let permit = self.local.try_acquire(ask)?;
                 self.without_server(ask, Some(permit))
@@ -238,7 +239,8 @@ impl Member {
         }
     }
 
-    /// A lease that the server is told of when it is back; `None` if it is, or if nobody is let in any more.
+    /// A lease that the server is told of when it is back; `None` if it is, or if nobody is let in
+    /// any more.
     fn without_server(
         self: &Arc<Self>,
         ask: &shared::Ask,
@@ -339,14 +341,16 @@ impl Member {
     pub(super) fn health(&self) -> Health {
         let standing = *self.standing.borrow();
         let last = self.lock().last;
-        let is_learning = last.is_some_and(|last| last.learning_until.is_some());
+        let is_recovering = last.is_some_and(|last| last.learning_until.is_some());
         let limit = self.config().limit;
         Health {
-            mode: match standing {
-                Standing::Connecting => Mode::Connecting,
-                Standing::Unavailable | Standing::Returning => Mode::Unavailable,
-                Standing::Attached(_) | Standing::Interrupted if is_learning => Mode::Learning,
-                Standing::Attached(_) | Standing::Interrupted => Mode::Connected,
+            state: match standing {
+                Standing::Connecting => SharedState::Connecting,
+                Standing::Unavailable | Standing::Returning => SharedState::Unavailable,
+                Standing::Attached(_) | Standing::Interrupted if is_recovering => {
+                    SharedState::Recovering
+                }
+                Standing::Attached(_) | Standing::Interrupted => SharedState::Connected,
             },
             processes: last.map_or(0, |last| last.sessions as usize),
             epoch: last.map_or(0, |last| last.epoch),

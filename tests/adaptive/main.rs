@@ -1,0 +1,6 @@
+//! Limits that follow what each permit reports.
+
+mod claims;
+mod goodput;
+mod lasting;
+mod learning;
