@@ -1,6 +1,8 @@
 //! The README is read on crates.io and docs.rs, where nothing beside it is found by a relative
 //! path.
 
+use std::{fs, path::Path};
+
 const README: &str = include_str!("../../README.md");
 
 /// Where each link and image of a text leads.
@@ -25,23 +27,16 @@ fn every_link_of_the_readme_is_absolute_or_on_its_page() {
 fn every_section_that_the_readme_links_to_exists() {
     const CRATE: &str =
         "https://docs.rs/tower-concurrency-limiter/latest/tower_concurrency_limiter/";
-    let pages = [
-        ("redis/", include_str!("../../src/redis/mod.rs")),
-        (
-            "guide/overload/index.html",
-            include_str!("../../src/guide/overload.rs"),
-        ),
-        ("guide/index.html", include_str!("../../src/guide/mod.rs")),
-        ("", include_str!("../../src/lib.rs")),
-    ];
     let inside = targets(README)
         .into_iter()
         .filter_map(|t| t.strip_prefix(CRATE));
     for target in inside {
-        let page = pages.iter().find(|(path, _)| target.starts_with(path));
-        let (path, text) = page.expect("a page");
-        let Some(section) = target[path.len()..].strip_prefix('#') else {
-            assert_eq!(target, *path);
+        let (path, section) = match target.split_once('#') {
+            Some((path, section)) => (path, Some(section)),
+            None => (target, None),
+        };
+        let text = source_of(path);
+        let Some(section) = section else {
             continue;
         };
         let mut headings = text.lines().filter_map(|line| {
@@ -51,6 +46,22 @@ fn every_section_that_the_readme_links_to_exists() {
         });
         assert!(headings.any(|id| id == section), "{target}");
     }
+}
+
+/// The source of a page: of a module, or of the crate.
+fn source_of(page: &str) -> String {
+    let module = page.trim_end_matches("index.html").trim_end_matches('/');
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = match module {
+        "" => vec![src.join("lib.rs")],
+        module => vec![
+            src.join(format!("{module}.rs")),
+            src.join(module).join("mod.rs"),
+        ],
+    };
+    let file = files.iter().find(|file| file.is_file());
+    let file = file.unwrap_or_else(|| panic!("{page} is the page of a module"));
+    fs::read_to_string(file).expect("a source file")
 }
 
 /// As rustdoc makes it of a heading.
