@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 use tower_concurrency_limiter::{Limiter, Reason, Rejection, Resource};
 
-/// A picture to be made smaller.
+/// A picture to shrink.
 struct Picture {
     name: &'static str,
     width: u32,
@@ -20,7 +20,7 @@ struct Thumbnail {
     width: u32,
 }
 
-/// Two pictures at once; a third one waits for up to a second.
+/// Shrinks two pictures at once. A third one waits for up to a second.
 fn app() -> impl Service<Picture, Response = Thumbnail, Error = BoxError> + Clone {
     let cpu = Resource::new("cpu", 2);
     let limiter = Limiter::new(Duration::from_secs(1), [&cpu]);
@@ -40,7 +40,7 @@ async fn shrink(picture: Picture) -> Result<Thumbnail, BoxError> {
     })
 }
 
-/// A line about the outcome. A rejection arrives as an error of the service, which is a `BoxError`.
+/// Describes the outcome. A rejection arrives as an error of the service, which is a `BoxError`.
 fn tell(outcome: Result<Thumbnail, BoxError>) -> String {
     match outcome {
         Ok(Thumbnail { name, width }) => format!("{name}: {width} pixels wide"),

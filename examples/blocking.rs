@@ -3,8 +3,8 @@
 //! A blocking query: the permit moves into `spawn_blocking`, where the work is.
 //!
 //! A dropped request drops its handler, but the closure on the blocking thread runs to its end. If
-//! the permit stayed in the handler, each client that gives up would free a slot that a query still
-//! uses.
+//! the permit stayed in the handler, each client that gives up would release a unit that a query
+//! still uses.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -33,17 +33,17 @@ fn app(query: Query) -> Router {
         .with_state(App { db, limiter, query })
 }
 
-/// Limited by its layer; takes the permit over from it.
+/// Limited by its layer, which exposes the permit to the handler.
 async fn messages(permit: PermitHandle, State(app): State<App>) -> &'static str {
     let permit = permit.take();
     let rows = spawn_blocking(move || {
-        let _permit = permit; // returned when the query is done
+        let _permit = permit; // released when the query is done
         (app.query)()
     });
     rows.await.unwrap_or("the query panicked\n")
 }
 
-/// Not limited as a route: asks for the database where it needs it. A rejection is the same 503.
+/// A route without a layer: acquires the database where it is needed. A rejection is the same 503.
 async fn report(State(app): State<App>) -> Result<&'static str, Rejection> {
     let permit = app.limiter.acquire([&app.db]).await?;
     let rows = spawn_blocking(move || {
@@ -96,7 +96,7 @@ mod tests {
         (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    /// A query that says when it begins, and ends when it is told to.
+    /// A query that signals when it begins, and ends on a signal.
     struct Driver {
         begun: tokio::sync::mpsc::UnboundedReceiver<()>,
         finish: mpsc::Sender<()>,

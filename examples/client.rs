@@ -2,8 +2,8 @@
 //!
 //! A client: a thousand calls to a paid API, at most ten of them in flight.
 //!
-//! The API is a local server, started by the example. It counts the calls in flight, and answers
-//! once ten of them are: with a limit that let fewer through, the run would never end.
+//! The API is a local server, started by the example. It counts the calls in flight, and responds
+//! once there are ten: with a limit below ten, the run would never end.
 
 use std::{
     sync::{
@@ -27,9 +27,9 @@ const IN_FLIGHT: usize = 10;
 
 /// Fetches the text behind a URL, with at most [`IN_FLIGHT`] calls at once for all clones together.
 ///
-/// The layer stands around the whole call, so a permit is held until the body has been read.
-/// Directly around the `reqwest::Client`, it would be returned with the response head; a rejection
-/// is then told from reqwest's own errors with `.for_any_service().wrap_errors()`.
+/// The layer wraps the whole call, so a permit is held until the body has been read. Directly
+/// around the `reqwest::Client` it would be released with the response head, and
+/// `.for_any_service().wrap_errors()` would distinguish a rejection from reqwest's own errors.
 fn client() -> impl Service<String, Response = String, Error = BoxError> + Clone {
     let api = Resource::builder("api")
         .concurrency(IN_FLIGHT)
@@ -47,7 +47,7 @@ async fn fetch(http: reqwest::Client, url: String) -> Result<String, BoxError> {
     Ok(response.text().await?)
 }
 
-/// What the API has seen of its clients.
+/// The calls that the API has counted.
 struct Seen {
     in_flight: AtomicUsize,
     most: AtomicUsize,
@@ -74,7 +74,7 @@ async fn price(State(seen): State<Arc<Seen>>, Path(item): Path<usize>) -> String
     format!("{}", 2 * item)
 }
 
-/// Fetches so many prices and returns them with the most calls that the API has seen at once.
+/// Fetches this number of prices. Returns them with the highest number of calls in flight.
 async fn run(calls: usize) -> Result<(Vec<String>, usize), BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

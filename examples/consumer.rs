@@ -13,8 +13,8 @@ use tower_concurrency_limiter::{Limiter, Resource};
 
 type Job = u32;
 
-/// Does the jobs, as many at once as the database has room for. Returns those that it had no room
-/// for, to be put back.
+/// Runs the jobs, as many at once as the limit of the database allows. Returns the rejected ones,
+/// to be put back.
 async fn consume<F>(
     mut jobs: mpsc::Receiver<Job>,
     limiter: &Limiter,
@@ -24,7 +24,7 @@ async fn consume<F>(
 where
     F: Future<Output = ()>,
 {
-    // Bounds the jobs in memory, not those at the database: that is the limiter's.
+    // Bounds the jobs in memory. The limiter bounds those at the database.
     const AT_HAND: usize = 16;
     let store = &store;
     stream::poll_fn(|cx| jobs.poll_recv(cx))
@@ -41,7 +41,7 @@ where
 #[tokio::main]
 async fn main() {
     let db = Resource::new("db", 3);
-    // Jobs can wait for longer than people.
+    // Jobs are more patient than the clients of a web server.
     let limiter = Limiter::new(Duration::from_secs(60), [&db]);
 
     let (queue, jobs) = mpsc::channel(100);

@@ -1,7 +1,7 @@
 //! Run with: cargo run --example graceful_shutdown
 //!
-//! On Ctrl-C nobody is queued any more, and what runs is waited for: the queries of open
-//! connections, and those that were handed to other threads, of which the server does not know.
+//! On Ctrl-C the queue is rejected, and the program waits for running work: the requests of open
+//! connections, and queries on other threads, of which the server does not know.
 
 use std::{io, time::Duration};
 
@@ -9,7 +9,7 @@ use axum::{Router, routing::get};
 use tokio::{net::TcpListener, signal, time::timeout};
 use tower_concurrency_limiter::{Limiter, PermitHandle, Resource};
 
-/// How long a deploy waits for the work under way.
+/// How long a shutdown waits for running work.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn app() -> (Router, Limiter) {
@@ -27,7 +27,7 @@ async fn rows() -> &'static str {
     "rows\n"
 }
 
-/// Answered at once, while the report is still being written.
+/// Responds immediately, while the report is still being written.
 async fn report(permit: PermitHandle) -> &'static str {
     let permit = permit.take();
     tokio::spawn(async move {
@@ -37,7 +37,7 @@ async fn report(permit: PermitHandle) -> &'static str {
     "it will be there in ten seconds\n"
 }
 
-/// Resolves on Ctrl-C. From then on whoever waits, and whoever comes, is answered with a 503.
+/// Completes on Ctrl-C. From then on waiters and new requests get a 503.
 async fn shutdown(limiter: Limiter) {
     if signal::ctrl_c().await.is_err() {
         return std::future::pending().await; // no signals here; the server stays
@@ -46,7 +46,7 @@ async fn shutdown(limiter: Limiter) {
     println!("Closing.");
 }
 
-/// Waits for what is held; whether it was returned in time.
+/// Waits until no permit is held. Returns whether that was in time.
 async fn drain(limiter: &Limiter) -> bool {
     timeout(PATIENCE, limiter.drained()).await.is_ok()
 }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_secs(3));
     }
 
-    /// The server has answered it long ago.
+    /// The server has responded to it long ago.
     #[tokio::test(start_paused = true)]
     async fn work_elsewhere_is_waited_for() {
         let (app, limiter) = app();

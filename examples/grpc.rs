@@ -1,6 +1,6 @@
 //! Run with: cargo run --example grpc
 //!
-//! A gRPC server of tonic behind a limit, whose handler has another limit of its own.
+//! A gRPC server of tonic behind a limit. Its handler has another limit of its own.
 
 use std::{convert::Infallible, net::SocketAddr, task, time::Duration};
 
@@ -18,7 +18,7 @@ use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 use tower_concurrency_limiter::{Limiter, Rejection, Resource};
 
-/// Makes reports, one at a time at the database.
+/// Makes reports, one at a time.
 #[derive(Clone)]
 struct Reports {
     limiter: Limiter,
@@ -35,13 +35,13 @@ impl Reports {
     }
 }
 
-/// The status that the layer makes of a rejection, in a handler.
+/// The status that the layer would send for this rejection.
 fn status(rejection: Rejection) -> Status {
     let response = rejection.grpc_response();
     Status::from_header_map(response.headers()).expect("it has a status")
 }
 
-/// Serves two calls at once; who does not fit is rejected at once.
+/// Serves two calls at once, and rejects others immediately.
 async fn serve(listener: TcpListener, limiter: Limiter, cpu: Resource, db: Resource) {
     let layer = limiter
         .resources([&cpu])
@@ -53,7 +53,7 @@ async fn serve(listener: TcpListener, limiter: Limiter, cpu: Resource, db: Resou
     served.await.expect("serves until the process ends");
 }
 
-// What `tonic-prost-build` would make of the definition of the service.
+// What `tonic-prost-build` would generate from the definition of the service.
 
 const MAKE: &str = "/reports.Reports/Make";
 

@@ -8,7 +8,7 @@ use axum::{Router, routing::get};
 use tokio::{net::TcpListener, time::sleep};
 use tower_concurrency_limiter::{Limiter, Resource};
 
-/// How long an answer takes.
+/// The time of a response.
 const WORK: Duration = Duration::from_secs(2);
 
 fn app() -> Router {

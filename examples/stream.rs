@@ -1,7 +1,7 @@
 //! Run with: cargo run --example stream
 //!
-//! A streamed response: the permit is held until the last row is sent, because the query runs that
-//! long.
+//! A streamed response: the permit is held until the last row is sent, because the query runs until
+//! then.
 
 use std::{convert::Infallible, io, time::Duration};
 
@@ -14,7 +14,7 @@ fn app() -> Router {
     let db = Resource::new("db", 2);
     let limiter = Limiter::new(Duration::from_secs(5), [&db]);
     let until_end = limiter.resources([&db]);
-    // For a handler that has read all it needs when it returns.
+    // For a handler that has read all that it needs when it returns.
     let at_head = limiter.resources([&db]).release_at_head();
     let usage = move || async move {
         let limit = db.limit().expect("it has one");
@@ -26,7 +26,7 @@ fn app() -> Router {
         .route("/usage", get(usage))
 }
 
-/// Ten rows, one each 300 ms.
+/// Ten rows, one every 300 ms.
 async fn rows() -> Body {
     Body::from_stream(stream::unfold(0, |row| async move {
         if row == 10 {

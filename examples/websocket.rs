@@ -1,9 +1,9 @@
 //! Run with: cargo run --example websocket
 //!
 //! A chat over WebSockets, open to two clients at once. The handler takes the permit before it
-//! upgrades the connection, and the task of the socket holds it: the response that begins the
-//! upgrade has no body, so its request ends at once, and in the callback of `on_upgrade` the permit
-//! would be gone.
+//! upgrades the connection, and the task of the socket holds it. In the callback of `on_upgrade` it
+//! would be too late: the response that begins the upgrade has no body, so its permit is released
+//! immediately.
 
 use std::{io, time::Duration};
 
@@ -31,7 +31,7 @@ async fn enter(permit: PermitHandle, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|socket| echo(socket, permit))
 }
 
-/// Repeats what the client says, and returns the permit when the client leaves.
+/// Echoes the messages of the client, and releases the permit when the client leaves.
 async fn echo(mut socket: WebSocket, _permit: Option<Permit>) {
     while let Some(Ok(message)) = socket.recv().await {
         if socket.send(message).await.is_err() {
@@ -105,7 +105,7 @@ mod tests {
         says(&mut first, "still open").await;
 
         first.close(None).await.unwrap();
-        while first.next().await.is_some() {} // until the server has closed it, too
+        while first.next().await.is_some() {} // until the server has closed it as well
         let mut third = loop {
             match open(address).await {
                 Ok(socket) => break socket,

@@ -23,7 +23,7 @@
 //!     .route("/messages", get(messages).route_layer(limiter.resources([&db])))
 //!     .route("/file", get(file).route_layer(limiter.resources([&fs])))
 //!     .route("/both", get(both).route_layer(limiter.resources([&db, &fs])));
-//! // the sixth concurrent request to /messages waits up to 5 s, then gets 503; /file is not affected
+//! // the sixth concurrent request to /messages waits up to 5 s, then gets 503
 //! # }
 //! ```
 //!

@@ -35,8 +35,8 @@
 //! it, every response is a success, even a 503 by which the resource rejects work. Elsewhere,
 //! [`Permit::set_outcome`](crate::Permit::set_outcome) sets it.
 //!
-//! A request whose client leaves counts as well: if its permit was held for longer than the timeout
-//! of [`Aimd`](crate::adaptive::Aimd), it is an overload, dropped or not.
+//! A request that its client abandons counts as well: if its permit was held for longer than the
+//! timeout of [`Aimd`](crate::adaptive::Aimd), it is an overload, dropped or not.
 //!
 //! # Measured time
 //!

@@ -30,28 +30,29 @@
 //!
 //! # The way of a request
 //!
-//! 1. **Set.** `limiter.resources([..])` checks the set once, when the layer is built.
-//! 2. **Request.** One struct describes a request on its whole way: the set, its attributes
-//!    (priority, lane, load, deadline) and how it waits. The middleware fills it from the request
-//!    head.
-//! 3. **Fast path.** The request enters `core` once. If its resources have a limit and nothing
-//!    else, and no request waits for them, it acquires its units by one atomic operation per
-//!    resource.
-//! 4. **Plain queue.** Otherwise it waits. While all waiters of such a resource claim this resource
-//!    alone, with default attributes, they wait in a FIFO of the resource with a lock of its own.
-//!    Waiters are numbers: a release raises the number below which all are decided, and writes
-//!    nothing per waiter.
-//! 5. **General queue.** For everything else, `core` passes the request to the queue of `admission`
-//!    under the limiter's lock. The first such request moves the waiters of a plain queue there, in
-//!    order. The answer is granted, queued or refused.
+//! 1. **Set.** `limiter.resources([..])` checks the set once, when the layer is built
+//!    (`limiter/set.rs`).
+//! 2. **Request.** The middleware reads the attributes (priority, lane, load, deadline) from the
+//!    request head. One struct, `WaitOptions`, describes what the request declares and how it
+//!    waits.
+//! 3. **Fast path.** If the resources of the set have a limit and nothing else, and no request
+//!    waits for them, the units are acquired by one atomic operation per resource
+//!    (`core/fast_path.rs`).
+//! 4. **FIFO.** Otherwise the request enters `core/acquire.rs`. While all waiters of such a
+//!    resource claim this resource alone, with default attributes, they wait in a FIFO with a lock
+//!    of its own (`core/fifo.rs`). Waiters are numbers: a grant raises the number below which all
+//!    are decided, and writes nothing per waiter.
+//! 5. **General queue.** All other requests wait in the queue of `admission`, under the limiter's
+//!    lock. The first one that needs a resource with a FIFO moves its waiters to the general queue,
+//!    in order. The FIFO serves again when no request waits there.
 //! 6. **Grant.** A grant is an RAII value, `Granted`: dropping it releases its units, whichever
 //!    future holds it at that moment. A [`Permit`](crate::Permit) contains it.
-//! 7. **Dispatch.** A release, a deadline, a drop or a change of a limit lets `admission` decide
-//!    again. `core` writes the results to the waiters and runs their wakers after the lock is
-//!    released.
-//! 8. **Refusal.** One enum `Refusal` in `admission` describes why a request was not admitted. It
-//!    is mapped once, to the public [`Reason`](crate::Reason), and `rejection` makes the response
-//!    of it.
+//! 7. **Dispatch.** A release, a deadline, a drop or a change of a limit leads to further
+//!    decisions. `core/dispatch.rs` writes the results to the waiters and calls their wakers after
+//!    the lock is released.
+//! 8. **Refusal.** One enum, `admission::Refusal`, describes why a request was not admitted. It is
+//!    mapped once to the public [`Reason`](crate::Reason), and `rejection` makes the response of
+//!    it.
 //!
 //! # Where decisions are made
 //!
@@ -60,7 +61,7 @@
 //! | which waiter is next | `admission`: order, lanes, priorities, reserves |
 //! | whether a rate allows a request | `admission`: windows and GCRA |
 //! | when a queue sheds | `admission`: CoDel |
-//! | whether the fast path may be used | `core` |
+//! | which queue a request joins | `core`: fast path, FIFO or general queue |
 //! | when a deadline passes | `core`: one timer task per runtime |
 //! | when a permit is released | `middleware`: at the head, at the body's end, or with the response |
 //! | what a rejected client receives | `rejection`; per route, `middleware` |

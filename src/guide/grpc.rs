@@ -116,8 +116,8 @@
 //!
 //! # In a handler
 //!
-//! [`Rejection::grpc_response`](crate::Rejection::grpc_response) returns a response from whose
-//! headers tonic makes a status with code, message and push-back:
+//! [`Rejection::grpc_response`](crate::Rejection::grpc_response) returns a response. tonic
+//! makes a status from its headers, with code, message and push-back:
 //!
 //! ```
 //! use tonic::Status;

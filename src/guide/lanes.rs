@@ -20,7 +20,9 @@
 //! let limiter = Limiter::new(Duration::from_secs(5), [&api]);
 //!
 //! // the gateway in front has authenticated the tenant, and sets the header
-//! let by_tenant = limiter.resources([&api]).lane(|request| request.headers().get("x-tenant").into());
+//! let by_tenant = limiter
+//!     .resources([&api])
+//!     .lane(|request| request.headers().get("x-tenant").into());
 //! # async fn query() {}
 //! let app: Router = Router::new().route("/query", get(query)).route_layer(by_tenant);
 //! # }
@@ -60,8 +62,9 @@
 //! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
 //! # async fn page() {}
 //! # async fn report() {}
+//! let interactive = limiter.resources([&db]).lane(|_| "interactive".into());
 //! let app: Router = Router::new()
-//!     .route("/page", get(page).route_layer(limiter.resources([&db]).lane(|_| "interactive".into())))
+//!     .route("/page", get(page).route_layer(interactive))
 //!     .route("/report", get(report).route_layer(limiter.resources([&db])));
 //!
 //! let reports: Vec<_> = (0..8).flat_map(|_| limiter.try_acquire([&db])).collect();

@@ -58,11 +58,12 @@
 //!     trace::{DefaultOnFailure, OnFailure, TraceLayer},
 //! };
 //!
-//! let trace = TraceLayer::new_for_http().on_failure(|failure: Failure, latency, span: &tracing::Span| {
+//! let on_failure = |failure: Failure, latency, span: &tracing::Span| {
 //!     if !matches!(failure, Failure::StatusCode(StatusCode::SERVICE_UNAVAILABLE)) {
 //!         DefaultOnFailure::new().on_failure(failure, latency, span);
 //!     }
-//! });
+//! };
+//! let trace = TraceLayer::new_for_http().on_failure(on_failure);
 //! # let _: tower_http::trace::TraceLayer<_, _, _, _, _, _, _> = trace;
 //! ```
 //!

@@ -4,8 +4,10 @@
 //! its set, room in its lane, and room under every rate. All of it is decided in one step. A
 //! request that is not admitted has spent nothing.
 //!
-//! A request joins the queue when its future is first polled. Its deadline counts from the call of
-//! a limited service, or from the first poll of [`acquire`](crate::Limiter::acquire).
+//! A request joins the queue when its future is first polled. A layer's request joins when it is
+//! called if the route reads attributes, such as a priority, or exposes its permit, or if a
+//! resource has more than a limit. The deadline counts from the call of a limited service, or from
+//! the first poll of [`acquire`](crate::Limiter::acquire).
 //!
 //! # At one resource
 //!

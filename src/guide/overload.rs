@@ -35,10 +35,11 @@
 //! ```
 //!
 //! The settings are those of CoDel. When the wait has been above the *target* for a whole
-//! *interval*, the queue serves the newest requests of each priority first, whose clients are still
-//! there, and sheds the oldest of all priorities and lanes ([`Reason::Shed`](crate::Reason::Shed)),
-//! faster and faster. When the wait is below the target again, the order of arrival returns.
-//! Shorter peaks are queued as usual. [`Overload`](crate::Overload) names the sources.
+//! *interval*, the queue serves the newest requests of each priority first, as their clients are
+//! still there, and sheds the oldest of all priorities and lanes
+//! ([`Reason::Shed`](crate::Reason::Shed)), faster and faster. When the wait is below the target
+//! again, the order of arrival returns. Shorter peaks are queued as usual.
+//! [`Overload`](crate::Overload) names the sources.
 //!
 //! * Choose a target above the waits of a quiet day, and an interval that is longer than the usual
 //!   bursts and well below the patience of clients.

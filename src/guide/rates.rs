@@ -66,10 +66,9 @@
 //! # Responses
 //!
 //! A request that a rate did not admit gets 503, as any other. If the rate is part of the contract
-//! with clients,
-//! [`reject_with_too_many_requests`](crate::limiter::LimiterBuilder::reject_with_too_many_requests)
-//! makes it
-//! 429. Requests that were [shed](crate::Reason::Shed) get 503 in any case.
+//! with clients, call
+//! [`reject_with_too_many_requests`](crate::limiter::LimiterBuilder::reject_with_too_many_requests),
+//! and it gets 429. Requests that were [shed](crate::Reason::Shed) get 503 in any case.
 //! [`Rejection::is_rate_limited`](crate::Rejection::is_rate_limited) returns whether a rate was the
 //! cause.
 //!

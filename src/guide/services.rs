@@ -57,7 +57,7 @@
 //!     .service(reqwest::Client::new()); // its error is `LimitError<reqwest::Error>`
 //! ```
 //!
-//! Set these methods after `for_any_service`. Under axum, whose services do not fail, use
+//! Set these methods after `for_any_service`. Under axum, where services do not fail, use
 //! `on_reject`, or `wrap_errors` below a `HandleErrorLayer`.
 //!
 //! Methods that read HTTP requests, such as `bypass`, `priority` and `expose_permit`, cannot be

@@ -32,9 +32,8 @@
 //! * A closed limiter sets no `retry-after`.
 //! * `drained` closes nothing. Without `close` it waits for a moment in which nothing is held,
 //!   which may never come. While it waits, every release takes the limiter's lock.
-//! * Permits of [distributed limits](super::distributed) become available to other processes
-//!   immediately if the backend is closed, and otherwise when the session of the process ends.
-//!   Close it after `drained`.
+//! * After `drained`, close the backend of [distributed limits](super::distributed). The session of
+//!   the process then ends immediately, and not by a timeout of the server.
 //!
 //! The example `graceful_shutdown` of the repository is a complete program.
 //!

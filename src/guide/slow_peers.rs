@@ -67,7 +67,7 @@
 //! # Rejected uploads
 //!
 //! A rejection does not wait for the request body. hyper sends the 503 and closes an HTTP/1
-//! connection whose body was not read; a client that is still sending may see a reset before it
+//! connection if the body was not read; a client that is still sending may see a reset before it
 //! reads the response. Clients that send `expect: 100-continue` wait until the server requests the
 //! body, and read the 503 instead. For other clients, read the body outside the limit, as above.
 //!

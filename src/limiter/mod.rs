@@ -117,8 +117,8 @@ impl Limiter {
     /// Requests for the same resources are served first come, first served, unless lanes,
     /// priorities, reserves or overload mode say otherwise. Nobody later overtakes a request at a
     /// resource that it still lacks; where it lacks nothing, it stands in nobody's way, within the
-    /// [bounds](crate#who-goes-next) that the guide states. The request arrives, and its deadline
-    /// starts, when the future is first polled.
+    /// [bounds](crate::guide::ordering) that the guide states. The request arrives, and its
+    /// deadline starts, when the future is first polled.
     ///
     /// # Cancel safety
     ///
@@ -166,7 +166,7 @@ impl Limiter {
     /// ```
     ///
     /// Await the future, spawn it, or drop it before something else is awaited. The
-    /// [guide](crate#waiting-for-what-you-hold) has more of these.
+    /// [guide](crate::guide::deadlocks) has more of these.
     ///
     /// # Cooperation
     ///
@@ -268,7 +268,7 @@ impl Limiter {
 
     /// Turns away everybody who waits and everybody who comes, with [`Reason::Closed`]. Permits
     /// that are held stay valid. For good, and for every clone of the limiter; closing it again
-    /// does nothing. See [`drained`](Self::drained), and the [guide](crate#shutting-down) for a
+    /// does nothing. See [`drained`](Self::drained), and the [guide](crate::guide::shutdown) for a
     /// server.
     pub fn close(&self) {
         self.0.gate.close();

@@ -33,7 +33,7 @@
 //! as a session at the server, with a heartbeat every [500 ms](DEFAULT_HEARTBEAT); there is nothing
 //! to tune for each request. The server counts what each session holds, and decides on limit,
 //! rates, lanes, priorities and the queue in one script: by the rules of the
-//! [guide](crate#who-goes-next), with the arithmetic of local limits, by its own clock alone. A
+//! [guide](crate::guide::ordering), with the arithmetic of local limits, by its own clock alone. A
 //! killed process gives its permits back in about a second, a clean shutdown at once
 //! ([`close`](RedisBackend::close)).
 //!
