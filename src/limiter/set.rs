@@ -1,4 +1,4 @@
-//! Sets of claims, checked.
+//! Validated sets of claims.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     resource::{Claim, Resource},
 };
 
-/// A set that a limiter can grant.
+/// A valid set, and its limiter.
 #[derive(Clone)]
 pub(crate) struct ResourceSet {
     limiter: Arc<Inner>,
@@ -17,7 +17,7 @@ pub(crate) struct ResourceSet {
 }
 
 impl Limiter {
-    /// Checks a set.
+    /// Validates a set.
     pub(crate) fn set<I>(&self, set: I) -> Result<ResourceSet, InvalidSet>
     where
         I: IntoIterator,
@@ -73,7 +73,7 @@ impl Limiter {
         }
     }
 
-    /// What is wrong with a resource that this limiter does not have.
+    /// The fault of a resource that is not registered with this limiter.
     #[cold]
     fn unregistered(&self, resource: &Resource) -> Fault {
         let name = Arc::clone(resource.shared_name());
@@ -123,7 +123,7 @@ impl ResourceSet {
         &self.limiter
     }
 
-    /// Takes the set if it is free and nobody waits for it: all that an uncontended request does.
+    /// Acquires the set if it is available and no request waits for it: the fast path of a request.
     #[inline]
     pub(crate) fn try_acquire(&self) -> bool {
         self.gate().try_acquire(&self.demands)
@@ -134,7 +134,7 @@ impl ResourceSet {
         self.gate().records(&self.demands) || self.is_shared()
     }
 
-    /// Whether some of it is shared between processes.
+    /// Whether a resource of the set is shared between processes.
     pub(crate) fn is_shared(&self) -> bool {
         self.gate().has_remote(&self.demands)
     }
