@@ -1,8 +1,8 @@
-//! What can be wrong with an adaptive limit.
+//! The error of adaptive limits.
 
 use std::fmt;
 
-/// An adaptive limit that cannot be built. The message names the cure.
+/// The error of an adaptive limit that cannot be built. The message names the cure.
 #[derive(Clone, PartialEq)]
 pub struct InvalidAdaptiveLimit(pub(super) Kind);
 

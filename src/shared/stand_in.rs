@@ -1,4 +1,4 @@
-//! A shared limit in memory, for tests of those who use one.
+//! A shared limit in memory, for tests.
 
 use std::{
     future::poll_fn,
@@ -13,7 +13,7 @@ use super::{
     Absence, Ask, Entering, FencingToken, Health, Lease, NotLeased, SharedLimit, SharedState,
 };
 
-/// Units that are given to whoever asks while there are any, and a record of all that happens.
+/// A limit that grants its units in the order of the calls, and records all events.
 #[derive(Clone, Debug)]
 pub(crate) struct StandIn {
     name: &'static str,
@@ -27,10 +27,10 @@ pub(crate) type Record = Arc<Mutex<Vec<String>>>;
 #[derive(Debug)]
 struct State {
     free: u32,
-    /// Whether somebody has to be asked for every permit.
+    /// Whether every permit takes a call.
     is_strict: bool,
     is_closed: bool,
-    /// What everybody who asks is told.
+    /// The refusal of every request, if there is one.
     answer: Option<NotLeased>,
     asks: Vec<Ask>,
     granted: u64,
@@ -84,7 +84,7 @@ impl StandIn {
         self.change(|state| state.has_lost = true);
     }
 
-    /// What was asked, by those who were willing to wait.
+    /// The requests that could wait.
     pub(crate) fn asks(&self) -> Vec<Ask> {
         self.lock().asks.clone()
     }
