@@ -8,32 +8,32 @@ use super::{
     error::Kind,
 };
 
-/// Additive increase, multiplicative decrease: the limit rises by a constant while work succeeds, and
-/// falls by a share at an overload.
+/// Additive increase, multiplicative decrease: the limit rises by a constant while work succeeds,
+/// and falls by a share at an overload.
 ///
 /// It has two signals: [`Outcome::Overload`], and a permit held for longer than the
 /// [`timeout`](AimdBuilder::timeout). Without either it rises to the ceiling.
 ///
-/// * **Increase**: each success adds [`increase`](AimdBuilder::increase) divided by the limit, which is
-///   `increase` units per round; a round is as many permits as the limit. It only does while at least
-///   half of the limit is in use: a limit that is not reached has not been tested (the
-///   "application-limited" rule of TCP, RFC 7661).
-/// * **Decrease**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and lowers it
-///   by at least one unit. The permits that are held at that moment were acquired under the old limit
-///   and carry the same signal, so the limit does not move until as many units have been released,
-///   whatever the outcome. One burst of timeouts is one decrease.
+/// * **Increase**: each success adds [`increase`](AimdBuilder::increase) divided by the limit,
+///   which is `increase` units per round; a round is as many permits as the limit. It only does
+///   while at least half of the limit is in use: a limit that is not reached has not been tested
+///   (the "application-limited" rule of TCP, RFC 7661).
+/// * **Decrease**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and
+///   lowers it by at least one unit. The permits that are held at that moment were acquired under
+///   the old limit and carry the same signal, so the limit does not move until as many units have
+///   been released, whatever the outcome. One burst of timeouts is one decrease.
 ///
-/// The limit moves in a sawtooth below the point of overload: with the defaults between 70 % and 100 %
-/// of it.
+/// The limit moves in a sawtooth below the point of overload: with the defaults between 70 % and
+/// 100 % of it.
 ///
 /// # Sources
 ///
-/// D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in
-/// Computer Networks", 1989: of the linear rules this is the one by which users that share a resource
-/// converge to use all of it, in equal parts. The Java library
-/// [concurrency-limits](https://github.com/Netflix/concurrency-limits) has it as `AIMDLimit`, with steps
-/// per permit instead of per round: there one round of successes doubles the limit, and one round of
-/// timeouts takes it to the bottom.
+/// D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance
+/// in Computer Networks", 1989: of the linear rules this is the one by which users that share a
+/// resource converge to use all of it, in equal parts. The Java library
+/// [concurrency-limits](https://github.com/Netflix/concurrency-limits) has it as `AIMDLimit`, with
+/// steps per permit instead of per round: there one round of successes doubles the limit, and one
+/// round of timeouts takes it to the bottom.
 ///
 /// ```
 /// use std::time::Duration;
@@ -108,8 +108,8 @@ impl AimdBuilder {
     /// [dropped](Outcome::Dropped). [`Outcome::Ignore`] exempts a permit, such as that of a stream.
     /// Default: none; only [`Outcome::Overload`] lowers the limit.
     ///
-    /// Choose it well above the slowest request on a quiet day, or slow work counts as overload, and
-    /// below the time after which clients give up.
+    /// Choose it well above the slowest request on a quiet day, or slow work counts as overload,
+    /// and below the time after which clients give up.
     pub fn timeout(mut self, held: Duration) -> Self {
         self.timeout = Some(held);
         self
@@ -132,8 +132,8 @@ impl AimdBuilder {
     ///
     /// # Errors
     ///
-    /// If the floor, the increase or the timeout is 0, the floor is above the ceiling, the start is not
-    /// between them, or the backoff is not between 0 and 1.
+    /// If the floor, the increase or the timeout is 0, the floor is above the ceiling, the start is
+    /// not between them, or the backoff is not between 0 and 1.
     pub fn try_build(self) -> Result<Aimd, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if self.increase == 0 {

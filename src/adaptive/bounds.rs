@@ -73,7 +73,8 @@ impl Bounded {
         in_use < self.units().div_ceil(2)
     }
 
-    /// How many other units are in use when a permit ends. Their work began under the present limit.
+    /// How many other units are in use when a permit ends. Their work began under the present
+    /// limit.
     ///
     /// Clamped to the ceiling, so that the limit moves again after an impossible sample.
     pub(super) fn others(&self, sample: &Sample) -> usize {

@@ -11,9 +11,9 @@ use super::{
 
 /// A limit that falls while permits are held for longer than usual, and rises otherwise.
 ///
-/// It needs neither a timeout nor a signal from the resource. It moves once per round, which is as many
-/// permits as the limit and at least 10, and compares two averages of the held times: `short`, that of
-/// the round, and `long`, over [`long_window`](Gradient2Builder::long_window) rounds.
+/// It needs neither a timeout nor a signal from the resource. It moves once per round, which is as
+/// many permits as the limit and at least 10, and compares two averages of the held times: `short`,
+/// that of the round, and `long`, over [`long_window`](Gradient2Builder::long_window) rounds.
 ///
 /// ```text
 /// gradient = clamp(tolerance * long / short, 0.5, 1)
@@ -22,42 +22,42 @@ use super::{
 /// ```
 ///
 /// If a resource serves `c` units at once and queues the rest, the limit settles near
-/// `tolerance * c + queue_size`: enough to use all of it, with a queue that it serves in half a held
-/// time.
+/// `tolerance * c + queue_size`: enough to use all of it, with a queue that it serves in half a
+/// held time.
 ///
-/// * If `long` is more than twice `short`, the load is over, and `long` is lowered by 5 % per round,
-///   ahead of its average.
-/// * The times of a round in which less than half of the limit was in use count for `long` and do not
-///   move the limit: a limit that is not reached does not make the resource slow or fast (the
+/// * If `long` is more than twice `short`, the load is over, and `long` is lowered by 5 % per
+///   round, ahead of its average.
+/// * The times of a round in which less than half of the limit was in use count for `long` and do
+///   not move the limit: a limit that is not reached does not make the resource slow or fast (the
 ///   "application-limited" rule of TCP, RFC 7661).
 /// * Overloads lower the limit by their share of the round: with the share `p` of successes, the
 ///   gradient becomes `max(gradient * p, 0.5)` and the queue `queue_size * p`. The held times of
 ///   overloads are not averaged, as quick failures would make the resource seem fast.
-/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. It is averaged if it
-///   is above `long`; below, the work may have been as fast as usual. In a round in which more was
-///   dropped above `long` than completed, dropped work counts as overload: the resource works for
-///   clients that have left.
+/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. It is averaged
+///   if it is above `long`; below, the work may have been as fast as usual. In a round in which
+///   more was dropped above `long` than completed, dropped work counts as overload: the resource
+///   works for clients that have left.
 /// * A single time counts as at most 10 times `long`.
 ///
 /// # Probes
 ///
-/// Under a lasting load, `long` approaches the slow times, and `short` is no longer slow relative to it:
-/// by the formula alone the limit doubles every few hundred rounds, up to the ceiling. So ten times in a
-/// long window of rounds at the limit, the limit drops to `limit / (2 * tolerance)` until as many units
-/// as were in use have been released, and for one more round, both whatever the outcomes. The average of
-/// that round becomes `long`. If the resource was overloaded, it is less so now, the limit falls by half
-/// or until it fits, and the next probe follows soon. If the work itself has become slower, the probe
-/// measures that, and the limit rises again. Under a lasting load, probes cost about 1 % of the
-/// throughput. A probe is ended if no permit ends during it while requests wait; see
-/// [lasting work](super#lasting-work).
+/// Under a lasting load, `long` approaches the slow times, and `short` is no longer slow relative
+/// to it: by the formula alone the limit doubles every few hundred rounds, up to the ceiling. So
+/// ten times in a long window of rounds at the limit, the limit drops to `limit / (2 * tolerance)`
+/// until as many units as were in use have been released, and for one more round, both whatever the
+/// outcomes. The average of that round becomes `long`. If the resource was overloaded, it is less
+/// so now, the limit falls by half or until it fits, and the next probe follows soon. If the work
+/// itself has become slower, the probe measures that, and the limit rises again. Under a lasting
+/// load, probes cost about 1 % of the throughput. A probe is ended if no permit ends during it
+/// while requests wait; see [lasting work](super#lasting-work).
 ///
 /// # Sources
 ///
 /// `Gradient2Limit` of Netflix's Java library
-/// [concurrency-limits](https://github.com/Netflix/concurrency-limits): the formula, the drift, the defaults.
-/// It is derived from TCP Vegas (L. Brakmo and L. Peterson, 1995), which first estimated a queue from the
-/// times instead of from losses. There a round is a second, and overloads do not count. Its predecessor
-/// `GradientLimit` and Envoy's adaptive concurrency filter have probes.
+/// [concurrency-limits](https://github.com/Netflix/concurrency-limits): the formula, the drift, the
+/// defaults. It is derived from TCP Vegas (L. Brakmo and L. Peterson, 1995), which first estimated
+/// a queue from the times instead of from losses. There a round is a second, and overloads do not
+/// count. Its predecessor `GradientLimit` and Envoy's adaptive concurrency filter have probes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -69,7 +69,7 @@ use super::{
 ///     let in_use = limit.limit();
 ///     limit.update(&Sample::new(Duration::from_millis(10), in_use, Outcome::Success));
 /// }
-/// assert_eq!(limit.limit(), 26); // not slower at a higher limit: up by 0.8 per round of 20 permits or more
+/// assert_eq!(limit.limit(), 26); // not slower at a higher limit: up by 0.8 per round
 /// ```
 #[derive(Clone, Debug)]
 pub struct Gradient2 {
@@ -89,7 +89,8 @@ pub struct Gradient2 {
 enum Stage {
     /// The limit applies. The next probe begins after this many rounds.
     Open { rounds: usize },
-    /// The limit of the probe applies to new permits. `units` that were acquired before are still held.
+    /// The limit of the probe applies to new permits. `units` that were acquired before are still
+    /// held.
     Drain { units: usize },
     /// The limit of the probe applied to all permits that end.
     Probe,
@@ -105,8 +106,8 @@ const PROBES_PER_LONG_WINDOW: usize = 10;
 /// The number of rounds until an urgent probe. The limit needs some to follow the previous probe.
 const EARLY_PROBE: usize = 10;
 
-/// The steepest gradient: no round lowers the limit by more than half, as one outlier can distort its
-/// average.
+/// The steepest gradient: no round lowers the limit by more than half, as one outlier can distort
+/// its average.
 const STEEPEST: f64 = 0.5;
 
 /// Builds a [`Gradient2`].
@@ -139,30 +140,30 @@ impl Gradient2 {
 }
 
 impl Gradient2Builder {
-    /// Sets the initial limit, from the floor to the ceiling. Default: the floor. From far above the
-    /// right value, it takes several probes to fall.
+    /// Sets the initial limit, from the floor to the ceiling. Default: the floor. From far above
+    /// the right value, it takes several probes to fall.
     pub fn start(mut self, units: usize) -> Self {
         self.range.start = Some(units);
         self
     }
 
-    /// Sets the share of the way to its target that the limit moves in a round, above 0 and at most 1.
-    /// Default: 0.2.
+    /// Sets the share of the way to its target that the limit moves in a round, above 0 and at most
+    /// 1. Default: 0.2.
     pub fn smoothing(mut self, share: f64) -> Self {
         self.smoothing = share;
         self
     }
 
-    /// Sets how much longer than usual permits can be held before the limit falls, as a ratio of 1 or
-    /// more. Default: 1.5. Work of uneven length needs more, or its variation counts as load.
+    /// Sets how much longer than usual permits can be held before the limit falls, as a ratio of 1
+    /// or more. Default: 1.5. Work of uneven length needs more, or its variation counts as load.
     pub fn tolerance(mut self, ratio: f64) -> Self {
         self.tolerance = ratio;
         self
     }
 
     /// Sets how many units the limit can have above what the resource serves at once, 1 or more.
-    /// Multiplied by [`smoothing`](Self::smoothing), it is also how much the limit rises in a round.
-    /// Default: 4. Limits in the hundreds adapt sooner with more.
+    /// Multiplied by [`smoothing`](Self::smoothing), it is also how much the limit rises in a
+    /// round. Default: 4. Limits in the hundreds adapt sooner with more.
     pub fn queue_size(mut self, units: usize) -> Self {
         self.queue_size = units;
         self
@@ -192,9 +193,9 @@ impl Gradient2Builder {
     ///
     /// # Errors
     ///
-    /// If the floor, the queue size or the long window is 0, the floor is above the ceiling, the start is
-    /// not between them, the smoothing is not above 0 and at most 1, or the tolerance is below 1 or not
-    /// finite.
+    /// If the floor, the queue size or the long window is 0, the floor is above the ceiling, the
+    /// start is not between them, the smoothing is not above 0 and at most 1, or the tolerance is
+    /// below 1 or not finite.
     pub fn try_build(self) -> Result<Gradient2, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if !(self.smoothing > 0.0 && self.smoothing <= 1.0) {
@@ -328,7 +329,8 @@ impl AdaptiveLimit for Gradient2 {
         self.limit()
     }
 
-    /// Ends a probe: the permits that are held were acquired before it, or last longer than its round.
+    /// Ends a probe: the permits that are held were acquired before it, or last longer than its
+    /// round.
     fn stalled(&mut self, _: Duration) -> usize {
         if !matches!(self.stage, Stage::Open { .. }) {
             self.round = Round::default();

@@ -1,8 +1,8 @@
 //! Adaptive limits: a limit rises while the resource responds well, and falls when it does not.
 //!
-//! A fixed limit is an estimate of what the resource can serve. An adaptive limit measures each permit
-//! that ends, how long it was held and how the work ended, and adjusts the limit, as TCP adjusts its
-//! window to the acknowledgements.
+//! A fixed limit is an estimate of what the resource can serve. An adaptive limit measures each
+//! permit that ends, how long it was held and how the work ended, and adjusts the limit, as TCP
+//! adjusts its window to the acknowledgements.
 //!
 //! ```
 //! use std::time::Duration;
@@ -20,14 +20,15 @@
 //! # When to use it
 //!
 //! Use an adaptive limit if **all** traffic to the resource passes through it. It attributes every
-//! slowdown to its own load. If others use the resource, their load lowers this limit, and they take the
-//! capacity that it yields. This includes other processes of the same service. If all have an [`Aimd`]
-//! limit, they converge to equal shares. [`Gradient2`] limits raise each other up to their ceilings, as
-//! each measures the queue of the others as the usual time.
+//! slowdown to its own load. If others use the resource, their load lowers this limit, and they
+//! take the capacity that it yields. This includes other processes of the same service. If all have
+//! an [`Aimd`] limit, they converge to equal shares. [`Gradient2`] limits raise each other up to
+//! their ceilings, as each measures the queue of the others as the usual time.
 //!
-//! Use it if the capacity **changes or is not known**: a service that scales, a database whose queries
-//! change with each release. If the capacity is known, such as the size of a connection pool or the
-//! terms of an API, use a fixed limit. It is right from the first request, and easier to reason about.
+//! Use it if the capacity **changes or is not known**: a service that scales, a database whose
+//! queries change with each release. If the capacity is known, such as the size of a connection
+//! pool or the terms of an API, use a fixed limit. It is right from the first request, and easier
+//! to reason about.
 //!
 //! Use it if there is **enough traffic**. Both algorithms need dozens of permits to move. For a few
 //! requests a minute use a fixed limit.
@@ -53,63 +54,66 @@
 //! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a stream | none |
 //! | [`Dropped`](Outcome::Dropped) | the client has left, a timeout outside of the limiter | the held time is a lower bound: overload if above the timeout of [`Aimd`], counted by [`Gradient2`] if above the average |
 //!
-//! A layer sets the outcome with [`classify`](crate::ConcurrencyLimitLayer::classify), from the head of
-//! the response; other code with [`Permit::set_outcome`](crate::Permit::set_outcome). The default is a
-//! success, so that only the times count. The layer and [`Limiter::run`](crate::Limiter::run) set
-//! `Dropped` if the work is dropped before it completes. Every ended permit is part of its round,
-//! whatever the outcome.
+//! A layer sets the outcome with [`classify`](crate::ConcurrencyLimitLayer::classify), from the
+//! head of the response; other code with [`Permit::set_outcome`](crate::Permit::set_outcome). The
+//! default is a success, so that only the times count. The layer and
+//! [`Limiter::run`](crate::Limiter::run) set `Dropped` if the work is dropped before it completes.
+//! Every ended permit is part of its round, whatever the outcome.
 //!
-//! The choice between the first three has to be right. A quick error that counts as a success signals a
-//! fast resource, and raises the load on a resource that is down. So does a cache hit that counts as a
-//! success. A bug that counts as overload throttles a healthy resource. Ignore permits that are held for
-//! other reasons, such as a stream that waits for its reader or a WebSocket, or give them a resource of
-//! their own.
+//! The choice between the first three has to be right. A quick error that counts as a success
+//! signals a fast resource, and raises the load on a resource that is down. So does a cache hit
+//! that counts as a success. A bug that counts as overload throttles a healthy resource. Ignore
+//! permits that are held for other reasons, such as a stream that waits for its reader or a
+//! WebSocket, or give them a resource of their own.
 //!
 //! # Lasting work
 //!
-//! Streams beside short work would fill a limit that is measured by the short work: after a probe, or
-//! two steps down, the limit is below what they hold. So the limit is measured by short work, and applies
-//! to it alone:
+//! Streams beside short work would fill a limit that is measured by the short work: after a probe,
+//! or two steps down, the limit is below what they hold. So the limit is measured by short work,
+//! and applies to it alone:
 //!
-//! * Units are *lasting* if they are held for more than 8 times the usual time of a success, while 4
-//!   times as many units as were in use beside them were acquired and released. [`Resource::limit`] is
-//!   the limit of the algorithm plus the lasting units, up to the ceiling, and [`Sample::in_use`]
-//!   excludes them. While a resource does not respond, no units are released, so none become lasting.
-//! * If no permit ends for 4 times the usual time, and for at least 1 s (5 s before the first success),
-//!   while requests wait for the limit, a probe is [ended](AdaptiveLimit::stalled). After twice that
-//!   time as many units as the floor are admitted beside those in use, within the ceiling, and again
-//!   each time that the time has doubled.
+//! * Units are *lasting* if they are held for more than 8 times the usual time of a success, while
+//!   4 times as many units as were in use beside them were acquired and released.
+//!   [`Resource::limit`] is the limit of the algorithm plus the lasting units, up to the ceiling,
+//!   and [`Sample::in_use`] excludes them. While a resource does not respond, no units are
+//!   released, so none become lasting.
+//! * If no permit ends for 4 times the usual time, and for at least 1 s (5 s before the first
+//!   success), while requests wait for the limit, a probe is [ended](AdaptiveLimit::stalled). After
+//!   twice that time as many units as the floor are admitted beside those in use, within the
+//!   ceiling, and again each time that the time has doubled.
 //!
-//! At the ceiling the limit is fixed: lasting work that fills it blocks other work. If very many quick
-//! requests, such as cache hits, share a resource with slow ones, mark the quick ones as `Ignore`.
-//! Otherwise theirs is the usual time, and the slow ones are lasting.
+//! At the ceiling the limit is fixed: lasting work that fills it blocks other work. If very many
+//! quick requests, such as cache hits, share a resource with slow ones, mark the quick ones as
+//! `Ignore`. Otherwise theirs is the usual time, and the slow ones are lasting.
 //!
 //! # Floor and ceiling
 //!
 //! Both are required, as every measurement is wrong at times.
 //!
-//! * The **floor** is the limit that always applies. It keeps samples coming: with too few permits there
-//!   is too little to measure. Choose a number that is known to be safe, such as the connections of a
-//!   quiet hour, and well below what the resource can serve at once: [`Gradient2`] probes with a third
-//!   of its limit, and cannot probe below the floor.
-//! * The **ceiling** is never exceeded: the size of the connection pool, file descriptors, memory per
-//!   request.
+//! * The **floor** is the limit that always applies. It keeps samples coming: with too few permits
+//!   there is too little to measure. Choose a number that is known to be safe, such as the
+//!   connections of a quiet hour, and well below what the resource can serve at once: [`Gradient2`]
+//!   probes with a third of its limit, and cannot probe below the floor.
+//! * The **ceiling** is never exceeded: the size of the connection pool, file descriptors, memory
+//!   per request.
 //!
-//! A request can claim at most as many units as the floor. This is checked when its set is created: an
-//! idle resource could otherwise block it forever. For the same reason fewer units than the floor can be
-//! reserved.
+//! A request can claim at most as many units as the floor. This is checked when its set is created:
+//! an idle resource could otherwise block it forever. For the same reason fewer units than the
+//! floor can be reserved.
 //!
-//! The limit starts at the floor by default, and rises by about a unit per round; a round is as many
-//! permits as the limit. If restarts happen under full load, start at a value that was good before.
+//! The limit starts at the floor by default, and rises by about a unit per round; a round is as
+//! many permits as the limit. If restarts happen under full load, start at a value that was good
+//! before.
 //!
 //! # Measured
 //!
 //! Goodput in ten minutes of paused time, through the limiter: units of work per second that were
-//! completed before the client gave up, and the share of what the best fixed limit of a sweep reaches.
-//! The resource serves 8 units at once, half a second each; more than 8 slow each other down. Both
-//! limits move between 4 and 200 and start at 20 (at 60 if clients give up); `Aimd` has a timeout of
-//! 1.5 s. Clients wait for 5 s. `cargo test --test adaptive goodput -- --nocapture --test-threads 1`
-//! prints the rows and asserts a share of 0.8.
+//! completed before the client gave up, and the share of what the best fixed limit of a sweep
+//! reaches. The resource serves 8 units at once, half a second each; more than 8 slow each other
+//! down. Both limits move between 4 and 200 and start at 20 (at 60 if clients give up); `Aimd` has
+//! a timeout of 1.5 s. Clients wait for 5 s.
+//! `cargo test --test adaptive goodput -- --nocapture --test-threads 1` prints the rows and asserts
+//! a share of 0.8.
 //!
 //! | load | best fixed limit: goodput | [`Aimd`] | [`Gradient2`] |
 //! |---|---|---|---|
@@ -121,16 +125,16 @@
 //!
 //! # What it costs
 //!
-//! An adaptive limit takes about 100 bytes, and a few floating point operations when a permit ends. How
-//! long a permit was held has to be measured, so each acquire and release of the resource takes the
-//! limiter's lock and reads the clock, which those of a fixed limit do not. A limit that moves is also
-//! harder to explain: record [`Resource::limit`] with your metrics.
+//! An adaptive limit takes about 100 bytes, and a few floating point operations when a permit ends.
+//! How long a permit was held has to be measured, so each acquire and release of the resource takes
+//! the limiter's lock and reads the clock, which those of a fixed limit do not. A limit that moves
+//! is also harder to explain: record [`Resource::limit`] with your metrics.
 //!
 //! # Other algorithms
 //!
-//! Implement [`AdaptiveLimit`]. It takes samples and returns the limit, without a clock or I/O, so a test
-//! can run it in virtual time. Two methods are required. Override [`floor`](AdaptiveLimit::floor) if
-//! requests claim more than one unit.
+//! Implement [`AdaptiveLimit`]. It takes samples and returns the limit, without a clock or I/O, so
+//! a test can run it in virtual time. Two methods are required. Override
+//! [`floor`](AdaptiveLimit::floor) if requests claim more than one unit.
 //!
 //! [`Resource::limit`]: crate::Resource::limit
 
@@ -152,9 +156,9 @@ pub use sample::{Outcome, Sample};
 
 /// An algorithm that adjusts a limit to the permits that end.
 ///
-/// An implementation is a pure function of the samples so far, without a clock, I/O or waiting, as it is
-/// called under a lock. A limit below the [`floor`](Self::floor) counts as the floor, because no permit
-/// might raise it again.
+/// An implementation is a pure function of the samples so far, without a clock, I/O or waiting, as
+/// it is called under a lock. A limit below the [`floor`](Self::floor) counts as the floor, because
+/// no permit might raise it again.
 ///
 /// ```
 /// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};
@@ -186,8 +190,9 @@ pub trait AdaptiveLimit: Send {
     /// Returns the present limit; before the first sample, the initial one.
     fn limit(&self) -> usize;
 
-    /// Returns the lowest value of the limit. No request can claim more, or it might never be admitted.
-    /// Called once, when the resource is built. A lower limit counts as the floor, and a floor of 0 as 1.
+    /// Returns the lowest value of the limit. No request can claim more, or it might never be
+    /// admitted. Called once, when the resource is built. A lower limit counts as the floor, and a
+    /// floor of 0 as 1.
     ///
     /// Default: 1.
     fn floor(&self) -> usize {
@@ -195,17 +200,17 @@ pub trait AdaptiveLimit: Send {
     }
 
     /// Returns the most units that can be in use at once, including [lasting
-    /// work](self#lasting-work). Called once, when the resource is built. It does not clamp the limit
-    /// that [`update`](Self::update) returns.
+    /// work](self#lasting-work). Called once, when the resource is built. It does not clamp the
+    /// limit that [`update`](Self::update) returns.
     ///
     /// Default: no bound.
     fn ceiling(&self) -> usize {
         usize::MAX
     }
 
-    /// Returns the new limit after no permit has ended for `quiet`, several times as long as usual, while
-    /// requests waited for the limit. Either the resource does not respond, or long work holds more
-    /// than the limit.
+    /// Returns the new limit after no permit has ended for `quiet`, several times as long as usual,
+    /// while requests waited for the limit. Either the resource does not respond, or long work
+    /// holds more than the limit.
     ///
     /// Default: the present limit.
     fn stalled(&mut self, quiet: Duration) -> usize {

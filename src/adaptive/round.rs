@@ -15,8 +15,8 @@ pub(super) struct Round {
     peak_in_use: usize,
 }
 
-/// A single time counts as at most this many times the usual one, so that one stream that ends does not
-/// dominate the average.
+/// A single time counts as at most this many times the usual one, so that one stream that ends does
+/// not dominate the average.
 const OUTLIER: f64 = 10.0;
 
 impl Round {
@@ -58,8 +58,8 @@ impl Round {
 
     /// The share without overloads, from 0 to 1.
     ///
-    /// Work that was dropped late counts only by its time, unless it outnumbers completed work: then
-    /// the resource works for clients that have left.
+    /// Work that was dropped late counts only by its time, unless it outnumbers completed work:
+    /// then the resource works for clients that have left.
     pub(super) fn success(&self) -> f64 {
         let done = match self.late > self.successes {
             true => self.successes,

@@ -20,8 +20,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Creates the sample of a permit of one unit that was held for `held`. `in_use` units were in use
-    /// when it ended, including its own.
+    /// Creates the sample of a permit of one unit that was held for `held`. `in_use` units were in
+    /// use when it ended, including its own.
     pub fn new(held: Duration, in_use: usize, outcome: Outcome) -> Self {
         Self {
             held,
@@ -51,8 +51,8 @@ impl Sample {
         self.in_use
     }
 
-    /// Returns how many units of the resource the permit held. A round has as many units as the limit,
-    /// so a wide permit is a larger part of it.
+    /// Returns how many units of the resource the permit held. A round has as many units as the
+    /// limit, so a wide permit is a larger part of it.
     pub fn units(&self) -> usize {
         self.units
     }

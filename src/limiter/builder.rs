@@ -59,35 +59,36 @@ impl LimiterBuilder {
 
     /// Sets how many requests can be queued at each resource that does not set its own
     /// [`max_waiting`](crate::resource::ResourceBuilder::max_waiting), which describes what happens
-    /// beyond. Default: [`DEFAULT_MAX_WAITING`]. A request for a set counts at each of its resources.
+    /// beyond. Default: [`DEFAULT_MAX_WAITING`]. A request for a set counts at each of its
+    /// resources.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = requests;
         self
     }
 
-    /// Sets how long a request can be overtaken by requests of higher priority. After waiting for the
-    /// credit, it is *aged*: aged requests are served before all others of their lane, in order of
-    /// arrival. Default: none; requests of higher priority are served first, until the deadline of the
-    /// others.
+    /// Sets how long a request can be overtaken by requests of higher priority. After waiting for
+    /// the credit, it is *aged*: aged requests are served before all others of their lane, in order
+    /// of arrival. Default: none; requests of higher priority are served first, until the deadline
+    /// of the others.
     ///
-    /// If the queueing delay is longer than the credit, every waiting request is aged, and a request of
-    /// high priority waits behind all of them. To bound what low priorities lose, give the high ones a
-    /// [lane](crate::Lanes) with a `max`, or the low ones a
-    /// [reserve](crate::resource::ResourceBuilder::reserve). Requests do not age while
-    /// [overload control](crate::Overload) finds the queue standing. With a credit of zero, priorities
-    /// decide only which request a full queue sheds.
+    /// If the queueing delay is longer than the credit, every waiting request is aged, and a
+    /// request of high priority waits behind all of them. To bound what low priorities lose, give
+    /// the high ones a [lane](crate::Lanes) with a `max`, or the low ones a
+    /// [reserve](crate::resource::ResourceBuilder::reserve). Requests do not age while [overload
+    /// control](crate::Overload) finds the queue standing. With a credit of zero, priorities decide
+    /// only which request a full queue sheds.
     pub fn priority_credit(mut self, credit: Duration) -> Self {
         self.credit = Some(credit);
         self
     }
 
-    /// Rejects requests with `429 Too Many Requests` instead of 503 if a [rate](crate::Rate) did not
-    /// admit them in time, or kept the queue full, or if they waited behind a request that a rate did
-    /// not admit; see [`Rejection::is_rate_limited`]. Use it if a rate is a quota of the clients, and
-    /// not the capacity of the server.
+    /// Rejects requests with `429 Too Many Requests` instead of 503 if a [rate](crate::Rate) did
+    /// not admit them in time, or kept the queue full, or if they waited behind a request that a
+    /// rate did not admit; see [`Rejection::is_rate_limited`]. Use it if a rate is a quota of the
+    /// clients, and not the capacity of the server.
     ///
-    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 without waiting, set
-    /// a [timeout](Self::timeout) of zero.
+    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 without waiting,
+    /// set a [timeout](Self::timeout) of zero.
     pub fn reject_with_too_many_requests(mut self) -> Self {
         self.responder.enable_429();
         self
@@ -107,24 +108,24 @@ impl LimiterBuilder {
     /// Allows sets to list their resources in any order. Default: only in the order of
     /// [`resources`](Self::resources).
     ///
-    /// A set is granted as a whole, so its order has no effect. The default demands one because code in
-    /// which every set has the same order stays free of deadlocks if it is changed to acquire one
-    /// resource after the other.
+    /// A set is granted as a whole, so its order has no effect. The default demands one because
+    /// code in which every set has the same order stays free of deadlocks if it is changed to
+    /// acquire one resource after the other.
     pub fn allow_any_order(mut self) -> Self {
         self.allows_any_order = true;
         self
     }
 
-    /// Sets the response to rejected HTTP requests, instead of the 503. It applies to every layer of
-    /// this limiter without a response of its own, and to [`Rejection::response`].
+    /// Sets the response to rejected HTTP requests, instead of the 503. It applies to every layer
+    /// of this limiter without a response of its own, and to [`Rejection::response`].
     ///
     /// The body is bytes, text or a body whose data is available at once; see
     /// [`RefusalBody`](crate::rejection::RefusalBody). The [layer's
     /// method](crate::ConcurrencyLimitLayer::on_reject) takes the same closures.
     ///
-    /// gRPC requests get this response too, and a client reports any other than a gRPC response as a
-    /// protocol error. Start from [`Rejection::response`] or [`Rejection::problem_response`], which
-    /// return a gRPC response to a gRPC request.
+    /// gRPC requests get this response too, and a client reports any other than a gRPC response as
+    /// a protocol error. Start from [`Rejection::response`] or [`Rejection::problem_response`],
+    /// which return a gRPC response to a gRPC request.
     ///
     /// ```
     /// use http::{Response, StatusCode};
@@ -183,8 +184,8 @@ impl LimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no resource, if two have the same name, if one is registered with another limiter,
-    /// or if the settings of one cannot be shared between processes.
+    /// If there is no resource, if two have the same name, if one is registered with another
+    /// limiter, or if the settings of one cannot be shared between processes.
     pub fn try_build(self) -> Result<Limiter, InvalidLimiter> {
         if self.resources.is_empty() {
             return Err(InvalidLimiter(Kind::NoResources));

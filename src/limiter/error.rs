@@ -32,8 +32,8 @@ impl InvalidLimiter {
         matches!(self.0, Kind::Taken(_))
     }
 
-    /// Returns `true` if a resource cannot be shared between processes as it was built. Never without
-    /// the feature `redis`.
+    /// Returns `true` if a resource cannot be shared between processes as it was built. Never
+    /// without the feature `redis`.
     pub fn is_shared(&self) -> bool {
         matches!(self.0, Kind::Shared { .. })
     }
@@ -126,8 +126,8 @@ impl InvalidSet {
         matches!(self.0, Fault::Repeated { .. })
     }
 
-    /// Returns `true` if the set claims 0 units of a resource, or more than its limit or the floor of
-    /// its adaptive limit.
+    /// Returns `true` if the set claims 0 units of a resource, or more than its limit or the floor
+    /// of its adaptive limit.
     pub fn is_units(&self) -> bool {
         matches!(
             self.0,

@@ -71,8 +71,8 @@ pub const DEFAULT_MAX_WAITING: usize = 1024;
 /// # }
 /// ```
 ///
-/// A resource can be registered with one limiter at a time, because the resources of one set share a
-/// lock.
+/// A resource can be registered with one limiter at a time, because the resources of one set share
+/// a lock.
 #[derive(Clone)]
 pub struct Limiter(Arc<Inner>);
 
@@ -89,8 +89,8 @@ impl Limiter {
     ///
     /// # Panics
     ///
-    /// If there is no resource, if two have the same name, or if one is registered with another limiter.
-    /// [`LimiterBuilder::try_build`] returns an error instead.
+    /// If there is no resource, if two have the same name, or if one is registered with another
+    /// limiter. [`LimiterBuilder::try_build`] returns an error instead.
     #[track_caller]
     pub fn new<I>(timeout: Duration, resources: I) -> Self
     where
@@ -116,10 +116,10 @@ impl Limiter {
     ///
     /// # Ordering
     ///
-    /// Requests for the same resources are admitted in order of arrival, except for lanes, priorities,
-    /// reserves and overload control. A request is not overtaken at a resource that it lacks, and does
-    /// not block a resource that it does not lack, within the bounds that the guide states. It arrives,
-    /// and its deadline starts, when the future is first polled.
+    /// Requests for the same resources are admitted in order of arrival, except for lanes,
+    /// priorities, reserves and overload control. A request is not overtaken at a resource that it
+    /// lacks, and does not block a resource that it does not lack, within the bounds that the guide
+    /// states. It arrives, and its deadline starts, when the future is first polled.
     ///
     /// # Memory ordering
     ///
@@ -139,16 +139,16 @@ impl Limiter {
     /// * [`Reason::NotNow`] if the timeout is zero and the set is not available at once.
     /// * [`Reason::QueueFull`] if the queue is full.
     /// * [`Reason::Shed`] if the request was removed from the queue in favour of others.
-    /// * [`Reason::Closed`] after [`close`](Self::close), and if the request would have to wait in a
-    ///   tokio runtime that shuts down.
+    /// * [`Reason::Closed`] after [`close`](Self::close), and if the request would have to wait in
+    ///   a tokio runtime that shuts down.
     /// * [`Reason::Unavailable`] if a resource is shared between processes and its server cannot be
     ///   reached.
     ///
     /// # Deadlocks
     ///
-    /// Once granted, the future holds its set, even if it is not polled again and past its deadline. A
-    /// task that stops polling it and waits for the same resource deadlocks until the second request
-    /// times out:
+    /// Once granted, the future holds its set, even if it is not polled again and past its
+    /// deadline. A task that stops polling it and waits for the same resource deadlocks until the
+    /// second request times out:
     ///
     /// ```
     /// # use std::{pin::pin, time::Duration};
@@ -185,8 +185,8 @@ impl Limiter {
     /// # Panics
     ///
     /// The call panics if the set is empty; if it contains a resource twice, or one that is not
-    /// registered with this limiter; if it claims 0 units, more than the limit, or more than the floor
-    /// of an adaptive limit; or if it is not in canonical order (see
+    /// registered with this limiter; if it claims 0 units, more than the limit, or more than the
+    /// floor of an adaptive limit; or if it is not in canonical order (see
     /// [`LimiterBuilder::allow_any_order`]). The future panics if it has to wait outside of a tokio
     /// runtime with a time driver.
     #[track_caller]
@@ -200,9 +200,10 @@ impl Limiter {
 
     /// Acquires the set if it is available now. It can be called outside of a runtime.
     ///
-    /// It makes no call to a server. A resource that is shared between processes is available if this
-    /// process holds idle permits of it, which it never does in strict mode. For one call without
-    /// waiting, use [`.request(set)`](Self::request)`.timeout(Duration::ZERO).acquire().await`.
+    /// It makes no call to a server. A resource that is shared between processes is available if
+    /// this process holds idle permits of it, which it never does in strict mode. For one call
+    /// without waiting, use
+    /// [`.request(set)`](Self::request)`.timeout(Duration::ZERO).acquire().await`.
     ///
     /// # Errors
     ///
@@ -250,8 +251,8 @@ impl Limiter {
     ///
     /// # Panics
     ///
-    /// If the set is invalid, as [`acquire`](Self::acquire). [`try_request`](Self::try_request) returns
-    /// an error instead.
+    /// If the set is invalid, as [`acquire`](Self::acquire). [`try_request`](Self::try_request)
+    /// returns an error instead.
     #[track_caller]
     pub fn request<I>(&self, set: I) -> AcquireRequest
     where
@@ -278,14 +279,15 @@ impl Limiter {
     }
 
     /// Closes the limiter, for all of its clones: queued and later requests are rejected with
-    /// [`Reason::Closed`]. Permits stay valid. A closed limiter cannot be opened again; closing it again
-    /// has no effect. See [`drained`](Self::drained) to wait for the permits.
+    /// [`Reason::Closed`]. Permits stay valid. A closed limiter cannot be opened again; closing it
+    /// again has no effect. See [`drained`](Self::drained) to wait for the permits.
     pub fn close(&self) {
         self.0.gate.close();
     }
 
-    /// Waits until no permit of any resource is held in this process. After [`close`](Self::close) that
-    /// is the end of all work. Otherwise it is the first moment without permits, which may never come.
+    /// Waits until no permit of any resource is held in this process. After [`close`](Self::close)
+    /// that is the end of all work. Otherwise it is the first moment without permits, which may
+    /// never come.
     ///
     /// While this future waits, every release takes the limiter's lock.
     ///

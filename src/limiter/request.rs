@@ -31,19 +31,20 @@ impl AcquireRequest {
         }
     }
 
-    /// Sets how long this request can be queued, instead of the timeout of the limiter. If it is zero,
-    /// the request is not queued: if it cannot be admitted at once, it is rejected with
-    /// [`Reason::NotNow`](crate::Reason::NotNow). It makes one call to the server of each resource that
-    /// is shared between processes.
+    /// Sets how long this request can be queued, instead of the timeout of the limiter. If it is
+    /// zero, the request is not queued: if it cannot be admitted at once, it is rejected with
+    /// [`Reason::NotNow`](crate::Reason::NotNow). It makes one call to the server of each resource
+    /// that is shared between processes.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sets the priority: requests of higher priority are admitted first, among those that wait in the
-    /// same lane. Default: [`Priority::DEFAULT`]. A request can be overtaken until its deadline, or for
-    /// the [credit](crate::limiter::LimiterBuilder::priority_credit) of the limiter, if that is set. If
-    /// the queue is full, a request takes the place of one of lower priority.
+    /// Sets the priority: requests of higher priority are admitted first, among those that wait in
+    /// the same lane. Default: [`Priority::DEFAULT`]. A request can be overtaken until its
+    /// deadline, or for the [credit](crate::limiter::LimiterBuilder::priority_credit) of the
+    /// limiter, if that is set. If the queue is full, a request takes the place of one of lower
+    /// priority.
     pub fn priority(mut self, priority: impl Into<Priority>) -> Self {
         self.claims.priority = priority.into().get();
         self
@@ -57,29 +58,30 @@ impl AcquireRequest {
         self
     }
 
-    /// Sets the load under [load rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes or
-    /// rows. Default: 1. Load rates do not delay a load of 0. A load above what a rate admits at once
-    /// waits until that much can be admitted, and later requests wait for the rest. Values above what
-    /// the rate admits in a whole period are clamped to that.
+    /// Sets the load under [load rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes
+    /// or rows. Default: 1. Load rates do not delay a load of 0. A load above what a rate admits at
+    /// once waits until that much can be admitted, and later requests wait for the rest. Values
+    /// above what the rate admits in a whole period are clamped to that.
     pub fn load(mut self, load: u64) -> Self {
         self.claims.load = load;
         self
     }
 
     /// Sets the [timeout](Self::timeout), and rejects the request on arrival, with
-    /// [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if it is expected to be queued for longer
-    /// than that.
+    /// [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if it is expected to be queued for
+    /// longer than that.
     ///
-    /// The estimate counts the requests ahead, those for the same resources in the same lanes of its
-    /// priority or above, and the pace at which such requests have been admitted. It does not foresee
-    /// rates. There is no estimate, and the request is queued, while the pace is unknown, while
-    /// overload control finds the queue standing, and at resources that are shared between processes.
+    /// The estimate counts the requests ahead, those for the same resources in the same lanes of
+    /// its priority or above, and the pace at which such requests have been admitted. It does not
+    /// foresee rates. There is no estimate, and the request is queued, while the pace is unknown,
+    /// while overload control finds the queue standing, and at resources that are shared between
+    /// processes.
     ///
-    /// The pace is known after eight admissions of waiting requests, if they took a second of waiting
-    /// in all or were twice as many as the limit. Times in which the queue is empty do not count. The
-    /// pace is unknown again if no waiting request has been admitted for 5 s (at a slow resource, for
-    /// twice the time between admissions), if the limit is raised by more than a quarter, and after a
-    /// limit of 0.
+    /// The pace is known after eight admissions of waiting requests, if they took a second of
+    /// waiting in all or were twice as many as the limit. Times in which the queue is empty do not
+    /// count. The pace is unknown again if no waiting request has been admitted for 5 s (at a slow
+    /// resource, for twice the time between admissions), if the limit is raised by more than a
+    /// quarter, and after a limit of 0.
     pub fn fail_fast_deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.or_never = true;

@@ -16,8 +16,8 @@
 //! | `WARN` | `a permit was taken after its request had ended`, once for each layer | `resource` |
 //! | `WARN` | `the body of a refusal was not ready`, once for each `on_reject` | `resource` |
 //!
-//! A [dry run](crate::resource::ResourceBuilder::dry_run) logs the first two with the field `dry_run`.
-//! They are logged outside of the request's span, at the next request or release.
+//! A [dry run](crate::resource::ResourceBuilder::dry_run) logs the first two with the field
+//! `dry_run`. They are logged outside of the request's span, at the next request or release.
 //!
 //! A request that waited or was rejected also records these fields on its current span, if the span
 //! declares them as [`Empty`](tracing::field::Empty):
@@ -39,8 +39,8 @@
 //! );
 //! ```
 //!
-//! Rejections have the level `DEBUG` because in an overload there are thousands of them. Count them by
-//! the status of the responses, or by the [`Rejection`] in their extensions.
+//! Rejections have the level `DEBUG` because in an overload there are thousands of them. Count them
+//! by the status of the responses, or by the [`Rejection`] in their extensions.
 //!
 //! A request that is admitted at once logs nothing. Without a subscriber nothing is formatted.
 

@@ -8,12 +8,12 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 
-/// The body of a response to a rejected request: bytes, text, or any [`http_body::Body`] whose data is
-/// available at once, such as axum's `Body` or `http_body_util::Full`.
+/// The body of a response to a rejected request: bytes, text, or any [`http_body::Body`] whose data
+/// is available at once, such as axum's `Body` or `http_body_util::Full`.
 ///
-/// `on_reject` accepts responses with these bodies, that of
-/// [the limiter](crate::limiter::LimiterBuilder::on_reject) as well as that of
-/// [the layer](crate::ConcurrencyLimitLayer::on_reject). If a body has to wait for its data, or fails,
+/// `on_reject` accepts responses with these bodies, that of [the
+/// limiter](crate::limiter::LimiterBuilder::on_reject) as well as that of [the
+/// layer](crate::ConcurrencyLimitLayer::on_reject). If a body has to wait for its data, or fails,
 /// the default response is sent instead, and an event of level `WARN` names the cure. Trailers are
 /// dropped. `M` distinguishes the two kinds of bodies; it is always inferred.
 #[diagnostic::on_unimplemented(

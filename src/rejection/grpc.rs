@@ -37,12 +37,12 @@ impl Rejection {
     /// * `grpc-status`: `RESOURCE_EXHAUSTED` (8) if the request was
     ///   [rate limited](Self::is_rate_limited), else `UNAVAILABLE` (14),
     /// * `grpc-message`: the rejection as text, which names the resource,
-    /// * `grpc-retry-pushback-ms`: [`retry_after`](Self::retry_after) in milliseconds, rounded up and
-    ///   at most [`i32::MAX`], if it is known,
+    /// * `grpc-retry-pushback-ms`: [`retry_after`](Self::retry_after) in milliseconds, rounded up
+    ///   and at most [`i32::MAX`], if it is known,
     /// * `content-type`: that of the request, if a layer rejected it, else `application/grpc`.
     ///
-    /// It is the default response of a layer to gRPC requests. In a handler, create a `tonic::Status`
-    /// from its headers, as shown in the [guide](crate::guide::grpc).
+    /// It is the default response of a layer to gRPC requests. In a handler, create a
+    /// `tonic::Status` from its headers, as shown in the [guide](crate::guide::grpc).
     pub fn grpc_response(&self) -> Response<Bytes> {
         self.clone().into_grpc_response()
     }

@@ -11,14 +11,15 @@ pub enum Reason {
     /// The set was not available when the request arrived, and the request cannot wait: it is a
     /// [`try_acquire`](crate::Limiter::try_acquire), or its timeout is zero.
     NotNow,
-    /// The request has a [`fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline), and
-    /// was expected to be queued for longer. It was rejected on arrival.
+    /// The request has a
+    /// [`fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline), and was expected
+    /// to be queued for longer. It was rejected on arrival.
     WouldTimeOut,
     /// The queue was full when the request arrived.
     QueueFull,
-    /// The request was removed from a full queue in favour of a request of higher priority or of a lane
-    /// with fewer waiting requests; or it was the oldest of a queue that
-    /// [overload control](crate::Overload) found standing.
+    /// The request was removed from a full queue in favour of a request of higher priority or of a
+    /// lane with fewer waiting requests; or it was the oldest of a queue that [overload
+    /// control](crate::Overload) found standing.
     Shed,
     /// The limiter is closed, or the request would have to wait in a tokio runtime that shuts down,
     /// where deadlines no longer expire.

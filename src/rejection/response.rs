@@ -25,8 +25,8 @@ pub(crate) struct Responder {
 
 pub(crate) type Respond = dyn Fn(Rejection) -> Response<Bytes> + Send + Sync;
 
-// After a panic, a closure is called with the next rejection all the same, as in any layer. It must not
-// prevent limiters and rejections from passing through `catch_unwind`.
+// After a panic, a closure is called with the next rejection all the same, as in any layer. It must
+// not prevent limiters and rejections from passing through `catch_unwind`.
 impl UnwindSafe for Responder {}
 impl RefUnwindSafe for Responder {}
 
@@ -50,8 +50,8 @@ impl Responder {
 
 impl Rejection {
     /// Returns the HTTP response to this rejection: that of
-    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject), or by default a `503`
-    /// with the JSON body `{"detail":"Server busy, please retry later"}`, and with the header
+    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject), or by default a
+    /// `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and with the header
     /// `retry-after` if the time is known. The rejection itself is in the extensions.
     ///
     /// If a layer rejected a gRPC request (its `content-type` starts with `application/grpc`), the

@@ -63,8 +63,8 @@ impl ResourceBuilder {
         }
     }
 
-    /// Sets how many units can be in use at once, 1 to [`Resource::MAX_LIMIT`]. Required, unless the
-    /// resource has a rate or an adaptive limit.
+    /// Sets how many units can be in use at once, 1 to [`Resource::MAX_LIMIT`]. Required, unless
+    /// the resource has a rate or an adaptive limit.
     pub fn concurrency(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
@@ -81,8 +81,8 @@ impl ResourceBuilder {
     }
 
     /// Adds a rate of load: tokens, bytes or rows, which each request declares with
-    /// [`.load(..)`](crate::ConcurrencyLimitLayer::load). A request that declares no load counts as 1.
-    /// Several rates apply together.
+    /// [`.load(..)`](crate::ConcurrencyLimitLayer::load). A request that declares no load counts as
+    /// 1. Several rates apply together.
     ///
     /// An estimate can be corrected after the call with
     /// [`Permit::settle_load`](crate::Permit::settle_load).
@@ -97,16 +97,17 @@ impl ResourceBuilder {
         self
     }
 
-    /// Reserves units for requests of this priority and above: other requests leave them idle. Can be
-    /// called more than once, for different priorities. [`Lane::reserve`](super::Lane::reserve) does the same for a lane.
+    /// Reserves units for requests of this priority and above: other requests leave them idle. Can
+    /// be called more than once, for different priorities. [`Lane::reserve`](super::Lane::reserve)
+    /// does the same for a lane.
     ///
     /// Only units are reserved; rates still apply. Requests with a reserve do not queue for a rate
     /// behind requests without one.
     ///
     /// Units held by requests with the reserve count against it: while they hold as many units or
-    /// more, none are left idle. A request with several reserves counts against each. Requests without
-    /// one share the units that are not reserved. A request that claims more than those blocks
-    /// nothing, and waits until its deadline or until the reserve is
+    /// more, none are left idle. A request with several reserves counts against each. Requests
+    /// without one share the units that are not reserved. A request that claims more than those
+    /// blocks nothing, and waits until its deadline or until the reserve is
     /// [lowered](Resource::set_reserve).
     pub fn reserve(mut self, units: usize, priority: impl Into<Priority>) -> Self {
         self.reserves.push((units, priority.into()));
@@ -120,24 +121,24 @@ impl ResourceBuilder {
         self
     }
 
-    /// Sets a limit that adapts to how the work ends; see [`adaptive`](crate::adaptive). It replaces
-    /// [`concurrency`](Self::concurrency).
+    /// Sets a limit that adapts to how the work ends; see [`adaptive`](crate::adaptive). It
+    /// replaces [`concurrency`](Self::concurrency).
     ///
-    /// A request can claim at most as many units as the [floor](AdaptiveLimit::floor). The floor has to
-    /// be above the sum of the reserves, which do not shrink with the limit. A claim wider than the
-    /// unreserved units of the floor waits for a higher limit.
+    /// A request can claim at most as many units as the [floor](AdaptiveLimit::floor). The floor
+    /// has to be above the sum of the reserves, which do not shrink with the limit. A claim wider
+    /// than the unreserved units of the floor waits for a higher limit.
     pub fn adaptive(mut self, limit: impl AdaptiveLimit + 'static) -> Self {
         self.adaptive = Some(Adaptive::new(limit));
         self
     }
 
     /// Decides without enforcing: the decisions are logged as [events](crate::observe) marked
-    /// `dry_run`, but no request waits for this resource or is rejected by it. Use it to try a limit
-    /// on live traffic.
+    /// `dry_run`, but no request waits for this resource or is rejected by it. Use it to try a
+    /// limit on live traffic.
     ///
-    /// A request that would have waited is admitted at once, and its work is assumed to take as long
-    /// as it takes now. [`Resource::in_use`] counts the permits that are held, and can exceed the
-    /// limit.
+    /// A request that would have waited is admitted at once, and its work is assumed to take as
+    /// long as it takes now. [`Resource::in_use`] counts the permits that are held, and can exceed
+    /// the limit.
     pub fn dry_run(mut self) -> Self {
         self.is_dry = true;
         self
@@ -147,16 +148,16 @@ impl ResourceBuilder {
     /// [`Reason::QueueFull`](crate::Reason::QueueFull). 0 disables queueing. Default:
     /// [`LimiterBuilder::max_waiting`](crate::limiter::LimiterBuilder::max_waiting).
     ///
-    /// If the next request has a higher priority than a queued one, the newest queued request of the
-    /// lowest priority is rejected instead, with [`Reason::Shed`](crate::Reason::Shed). Lanes share the
-    /// bound.
+    /// If the next request has a higher priority than a queued one, the newest queued request of
+    /// the lowest priority is rejected instead, with [`Reason::Shed`](crate::Reason::Shed). Lanes
+    /// share the bound.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = Some(requests);
         self
     }
 
-    /// Shares the limit and its rules with other processes, through what `open` returns. It is called
-    /// each time the resource is registered with a limiter.
+    /// Shares the limit and its rules with other processes, through what `open` returns. It is
+    /// called each time the resource is registered with a limiter.
     #[cfg_attr(
         not(feature = "redis"),
         allow(dead_code, reason = "called by the feature `redis`")
@@ -190,12 +191,12 @@ impl ResourceBuilder {
     ///
     /// * the name is empty,
     /// * there is no limit, rate or adaptive limit, or one is out of range,
-    /// * two lanes have the same name, or a lane has no name, a weight of 0, a `max` of 0 or below its
-    ///   reserve; or strict lanes are keyed, or more than the units,
+    /// * two lanes have the same name, or a lane has no name, a weight of 0, a `max` of 0 or below
+    ///   its reserve; or strict lanes are keyed, or more than the units,
     /// * more units are reserved than the limit has,
     /// * the interval of the overload control is zero,
-    /// * the resource is shared between processes, and has overload control, an adaptive limit or a dry
-    ///   run.
+    /// * the resource is shared between processes, and has overload control, an adaptive limit or a
+    ///   dry run.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
             return Err(InvalidResource(Kind::EmptyName));

@@ -94,8 +94,8 @@ impl InvalidResource {
         matches!(self.0, Kind::NoInterval { .. })
     }
 
-    /// Returns `true` if the rule to change does not exist: the resource was built without it, or is
-    /// not registered with a limiter.
+    /// Returns `true` if the rule to change does not exist: the resource was built without it, or
+    /// is not registered with a limiter.
     pub fn is_missing_rule(&self) -> bool {
         matches!(self.0, Kind::NoRule { .. })
     }

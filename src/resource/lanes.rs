@@ -10,19 +10,21 @@ use http::HeaderValue;
 
 use crate::admission::{Claims, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
 
-/// The lane of a request: the name of a declared [`Lane`], or a key such as a tenant, a user or an API
-/// key.
+/// The lane of a request: the name of a declared [`Lane`], or a key such as a tenant, a user or an
+/// API key.
 ///
-/// Converts from strings, numbers and header values. It borrows them, except a `String`, which it owns.
-/// `None` converts into [no lane](Self::none). A request stores a hash of the key, which is seeded once
-/// per process, so that a client cannot construct a key that collides with another client's.
+/// Converts from strings, numbers and header values. It borrows them, except a `String`, which it
+/// owns. `None` converts into [no lane](Self::none). A request stores a hash of the key, which is
+/// seeded once per process, so that a client cannot construct a key that collides with another
+/// client's.
 ///
-/// Processes that share a limit need the same hash. For a set with a shared resource a second hash is
-/// computed: the first 64 bits of the SHA-1 of a string's or header value's bytes, or of a number's
-/// decimal digits, so that `4711_u64` and `"4711"` are the same lane there.
+/// Processes that share a limit need the same hash. For a set with a shared resource a second hash
+/// is computed: the first 64 bits of the SHA-1 of a string's or header value's bytes, or of a
+/// number's decimal digits, so that `4711_u64` and `"4711"` are the same lane there.
 ///
-/// Names and keys are in one namespace: a header value that equals the name of a declared lane selects
-/// that lane. Use authenticated values as keys. A client that can invent keys gets a share for each.
+/// Names and keys are in one namespace: a header value that equals the name of a declared lane
+/// selects that lane. Use authenticated values as keys. A client that can invent keys gets a share
+/// for each.
 ///
 /// ```
 /// use tower_concurrency_limiter::LaneKey;
@@ -152,8 +154,8 @@ impl Lane {
         }
     }
 
-    /// Sets the weight, 1 or more: the share of the lane relative to the others while requests wait.
-    /// Default: 1.
+    /// Sets the weight, 1 or more: the share of the lane relative to the others while requests
+    /// wait. Default: 1.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self
@@ -170,8 +172,8 @@ impl Lane {
 
     /// Reserves units for the lane, which no other lane gets even while they are idle. Default: 0.
     ///
-    /// Units held by the lane count against the reserve: while it holds as many or more, none are left
-    /// idle.
+    /// Units held by the lane count against the reserve: while it holds as many or more, none are
+    /// left idle.
     pub fn reserve(mut self, units: usize) -> Self {
         self.reserve = units;
         self
@@ -199,9 +201,9 @@ impl Lane {
 
 /// The lanes of a resource: how it is divided between groups of requests while requests wait.
 ///
-/// This is weighted fair queueing. A grant charges its lane the units divided by the lane's weight, and
-/// the lane that has been charged least is served next. A burst in one lane does not starve another. A
-/// lane that was idle is not compensated.
+/// This is weighted fair queueing. A grant charges its lane the units divided by the lane's weight,
+/// and the lane that has been charged least is served next. A burst in one lane does not starve
+/// another. A lane that was idle is not compensated.
 ///
 /// | | [`shared`](Self::shared) | [`strict`](Self::strict) |
 /// |---|---|---|
@@ -210,13 +212,13 @@ impl Lane {
 /// | use it | by default | if latency must not depend on other lanes |
 ///
 /// A request with a key that is not the name of a declared lane is in the lane of its
-/// [key](Self::keyed) if there are such lanes, else in that of [`with_others`](Self::with_others), else
-/// in the first. A request without a key is in the lane of `with_others`, else in the first.
+/// [key](Self::keyed) if there are such lanes, else in that of [`with_others`](Self::with_others),
+/// else in the first. A request without a key is in the lane of `with_others`, else in the first.
 ///
-/// Priorities, and then the order of arrival, decide within a lane only. The lanes share the bound on
-/// the length of the queue. If it is full, the newest request of the lane with the most waiters for its
-/// weight is [shed](crate::Reason::Shed) for a request of a lane with fewer, so that no lane fills the
-/// queue.
+/// Priorities, and then the order of arrival, decide within a lane only. The lanes share the bound
+/// on the length of the queue. If it is full, the newest request of the lane with the most waiters
+/// for its weight is [shed](crate::Reason::Shed) for a request of a lane with fewer, so that no
+/// lane fills the queue.
 ///
 /// The algorithm is start-time fair queueing (Goyal, Vin and Cheng, 1996).
 ///
@@ -250,8 +252,8 @@ impl Lanes {
         }
     }
 
-    /// Creates lanes with a fixed portion of the limit each, by weight, at least one unit. Portions are
-    /// rounded by largest remainder, so that they add up to the limit.
+    /// Creates lanes with a fixed portion of the limit each, by weight, at least one unit. Portions
+    /// are rounded by largest remainder, so that they add up to the limit.
     ///
     /// A request that claims more than its portion waits until its deadline. If the limit changes,
     /// the portions follow it, down to one unit each.
@@ -264,14 +266,15 @@ impl Lanes {
 
     /// Creates a lane for each key of the requests: a tenant, a user, an API key.
     ///
-    /// At most `keys` lanes are stored, at about 250 bytes each. An idle lane is replaced if another is
-    /// needed. If all are in use, further keys share them.
+    /// At most `keys` lanes are stored, at about 250 bytes each. An idle lane is replaced if
+    /// another is needed. If all are in use, further keys share them.
     pub fn keyed(keys: usize) -> Self {
         Self::shared([]).with_keyed(keys)
     }
 
-    /// Adds a lane for each key that is not the name of a declared lane; see [`keyed`](Self::keyed).
-    /// Each has the weight and `max` of [`with_others`](Self::with_others), if that is set.
+    /// Adds a lane for each key that is not the name of a declared lane; see
+    /// [`keyed`](Self::keyed). Each has the weight and `max` of [`with_others`](Self::with_others),
+    /// if that is set.
     pub fn with_keyed(mut self, keys: usize) -> Self {
         self.keys = Some(keys);
         self

@@ -38,8 +38,8 @@ impl Resource {
     }
 
     /// Returns the state of a limit that is shared between processes, as this process last knew it:
-    /// whether it can be enforced, and the number of processes that share it. It makes no call to the
-    /// server. Returns `None` if the resource is not shared, or not registered with a limiter.
+    /// whether it can be enforced, and the number of processes that share it. It makes no call to
+    /// the server. Returns `None` if the resource is not shared, or not registered with a limiter.
     #[cfg(feature = "redis")]
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub fn health(&self) -> Option<Health> {
@@ -61,15 +61,16 @@ impl Resource {
         }
     }
 
-    /// Changes the limit, 0 to [`MAX_LIMIT`](Self::MAX_LIMIT). 0 pauses the resource. A resource that
-    /// was built with rates alone has a limit afterwards.
+    /// Changes the limit, 0 to [`MAX_LIMIT`](Self::MAX_LIMIT). 0 pauses the resource. A resource
+    /// that was built with rates alone has a limit afterwards.
     ///
-    /// If the limit is raised, queued requests are admitted at once, in their order. If it is lowered,
-    /// permits stay valid, and no request is admitted until the units in use are below the limit.
+    /// If the limit is raised, queued requests are admitted at once, in their order. If it is
+    /// lowered, permits stay valid, and no request is admitted until the units in use are below the
+    /// limit.
     ///
-    /// A request that claims more than the new limit waits until its deadline, or until the limit is
-    /// raised, and blocks nothing meanwhile: later requests that fit are admitted before it. Once the
-    /// limit allows it, it has its place by priority and arrival again. A set is
+    /// A request that claims more than the new limit waits until its deadline, or until the limit
+    /// is raised, and blocks nothing meanwhile: later requests that fit are admitted before it.
+    /// Once the limit allows it, it has its place by priority and arrival again. A set is
     /// [invalid](crate::limiter::InvalidSet) only if it claims more than the limit ever was.
     ///
     /// ```
@@ -83,9 +84,9 @@ impl Resource {
     /// ```
     ///
     /// The portions of strict lanes follow the limit; reserves stay as they are. An
-    /// [adaptive](crate::adaptive) limit is not lowered below its floor, except to 0, and returns to its
-    /// own value with the next permit that ends. The limit of a resource that is shared between
-    /// processes changes for all of them.
+    /// [adaptive](crate::adaptive) limit is not lowered below its floor, except to 0, and returns
+    /// to its own value with the next permit that ends. The limit of a resource that is shared
+    /// between processes changes for all of them.
     ///
     /// # Errors
     ///
@@ -97,8 +98,8 @@ impl Resource {
         Ok(())
     }
 
-    /// Changes the rate of requests; if there are several, the first. Requests admitted under the old
-    /// rate still count, for at most its period.
+    /// Changes the rate of requests; if there are several, the first. Requests admitted under the
+    /// old rate still count, for at most its period.
     ///
     /// # Errors
     ///
@@ -129,9 +130,9 @@ impl Resource {
     ///
     /// # Errors
     ///
-    /// If no lane of this name was declared, a number is out of range, the lane has a reserve and was
-    /// declared without one, or the resource is not registered with a limiter or is shared between
-    /// processes. Nothing is changed then.
+    /// If no lane of this name was declared, a number is out of range, the lane has a reserve and
+    /// was declared without one, or the resource is not registered with a limiter or is shared
+    /// between processes. Nothing is changed then.
     pub fn set_lane(&self, lane: &Lane) -> Result<(), InvalidResource> {
         checks::check_lane(lane, self.shared_name())?;
         self.check_unshared("lanes")?;
@@ -157,9 +158,9 @@ impl Resource {
         Ok(())
     }
 
-    /// Changes how many units are reserved for requests of this priority and above. If it is raised,
-    /// permits stay valid, and units held by other requests are reserved once they are released. If the
-    /// limit or more is reserved, other requests are not admitted.
+    /// Changes how many units are reserved for requests of this priority and above. If it is
+    /// raised, permits stay valid, and units held by other requests are reserved once they are
+    /// released. If the limit or more is reserved, other requests are not admitted.
     ///
     /// # Errors
     ///

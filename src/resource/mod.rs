@@ -100,16 +100,16 @@ impl Resource {
         self.0.usage.limit().map(|limit| limit as usize)
     }
 
-    /// Returns how many units are in use, at this moment. It exceeds the limit for a while after that
-    /// was [lowered](Self::set_limit). If the resource is shared between processes, it counts the units
-    /// that this process uses.
+    /// Returns how many units are in use, at this moment. It exceeds the limit for a while after
+    /// that was [lowered](Self::set_limit). If the resource is shared between processes, it counts
+    /// the units that this process uses.
     pub fn in_use(&self) -> usize {
         self.0.usage.load().in_use() as usize
     }
 
     /// Returns how many requests of this process are queued for this resource, at this moment. A
-    /// request for a set counts at each of its resources. It waits for the shared resources of its set
-    /// first, one after the other, and counts at the one it waits for.
+    /// request for a set counts at each of its resources. It waits for the shared resources of its
+    /// set first, one after the other, and counts at the one it waits for.
     pub fn waiting(&self) -> usize {
         self.0.usage.waiting()
     }
@@ -124,8 +124,8 @@ impl Resource {
     /// let layer = limiter.resources([db.units(3)]); // a report that runs three queries at once
     /// ```
     ///
-    /// The elements of an array have one type, so `[&db, fs.units(2)]` does not compile. Write every
-    /// element as a claim instead: `[db.units(1), fs.units(2)]`.
+    /// The elements of an array have one type, so `[&db, fs.units(2)]` does not compile. Write
+    /// every element as a claim instead: `[db.units(1), fs.units(2)]`.
     pub fn units(&self, units: usize) -> Claim {
         Claim::new(self.clone(), units)
     }

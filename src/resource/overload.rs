@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use crate::admission::OverloadRule;
 
-/// Overload control by CoDel: if the queue does not drain, serves the newest request first and sheds
-/// the oldest.
+/// Overload control by CoDel: if the queue does not drain, serves the newest request first and
+/// sheds the oldest.
 ///
 /// A queue bridges bursts. In a lasting overload it only adds delay: every request waits nearly as
 /// long as its client is willing to, and in order of arrival the requests that are served are those
 /// about to be given up. Once the queueing delay has been above the [target](Self::target) for a
-/// whole [interval](Self::interval), the queue is *standing*: the newest request of each priority is
-/// served first, and the oldest requests are [shed](crate::Reason::Shed) at a growing rate, until
-/// the delay is back below the target. After Nichols and Jacobson, "Controlling Queue Delay" (2012),
-/// RFC 8289, and Maurer, "Fail at Scale" (2015).
+/// whole [interval](Self::interval), the queue is *standing*: the newest request of each priority
+/// is served first, and the oldest requests are [shed](crate::Reason::Shed) at a growing rate,
+/// until the delay is back below the target. After Nichols and Jacobson, "Controlling Queue Delay"
+/// (2012), RFC 8289, and Maurer, "Fail at Scale" (2015).
 ///
 /// The oldest requests are shed whatever their priority and lane. A request for a set is treated so
 /// if the queue of any of its resources is standing. The delay is measured when requests arrive and
 /// leave; no timer is set for it.
 ///
-/// Use it if clients give up sooner than the timeout of the limiter, or after an unknown time. If the
-/// timeout is well below the time after which clients give up, it gains nothing and costs the order
-/// of arrival. While a queue is standing, [ageing](crate::limiter::LimiterBuilder::priority_credit)
-/// is suspended.
+/// Use it if clients give up sooner than the timeout of the limiter, or after an unknown time. If
+/// the timeout is well below the time after which clients give up, it gains nothing and costs the
+/// order of arrival. While a queue is standing,
+/// [ageing](crate::limiter::LimiterBuilder::priority_credit) is suspended.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,8 +51,8 @@ impl Overload {
 
     /// Sets the queueing delay that is acceptable: CoDel's TARGET. Default: 20 ms.
     ///
-    /// Choose more than the delay on a quiet day, which is longer than 20 ms if the work takes longer
-    /// than that. Otherwise the queue is always standing.
+    /// Choose more than the delay on a quiet day, which is longer than 20 ms if the work takes
+    /// longer than that. Otherwise the queue is always standing.
     pub const fn target(mut self, target: Duration) -> Self {
         self.target = target;
         self

@@ -19,8 +19,8 @@ use crate::admission::{Nanos, RateRule, Shape};
 /// ```
 ///
 /// The count is 1 to [`MAX_COUNT`](Self::MAX_COUNT), the period 1 ns to
-/// [`MAX_PERIOD`](Self::MAX_PERIOD). The constructors accept values outside these ranges; building a
-/// resource with them fails. Time is measured in whole nanoseconds.
+/// [`MAX_PERIOD`](Self::MAX_PERIOD). The constructors accept values outside these ranges; building
+/// a resource with them fails. Time is measured in whole nanoseconds.
 ///
 /// # Which shape
 ///
@@ -32,21 +32,21 @@ use crate::admission::{Nanos, RateRule, Shape};
 /// | memory | up to 8 KiB | up to 2 KiB, whatever the rate | as with `burst` |
 ///
 /// **Any window** is the usual meaning of "10 per minute", and what paid APIs enforce: no window
-/// `[t, t + period)`, wherever it starts, contains more than `count`. Use it for a limit that another
-/// party enforces. The whole count can be admitted at once, and then nothing for the rest of the
-/// period.
+/// `[t, t + period)`, wherever it starts, contains more than `count`. Use it for a limit that
+/// another party enforces. The whole count can be admitted at once, and then nothing for the rest
+/// of the period.
 ///
 /// It is a sliding log of up to 120 entries, one for each instant of an admission. It is exact for
-/// counts of up to 120, and while the log has room. Beyond that, neighbours share an entry and leave
-/// the window with the last of them, up to 1/128 of the period late, so that a busy rate may fall short
-/// of its count by 1 %. It never exceeds the count.
+/// counts of up to 120, and while the log has room. Beyond that, neighbours share an entry and
+/// leave the window with the last of them, up to 1/128 of the period late, so that a busy rate may
+/// fall short of its count by 1 %. It never exceeds the count.
 ///
-/// **GCRA** paces admissions: one per `period / count`, and up to `n` at once after a pause. Use it to
-/// protect a resource of your own from bursts. If it is used for the limit of an API and `n` is more
-/// than 1, leave room for the burst: a window that starts with it contains up to `count + n - 1`. A
-/// load above 1 counts as that many units at the same instant. This is the generic cell rate algorithm
-/// of ITU-T I.371 and ATM Forum TM 4.0, in integers that do not drift. A leaky bucket used as a meter
-/// admits the same.
+/// **GCRA** paces admissions: one per `period / count`, and up to `n` at once after a pause. Use it
+/// to protect a resource of your own from bursts. If it is used for the limit of an API and `n` is
+/// more than 1, leave room for the burst: a window that starts with it contains up to
+/// `count + n - 1`. A load above 1 counts as that many units at the same instant. This is the
+/// generic cell rate algorithm of ITU-T I.371 and ATM Forum TM 4.0, in integers that do not drift.
+/// A leaky bucket used as a meter admits the same.
 ///
 /// A load above what can be admitted at once (the count, or the burst) is admitted as soon as just
 /// that much can be, and delays later requests by its full amount. Both guarantees hold for smaller
@@ -117,8 +117,8 @@ impl Rate {
     /// Paces the rate without bursts: one per `period / count`. The same as
     /// [`burst(1)`](Self::burst).
     ///
-    /// A late request is not made up for: if it is admitted 3 ms after it could have been, all later
-    /// ones are 3 ms later. A burst of a few makes up for it.
+    /// A late request is not made up for: if it is admitted 3 ms after it could have been, all
+    /// later ones are 3 ms later. A burst of a few makes up for it.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Rate;
@@ -139,8 +139,8 @@ impl Rate {
         self.period
     }
 
-    /// Returns how many can be admitted at once after a pause, if the rate is paced. Returns `None` for
-    /// a count in any window.
+    /// Returns how many can be admitted at once after a pause, if the rate is paced. Returns `None`
+    /// for a count in any window.
     pub const fn burst_size(&self) -> Option<u64> {
         self.burst
     }

@@ -22,8 +22,8 @@ pub(crate) struct SharedSpec<'a> {
     pub(crate) rates: &'a [(By, Rate)],
 }
 
-/// Opens the shared limit of a resource each time the resource is registered with a limiter. The error
-/// is a message that names the cure, without the resource.
+/// Opens the shared limit of a resource each time the resource is registered with a limiter. The
+/// error is a message that names the cure, without the resource.
 pub(crate) type Open =
     dyn Fn(&SharedSpec<'_>) -> Result<Arc<dyn SharedLimit>, String> + Send + Sync;
 

@@ -10,15 +10,15 @@ use crate::{
 /// A [`Usage`] that changes atomically, and the place of its resource in a limiter.
 ///
 /// While no request waits, an acquire and a release are one atomic operation each, on `word`. While
-/// requests wait, the contended mark in the word sends new requests to the queue, and makes a release
-/// look for a waiter to grant the units to. Mark and count are one word, so a release either sees the
-/// mark, or precedes it, and then the waiter that set the mark sees the units.
+/// requests wait, the contended mark in the word sends new requests to the queue, and makes a
+/// release look for a waiter to grant the units to. Mark and count are one word, so a release
+/// either sees the mark, or precedes it, and then the waiter that set the mark sees the units.
 ///
 /// # Memory ordering
 ///
 /// `word` is only changed by read-modify-write operations. Each of them continues the release
-/// sequences of all releases before it, so an acquire synchronizes with every earlier release of the
-/// resource, not only with the latest. The promise on [`Permit`](crate::Permit) rests on this.
+/// sequences of all releases before it, so an acquire synchronizes with every earlier release of
+/// the resource, not only with the latest. The promise on [`Permit`](crate::Permit) rests on this.
 pub(crate) struct SharedUsage {
     word: AtomicU64,
     waiting: AtomicUsize,
@@ -145,8 +145,8 @@ impl SharedUsage {
     /// Sends requests to the queue.
     pub(crate) fn set_contended(&self) {
         // Acquire: pairs with the `fetch_sub` in `release`, so that the caller sees units released
-        // before the mark. Release: a releasing thread that sees the mark sees the queued waiter, whose
-        // lock it takes besides.
+        // before the mark. Release: a releasing thread that sees the mark sees the queued waiter,
+        // whose lock it takes besides.
         if !self.load().is_contended() {
             self.word.fetch_or(Usage::CONTENDED, Ordering::AcqRel);
         }
@@ -154,7 +154,8 @@ impl SharedUsage {
 
     /// Lets requests acquire units without the queue again; the caller holds the queue's lock.
     pub(crate) fn clear_contended(&self) {
-        // Release: pairs with the acquire in `try_acquire`, which then sees what was granted before.
+        // Release: pairs with the acquire in `try_acquire`, which then sees what was granted
+        // before.
         self.word.fetch_and(!Usage::CONTENDED, Ordering::Release);
     }
 
@@ -166,7 +167,8 @@ impl SharedUsage {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let limited = Usage::from_bits(seen).with_limit(limit).bits();
-            // AcqRel: a request that acquires under the new limit sees what its setter wrote before.
+            // AcqRel: a request that acquires under the new limit sees what its setter wrote
+            // before.
             let order = (Ordering::AcqRel, Ordering::Relaxed);
             match (self.word).compare_exchange_weak(seen, limited, order.0, order.1) {
                 Ok(_) => return,

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-/// The order in which permits of a resource that is shared between processes were granted: the later
-/// permit has the greater token.
+/// The order in which permits of a resource that is shared between processes were granted: the
+/// later permit has the greater token.
 ///
 /// A process that is paused for longer than its lease, or cut off from the server, continues for a
-/// moment with units that have been granted to others. [`Permit::is_valid`](crate::Permit::is_valid)
-/// returns `false` from then on, but a check and a write are not one step. If that matters, send the
-/// token with each write, and let the store reject a write with a smaller token than it has seen. This
-/// only works if the store checks it, and with a limit of 1.
+/// moment with units that have been granted to others.
+/// [`Permit::is_valid`](crate::Permit::is_valid) returns `false` from then on, but a check and a
+/// write are not one step. If that matters, send the token with each write, and let the store
+/// reject a write with a smaller token than it has seen. This only works if the store checks it,
+/// and with a limit of 1.
 ///
 /// Displayed as `epoch.sequence`:
 ///

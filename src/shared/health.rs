@@ -14,15 +14,15 @@ pub struct Health {
     pub state: SharedState,
     /// The number of processes that share the limit, including this one, as of the last contact.
     pub processes: usize,
-    /// The number of times that the state was lost, or may have been, or the server was paused. 0 before
-    /// the first contact.
+    /// The number of times that the state was lost, or may have been, or the server was paused. 0
+    /// before the first contact.
     pub epoch: u64,
     /// When the server last responded.
     pub last_contact: Option<Instant>,
     /// How many units can be in use at once in all processes; `None` if there are rates alone.
     pub limit: Option<usize>,
-    /// How many units all processes hold, as of the last contact. It exceeds the limit while a surplus
-    /// is released.
+    /// How many units all processes hold, as of the last contact. It exceeds the limit while a
+    /// surplus is released.
     pub in_use: usize,
     /// How many requests of all processes are queued, as of the last contact.
     pub waiting: usize,
@@ -36,8 +36,8 @@ pub enum SharedState {
     Connecting,
     /// The limit is enforced.
     Connected,
-    /// The state was lost, or may be wrong. Nothing is granted until all processes have reported what
-    /// they hold, for at most the lease.
+    /// The state was lost, or may be wrong. Nothing is granted until all processes have reported
+    /// what they hold, for at most the lease.
     Recovering,
     /// The server does not respond. Requests are handled as
     /// `SharedOptions::when_unavailable` specifies.

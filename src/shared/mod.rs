@@ -25,15 +25,16 @@ pub use fencing::FencingToken;
 )]
 pub use health::{Health, SharedState};
 
-/// A limit that is shared between processes, as one resource uses it. It lives as long as the limiter
-/// with which the resource is registered, and its permits.
+/// A limit that is shared between processes, as one resource uses it. It lives as long as the
+/// limiter with which the resource is registered, and its permits.
 pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
-    /// Acquires units without a call to the server: from the idle units of this process, or because the
-    /// server is away and no request has to wait for it. `None` does not mean that none are available.
+    /// Acquires units without a call to the server: from the idle units of this process, or because
+    /// the server is away and no request has to wait for it. `None` does not mean that none are
+    /// available.
     fn try_enter(&self, ask: &Ask) -> Option<Box<dyn Lease>>;
 
-    /// Acquires units, waiting until the deadline, which the future times itself. Dropping the future
-    /// removes the request from the queue, and releases a grant that was not collected.
+    /// Acquires units, waiting until the deadline, which the future times itself. Dropping the
+    /// future removes the request from the queue, and releases a grant that was not collected.
     fn enter(&self, ask: Ask) -> Entering;
 
     /// Changes the limit for all processes.
