@@ -201,11 +201,11 @@ fn explore_in_a_runtime(preemptions: usize, held: &'static [(u32, u32)], bodies:
     run(builder, &[1], held, bodies, Some(id));
 }
 
-/// Explores every interleaving with at most four preemptions: where three threads queue and release,
+/// Explores every interleaving with at most three preemptions: where three threads queue and release,
 /// the whole space takes longer than anybody waits.
 fn explore_most(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(4);
+    builder.preemption_bound = Some(3);
     run(builder, limits, held, bodies, None);
 }
 
@@ -309,6 +309,20 @@ fn a_set_that_fails_half_way_against_its_first_resource() {
     );
 }
 
+/// The set moves the waiter of the FIFO to the general queue, while its units are released.
+#[test]
+fn a_set_that_promotes_a_waiter_against_a_release() {
+    explore_most(
+        &[1, 1],
+        &[(A, 1)],
+        &[
+            |scene| scene.acquire_and_work(&set([(A, 1)])),
+            |scene| scene.acquire_and_work(&set([(A, 1), (B, 1)])),
+            |scene| scene.work(&set([(A, 1)])),
+        ],
+    );
+}
+
 #[test]
 fn a_waiter_is_dropped_while_its_grant_arrives() {
     explore_most(
@@ -338,7 +352,7 @@ fn a_wide_waiter_is_dropped_in_front_of_a_narrow_one() {
 /// Either the grant or the deadline comes first; nothing is lost in between.
 #[test]
 fn a_deadline_against_a_grant() {
-    explore(
+    explore_most(
         &[1],
         &[(A, 1)],
         &[
@@ -351,7 +365,7 @@ fn a_deadline_against_a_grant() {
 
 #[test]
 fn a_deadline_against_a_drop() {
-    explore(
+    explore_most(
         &[1],
         &[],
         &[
@@ -411,7 +425,7 @@ fn the_last_return_against_whoever_waits_for_it() {
 
 #[test]
 fn closing_against_a_waiter_and_a_return() {
-    explore(
+    explore_most(
         &[1],
         &[(A, 1)],
         &[

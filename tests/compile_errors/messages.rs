@@ -1,7 +1,7 @@
 //! What the compiler says of common mistakes names the cure.
 //!
 //! Pinned for the toolchain that the project is developed with, because compilers differ in their words.
-//! After a change, `TRYBUILD=overwrite cargo test --all-features --test compile_errors` writes the new
+//! After a change, `TRYBUILD=overwrite cargo test -p compile-errors` writes the new
 //! words down; read them.
 
 /// The compiler whose words are pinned.
@@ -16,5 +16,5 @@ fn the_cure_is_in_the_message() {
     if !version.starts_with(PINNED.as_bytes()) {
         return;
     }
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    trybuild::TestCases::new().compile_fail("cases/*.rs");
 }
