@@ -1,8 +1,8 @@
 //! Run with `cargo bench -p benches --bench table`, or with the names of single measurements:
 //! `cargo bench -p benches --bench table -- call contended`.
 //!
-//! Measures this crate beside its peers, in turns, and prints the README's table. Times need a quiet
-//! machine; instructions and allocations are exact on any, and want valgrind installed.
+//! Measures this crate beside its peers, in turns, and prints the README's table. Times need a
+//! quiet machine; instructions and allocations are exact on any, and want valgrind installed.
 
 mod candidates;
 mod rows;

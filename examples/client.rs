@@ -2,8 +2,8 @@
 //!
 //! A client: a thousand calls to a paid API, at most ten of them in flight.
 //!
-//! The API is a local server, started by the example. It counts the calls in flight, and answers once
-//! ten of them are: with a limit that let fewer through, the run would never end.
+//! The API is a local server, started by the example. It counts the calls in flight, and answers
+//! once ten of them are: with a limit that let fewer through, the run would never end.
 
 use std::{
     sync::{
@@ -27,9 +27,9 @@ const IN_FLIGHT: usize = 10;
 
 /// Fetches the text behind a URL, with at most [`IN_FLIGHT`] calls at once for all clones together.
 ///
-/// The layer stands around the whole call, so a permit is held until the body has been read. Directly
-/// around the `reqwest::Client`, it would be returned with the response head; a rejection is then told
-/// from reqwest's own errors with `.for_any_service().wrap_errors()`.
+/// The layer stands around the whole call, so a permit is held until the body has been read.
+/// Directly around the `reqwest::Client`, it would be returned with the response head; a rejection
+/// is then told from reqwest's own errors with `.for_any_service().wrap_errors()`.
 fn client() -> impl Service<String, Response = String, Error = BoxError> + Clone {
     let api = Resource::builder("api")
         .concurrency(IN_FLIGHT)

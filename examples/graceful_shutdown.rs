@@ -1,7 +1,7 @@
 //! Run with: cargo run --example graceful_shutdown
 //!
-//! On Ctrl-C nobody is queued any more, and what runs is waited for: the queries of open connections, and
-//! those that were handed to other threads, of which the server does not know.
+//! On Ctrl-C nobody is queued any more, and what runs is waited for: the queries of open
+//! connections, and those that were handed to other threads, of which the server does not know.
 
 use std::{io, time::Duration};
 

@@ -2,8 +2,8 @@
 //!
 //! The program of the README: three routes, a database and a disk.
 //!
-//! Then send 40 requests at once, and count the answers. Each takes 2 s, 5 run at a time, and nobody
-//! waits for longer than 5 s:
+//! Then send 40 requests at once, and count the answers. Each takes 2 s, 5 run at a time, and
+//! nobody waits for longer than 5 s:
 //!
 //! ```sh
 //! seq 40 | xargs -P 40 -I @ curl -so /dev/null -w '%{http_code}\n' localhost:3000/query | sort | uniq -c

@@ -1,8 +1,9 @@
 //! Run with: cargo run --example websocket
 //!
-//! A chat over WebSockets, open to two clients at once. The handler takes the permit before it upgrades
-//! the connection, and the task of the socket holds it: the response that begins the upgrade has no
-//! body, so its request ends at once, and in the callback of `on_upgrade` the permit would be gone.
+//! A chat over WebSockets, open to two clients at once. The handler takes the permit before it
+//! upgrades the connection, and the task of the socket holds it: the response that begins the
+//! upgrade has no body, so its request ends at once, and in the callback of `on_upgrade` the permit
+//! would be gone.
 
 use std::{io, time::Duration};
 

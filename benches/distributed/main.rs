@@ -1,9 +1,9 @@
 //! Run with `cargo bench -p benches --bench distributed`, or with the names of single measurements:
 //! `cargo bench -p benches --bench distributed -- hand_off load`.
 //!
-//! Measures limits that are shared between processes, on a server of its own, beside bare round trips to the same
-//! server. Each process is a backend: a session, a thread and a connection of its own. Times need a quiet
-//! machine.
+//! Measures limits that are shared between processes, on a server of its own, beside bare round
+//! trips to the same server. Each process is a backend: a session, a thread and a connection of its
+//! own. Times need a quiet machine.
 
 mod acquire;
 mod cached;

@@ -1,5 +1,5 @@
-//! What runs under valgrind: so many calls in one place, and nothing else. One thread does it all, so
-//! that the count is the same every time.
+//! What runs under valgrind: so many calls in one place, and nothing else. One thread does it all,
+//! so that the count is the same every time.
 
 use std::fmt::Debug;
 

@@ -42,8 +42,8 @@ pub(crate) fn measure() -> Vec<Row> {
     ]
 }
 
-/// CPU time and p99 lateness of so many requests, in milliseconds. Those to the bare service find it
-/// free, all others wait in vain.
+/// CPU time and p99 lateness of so many requests, in milliseconds. Those to the bare service find
+/// it free, all others wait in vain.
 pub(crate) fn crowd(candidate: Candidate, waiters: usize, runtime: Runtime) -> [f64; 2] {
     let (door, outcome) = match candidate {
         Candidate::Bare => (Door::opened(), Outcome::Admitted),

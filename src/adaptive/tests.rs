@@ -1,4 +1,5 @@
-//! The limits in a closed loop with a simulated resource, by single samples, and against any samples.
+//! The limits in a closed loop with a simulated resource, by single samples, and against any
+//! samples.
 
 mod closed_loop;
 mod properties;

@@ -4,7 +4,7 @@ use super::{
     Demand, Demands, LaneHash, LaneId, Ledger, Nanos,
     fifo::Fifo,
     flow::Flow,
-    order::Asker,
+    order::Candidate,
     queue::Queue,
     rank::{DEFAULT_PRIORITY, Rank},
     waiters::{Links, Ticket, Waiter},
@@ -17,41 +17,41 @@ pub struct Arrival<T> {
     pub payload: T,
     pub demands: Demands,
     pub deadline: Nanos,
-    pub claims: Claims,
+    pub claims: Attributes,
     /// Instead of each resource's own bound on the length of its queue.
     pub max_waiting: Option<usize>,
 }
 
 /// What a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct Attributes {
     pub priority: u8,
     pub lane: Option<LaneId>,
     /// The same for limits that are shared between processes, if some of the set is.
     pub lane_hash: Option<LaneHash>,
     pub load: u64,
     /// Turn it away at once if those before it will keep it past its deadline.
-    pub or_never: bool,
+    pub fail_fast: bool,
 }
 
-impl Default for Claims {
+impl Default for Attributes {
     fn default() -> Self {
         Self {
             priority: DEFAULT_PRIORITY,
             lane: None,
             lane_hash: None,
             load: 1,
-            or_never: false,
+            fail_fast: false,
         }
     }
 }
 
-impl Claims {
-    /// Whether nothing but the order of arrival decides when the request is admitted, where a resource
-    /// has a limit and nothing else.
+impl Attributes {
+    /// Whether nothing but the order of arrival decides when the request is admitted, where a
+    /// resource has a limit and nothing else.
     #[inline]
     pub fn are_default(&self) -> bool {
-        self.priority == DEFAULT_PRIORITY && !self.or_never
+        self.priority == DEFAULT_PRIORITY && !self.fail_fast
     }
 }
 
@@ -65,7 +65,7 @@ pub struct Adopted {
 
 /// What the queue says to an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Admission {
     /// Its demands are taken in the ledger.
     Granted,
     Queued(Ticket),
@@ -75,12 +75,12 @@ pub enum Answer {
         by_rate: bool,
     },
     /// Its set does not fit, and those before it will keep it past its deadline.
-    Hopeless {
+    WouldTimeOut {
         short: u32,
         by_rate: bool,
     },
     /// Its set does not fit and the queue at `resource` is at its bound.
-    Full {
+    QueueFull {
         resource: u32,
     },
     /// The queue was closed.
@@ -88,15 +88,16 @@ pub enum Answer {
 }
 
 impl<T> Queue<T> {
-    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it got.
+    /// Grants, queues or refuses an arrival; what is not queued comes back, in the lanes that it
+    /// got.
     pub fn arrive(
         &mut self,
         now: Nanos,
         mut arrival: Arrival<T>,
         ledger: &mut impl Ledger,
-    ) -> (Answer, Option<Arrival<T>>) {
+    ) -> (Admission, Option<Arrival<T>>) {
         if self.is_closed {
-            return (Answer::Closed, Some(arrival));
+            return (Admission::Closed, Some(arrival));
         }
         for demand in &*arrival.demands {
             ledger.contend(demand.resource);
@@ -121,9 +122,9 @@ impl<T> Queue<T> {
             Some(flow) => self.flows[flow as usize].newest_first,
             None => self.is_standing(&arrival.demands),
         };
-        let Claims { priority, load, .. } = arrival.claims;
+        let Attributes { priority, load, .. } = arrival.claims;
         let seq = self.next_seq;
-        let asker = Asker {
+        let asker = Candidate {
             demands: &arrival.demands,
             rank: Rank::new(priority, seq, newest_first),
             seq,
@@ -133,7 +134,8 @@ impl<T> Queue<T> {
         let first = flow.and_then(|flow| self.flows[flow as usize].head);
         let short = match first {
             _ if unsettled.is_some() => unsettled,
-            // Behind others of its flow it waits in any case; the reason is looked up where it matters.
+            // Behind others of its flow it waits in any case; the reason is looked up where it
+            // matters.
             Some(first) if first.rank < asker.rank => match arrival.deadline > now {
                 true => Some(arrival.demands[0].resource),
                 false => self
@@ -143,7 +145,7 @@ impl<T> Queue<T> {
             _ => self.short(&asker, now, ledger),
         };
         let answer = match short {
-            None if arrival.deadline < now => Answer::NoTime {
+            None if arrival.deadline < now => Admission::NoTime {
                 short: arrival.demands[0].resource,
                 by_rate: false,
             },
@@ -152,19 +154,19 @@ impl<T> Queue<T> {
                 if self.has_rules {
                     self.reorder(&arrival.demands);
                 }
-                Answer::Granted
+                Admission::Granted
             }
             Some(short) if arrival.deadline <= now => {
                 let by_rate = self.is_kept_by_rate(short, load, now);
-                Answer::NoTime { short, by_rate }
+                Admission::NoTime { short, by_rate }
             }
             // When the limit will be raised is not known.
             Some(short) if !stands_aside && self.is_hopeless(flow, &arrival, now) => {
                 let by_rate = self.is_kept_by_rate(short, load, now);
-                Answer::Hopeless { short, by_rate }
+                Admission::WouldTimeOut { short, by_rate }
             }
             Some(_) => match self.make_place(&arrival, ledger) {
-                Err(resource) => Answer::Full { resource },
+                Err(resource) => Admission::QueueFull { resource },
                 Ok(()) => {
                     let rank = asker.rank;
                     // Whoever gave way may have been the last of the flow.
@@ -184,11 +186,11 @@ impl<T> Queue<T> {
                     if head.is_none_or(|head| rank < head.rank) {
                         self.renew_head(flow, ticket.key);
                     }
-                    return (Answer::Queued(ticket), None);
+                    return (Admission::Queued(ticket), None);
                 }
             },
         };
-        if answer != Answer::Granted {
+        if answer != Admission::Granted {
             self.leave_lanes(&arrival.demands);
         }
         self.publish(&arrival.demands, ledger);
@@ -207,7 +209,7 @@ impl<T> Queue<T> {
             payload,
             demands: Demands::collect([claim].into_iter()),
             deadline,
-            claims: Claims::default(),
+            claims: Attributes::default(),
             max_waiting: None,
         };
         ledger.contend(claim.resource);
@@ -312,8 +314,8 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// The flow of those who ask for the same and have the same reserved for them, if anybody does; or of
-    /// those who ask for the same and stand aside.
+    /// The flow of those who ask for the same and have the same reserved for them, if anybody does;
+    /// or of those who ask for the same and stand aside.
     pub(super) fn flow_of(&self, demands: &Demands, priority: u8, is_aside: bool) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();

@@ -1,8 +1,9 @@
 //! Waiters whose claims exceed what they can have: they stand aside.
 //!
-//! A claim that was fine when it was made can exceed a limit that was lowered since, or what a lane may
-//! use or reserves leave. Nothing that is returned lets it in, so it contends with nobody: it waits, in
-//! flows of its own kind, until the limit or the rules allow it again or its deadline comes.
+//! A claim that was fine when it was made can exceed a limit that was lowered since, or what a lane
+//! may use or reserves leave. Nothing that is returned lets it in, so it contends with nobody: it
+//! waits, in flows of its own kind, until the limit or the rules allow it again or its deadline
+//! comes.
 
 use std::collections::BTreeSet;
 
@@ -30,8 +31,8 @@ impl Aside {
 }
 
 impl<T> Queue<T> {
-    /// Whether a request claims more of a resource than it can have while the limit and the rules are
-    /// as they are, whatever is returned.
+    /// Whether a request claims more of a resource than it can have while the limit and the rules
+    /// are as they are, whatever is returned.
     pub(super) fn exceeds(&self, demands: &Demands, priority: u8, ledger: &impl Ledger) -> bool {
         demands.iter().any(|demand| {
             let limit = ledger.usage(demand.resource).limit();
@@ -39,8 +40,8 @@ impl<T> Queue<T> {
         })
     }
 
-    /// The limit or a rule of `resource` has changed. Waiters that exceed what they can have now stand
-    /// aside, and those that no longer do take their places in the queue.
+    /// The limit or a rule of `resource` has changed. Waiters that exceed what they can have now
+    /// stand aside, and those that no longer do take their places in the queue.
     pub(super) fn regroup(&mut self, now: Nanos, resource: u32, ledger: &impl Ledger) {
         let limit = ledger.usage(resource).limit();
         if !self.lines[resource as usize].may_regroup(limit) {

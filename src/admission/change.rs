@@ -66,8 +66,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with nothing
-    /// at all if that is `None`.
+    /// The rates are charged with `actual` instead of the `load` that was granted at `at`; with
+    /// nothing at all if that is `None`.
     pub fn settle_load(
         &mut self,
         now: Nanos,

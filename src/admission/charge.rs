@@ -29,8 +29,8 @@ impl Charge {
 }
 
 impl<T> Queue<T> {
-    /// What a request of this load counts as: at most what the largest of its load rates lets pass in a
-    /// whole period, so that nobody can close a rate for ever by what it says of itself.
+    /// What a request of this load counts as: at most what the largest of its load rates lets pass
+    /// in a whole period, so that nobody can close a rate for ever by what it says of itself.
     pub fn bounded_load(&self, demands: &Demands, load: u64) -> u64 {
         let lines = demands.iter().map(|d| &self.lines[d.resource as usize]);
         let most = lines.filter_map(|line| line.most_load()).max();

@@ -5,8 +5,8 @@ use super::{Nanos, scatter::Scatter};
 /// The latest grants of one queue, and the time that they took.
 ///
 /// Only the time in which the queue is not empty counts, so that short busy stretches with pauses
-/// between them add up. What no grant has confirmed for [`FRESH`] is dropped: a resource that was slow
-/// an hour ago may be fast by now.
+/// between them add up. What no grant has confirmed for `FRESH` is dropped: a resource that was
+/// slow an hour ago may be fast by now.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain {
     /// When the next grant became the next: at the last one, or when the queue began to fill.
@@ -33,14 +33,15 @@ const FRESH: Nanos = 5_000_000_000;
 /// Fewer grants may be those of a few odd requests.
 const ENOUGH: u64 = 8;
 
-/// What took less time may be a part of one round of the holders: see [`rounds`].
+/// What took less time may be a part of one round of the holders: see `rounds`.
 const STRETCH: Nanos = 1_000_000_000;
 
 /// Not yet.
 const NEVER: Nanos = Nanos::MAX;
 
 /// After so many grants all who held the resource at the first of them have returned it, and those
-/// after them as well. Where they all return it at once, fewer grants may have taken no time at all.
+/// after them as well. Where they all return it at once, fewer grants may have taken no time at
+/// all.
 fn rounds(limit: u32) -> u64 {
     ENOUGH.max(2 * u64::from(limit))
 }
@@ -60,8 +61,8 @@ impl Drain {
             *self = Self::UNKNOWN;
             self.opened = now;
         }
-        // What follows may be of a resource that has become faster in the pause: it is not mixed with what
-        // was slow.
+        // What follows may be of a resource that has become faster in the pause: it is not mixed
+        // with what was slow.
         if self.recent.busy >= STRETCH {
             let before = self.before.bounded().and(self.recent);
             self.turn(now);
@@ -70,8 +71,8 @@ impl Drain {
         self.since = now;
     }
 
-    /// The resource is another one now: what was measured says nothing about it, and neither does the
-    /// wait for the next grant.
+    /// The resource is another one now: what was measured says nothing about it, and neither does
+    /// the wait for the next grant.
     pub(super) fn forget(&mut self) {
         *self = Self::UNKNOWN;
     }
@@ -86,8 +87,8 @@ impl Drain {
         self.recent.grants == 0 && self.before.grants == 0
     }
 
-    /// One of those who waited was granted its set, `busy` after it became the next, as far as another
-    /// queue knows. Returns after how long it was here.
+    /// One of those who waited was granted its set, `busy` after it became the next, as far as
+    /// another queue knows. Returns after how long it was here.
     pub(super) fn count(&mut self, now: Nanos, busy: Nanos) -> Nanos {
         let busy = busy.min(now.saturating_sub(self.since));
         (self.since, self.latest) = (now, now);
@@ -107,15 +108,15 @@ impl Drain {
         self.opened = now;
     }
 
-    /// How long so many grants take at the least; `None` while that is unknown. `limit` is that of the
-    /// resource; there are waiters.
+    /// How long so many grants take at the least; `None` while that is unknown. `limit` is that of
+    /// the resource; there are waiters.
     pub(super) fn time_for(&self, grants: usize, limit: u32, now: Nanos) -> Option<Nanos> {
         let pace = self.pace(limit, now, true)?;
         (pace.grants >= ENOUGH).then(|| pace.time_for(grants))
     }
 
-    /// In what time to come back, once those who wait were granted: that time, plus up to a fifth, so
-    /// that not all come back at once, and at most 30 s.
+    /// In what time to come back, once those who wait were granted: that time, plus up to a fifth,
+    /// so that not all come back at once, and at most 30 s.
     pub(super) fn hint(
         &self,
         waiting: usize,
@@ -142,8 +143,8 @@ impl Drain {
         if now.saturating_sub(self.latest) > lasts {
             return None;
         }
-        // Where a slow resource has become fast again, that counts at once; and before it is known how
-        // fast, it is known that it is not slow.
+        // Where a slow resource has become fast again, that counts at once; and before it is known
+        // how fast, it is known that it is not slow.
         let Self { recent, before, .. } = *self;
         if recent.grants >= rounds(limit) && recent.is_faster_than(all, 1) {
             return Some(recent);

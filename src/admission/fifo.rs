@@ -2,11 +2,12 @@
 //! deadlines.
 //!
 //! [`Queue`](super::Queue) orders sets, lanes and priorities. Where every waiter claims the same
-//! resource alone, with default attributes, and the resource has a limit and nothing else, its rules
-//! come down to the order of arrival, and this is all it takes. The same property test drives both.
+//! resource alone, with default attributes, and the resource has a limit and nothing else, its
+//! rules come down to the order of arrival, and this is all it takes. The same property test drives
+//! both.
 //!
-//! Entries have ascending numbers. A waiter needs no more than its own number to find out whether it
-//! was decided: every number below [`head`](Fifo::head) is.
+//! Entries have ascending numbers. A waiter needs no more than its own number to find out whether
+//! it was decided: every number below [`head`](Fifo::head) is.
 
 use std::{
     cmp::Reverse,
@@ -19,7 +20,7 @@ use super::{Nanos, Usage, drain::Drain, scatter::Scatter};
 #[derive(Debug)]
 pub struct Fifo<T> {
     /// In order of their numbers. The first is never a gap.
-    entries: VecDeque<Entry<T>>,
+    entries: VecDeque<FifoEntry<T>>,
     /// How many entries are not gaps.
     len: usize,
     next: u64,
@@ -35,7 +36,7 @@ pub struct Fifo<T> {
 
 /// One waiter.
 #[derive(Debug)]
-pub struct Entry<T> {
+pub struct FifoEntry<T> {
     pub number: u64,
     pub arrived: Nanos,
     pub deadline: Nanos,
@@ -60,8 +61,8 @@ pub enum Decision<T> {
     },
 }
 
-/// Compaction costs a pass over all entries: with at most this many gaps, and no more than two for each
-/// waiter, it is put off.
+/// Compaction costs a pass over all entries: with at most this many gaps, and no more than two for
+/// each waiter, it is put off.
 const GAPS: usize = 64;
 
 /// An empty queue gives the memory of more entries than this back to the allocator.
@@ -119,7 +120,7 @@ impl<T> Fifo<T> {
         } else {
             self.push_early(deadline, number);
         }
-        self.entries.push_back(Entry {
+        self.entries.push_back(FifoEntry {
             number,
             arrived: now,
             deadline,
@@ -130,8 +131,8 @@ impl<T> Fifo<T> {
         number
     }
 
-    /// Grants the units of a release to the first waiter if it claims just as many, so that the usage
-    /// of the resource does not change.
+    /// Grants the units of a release to the first waiter if it claims just as many, so that the
+    /// usage of the resource does not change.
     #[inline]
     pub fn hand_over(&mut self, now: Nanos, units: u32) -> Option<T> {
         let first = self.entries.front()?;
@@ -142,9 +143,10 @@ impl<T> Fifo<T> {
         self.pop()
     }
 
-    /// Decides the first waiter: grants its units if they fit, or times it out if its deadline has passed.
+    /// Decides the first waiter: grants its units if they fit, or times it out if its deadline has
+    /// passed.
     pub fn next_decision(&mut self, now: Nanos, usage: Usage) -> Option<Decision<T>> {
-        let &Entry {
+        let &FifoEntry {
             number,
             units,
             deadline,
@@ -234,25 +236,25 @@ impl<T> Fifo<T> {
     }
 
     /// The waiter under this number; `None` if it was decided or cancelled.
-    pub fn get(&self, number: u64) -> Option<&Entry<T>> {
+    pub fn get(&self, number: u64) -> Option<&FifoEntry<T>> {
         let entry = &self.entries[self.position(number)?];
         entry.payload.is_some().then_some(entry)
     }
 
     /// The same, to be changed.
-    pub fn get_mut(&mut self, number: u64) -> Option<&mut Entry<T>> {
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut FifoEntry<T>> {
         let position = self.position(number)?;
         let entry = &mut self.entries[position];
         entry.payload.is_some().then_some(entry)
     }
 
     /// All waiters, in order of arrival.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+    pub fn iter(&self) -> impl Iterator<Item = &FifoEntry<T>> {
         self.entries.iter().filter(|entry| entry.payload.is_some())
     }
 
     /// Takes all waiters out, in order of arrival.
-    pub fn take_all(&mut self) -> impl Iterator<Item = Entry<T>> + use<T> {
+    pub fn take_all(&mut self) -> impl Iterator<Item = FifoEntry<T>> + use<T> {
         self.len = 0;
         let entries = std::mem::take(&mut self.entries);
         self.reset();
@@ -274,8 +276,8 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// When a request that was refused should come back: once the queue has drained, at the pace at which
-    /// it does. `None` while the pace is unknown.
+    /// When a request that was refused should come back: once the queue has drained, at the pace at
+    /// which it does. `None` while the pace is unknown.
     pub fn retry_after(&mut self, limit: u32, now: Nanos) -> Option<Nanos> {
         self.drain.hint(self.len, limit, now, &mut self.scatter)
     }

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU64;
 
-/// A lane by a hash that all processes agree on. It is dear, and computed only for a request whose set
-/// has a resource that is shared between processes.
+/// A lane by a hash that all processes agree on. It is dear, and computed only for a request whose
+/// set has a resource that is shared between processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LaneHash(NonZeroU64);
 
 impl LaneHash {
-    /// The first eight bytes of the SHA-1 of a lane's name or key, as a big-endian number that is not 0.
+    /// The first eight bytes of the SHA-1 of a lane's name or key, as a big-endian number that is
+    /// not 0.
     #[cfg(feature = "redis")]
     pub fn of(name: &[u8]) -> Self {
         let digest = sha1_smol::Sha1::from(name).digest().bytes();

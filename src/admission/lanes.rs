@@ -1,8 +1,8 @@
 //! Weighted fair sharing of one resource.
 //!
 //! Start-time fair queueing (Goyal, Vin and Cheng, 1996) over lanes: a grant costs a lane its units
-//! divided by its weight, in virtual time; the backlogged lane whose next grant starts first is served
-//! first. A lane that was idle starts at the present, so nobody saves up for a burst.
+//! divided by its weight, in virtual time; the backlogged lane whose next grant starts first is
+//! served first. A lane that was idle starts at the present, so nobody saves up for a burst.
 
 use std::{
     cmp::Reverse,
@@ -19,7 +19,8 @@ use super::rank::{Head, Heads, Rank};
 pub struct LaneId(NonZeroU64);
 
 impl LaneId {
-    /// Inverted, so that an option of it is as large as itself; the largest number counts as its neighbour.
+    /// Inverted, so that an option of it is as large as itself; the largest number counts as its
+    /// neighbour.
     pub fn new(number: u64) -> Self {
         Self(NonZeroU64::new(!number).unwrap_or(NonZeroU64::MIN))
     }
@@ -40,8 +41,9 @@ pub enum Sharing {
 }
 
 impl Sharing {
-    /// What each lane of these weights may have of a limit: all, or its portion. Portions are rounded by largest
-    /// remainder, so that they add up to the limit, and are never below one unit.
+    /// What each lane of these weights may have of a limit: all, or its portion. Portions are
+    /// rounded by largest remainder, so that they add up to the limit, and are never below one
+    /// unit.
     pub fn portions(self, limit: u32, weights: Vec<u32>) -> Vec<u32> {
         if self == Self::Shared {
             return vec![u32::MAX; weights.len()];
@@ -323,8 +325,9 @@ impl Lanes {
     pub(super) fn take(&mut self, lane: u32, units: u32, is_favoured: bool) {
         let start = self.start(lane);
         let first = self.ready.first().map_or(start, |&(first, _)| first);
-        // Who was let in past others does not move the present. Otherwise those before it were kept by
-        // something else than this resource, and must not hold the present back for lanes to come.
+        // Who was let in past others does not move the present. Otherwise those before it were kept
+        // by something else than this resource, and must not hold the present back for lanes to
+        // come.
         let present = if is_favoured { start.min(first) } else { start };
         self.now = self.now.max(present);
         let taker = &mut self.lanes[lane as usize];

@@ -111,7 +111,8 @@ pub trait Ledger {
     /// The limit of `resource` is another one from now on.
     fn set_limit(&mut self, resource: u32, limit: u32);
 
-    /// Nothing waits for `resource`, whose queue drained at this pace: units may be taken past it again.
+    /// Nothing waits for `resource`, whose queue drained at this pace: units may be taken past it
+    /// again.
     fn calm(&mut self, resource: u32, pace: Drain);
 
     /// This many requests are queued at `resource`.

@@ -1,7 +1,7 @@
 //! Who goes next: the decision, and nothing else.
 //!
 //! This module has no clock, no lock, no async and no I/O. Events and the time go in, verdicts come
-//! out; the `gate` drives it in production, a property test drives it against a
+//! out; the `core` drives it in production, a property test drives it against a
 //! sequential model.
 //!
 //! * [`Demands`]: what a request asks of which resources, by index.
@@ -21,12 +21,12 @@ mod change;
 mod charge;
 mod demand;
 mod drain;
+mod dry_run;
 mod fifo;
 mod flow;
 mod lane_hash;
 mod lanes;
 mod ledger;
-mod line;
 mod order;
 mod overload;
 mod policy;
@@ -35,31 +35,31 @@ mod rank;
 mod rate;
 mod refusal;
 mod reserves;
+mod resource_queue;
 mod rested;
 mod scatter;
-mod shadow;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod timeline;
 mod waiters;
 
-pub use arrival::{Adopted, Answer, Arrival, Claims};
+pub use arrival::{Admission, Adopted, Arrival, Attributes};
 pub use change::NewRule;
 pub use charge::Charge;
 pub use demand::{Demand, Demands};
 pub use drain::Drain;
+pub use dry_run::{DryOutcome, DryReport, DryRun};
 pub use fifo::{Decision, Fifo};
 pub use lane_hash::LaneHash;
 pub use lanes::{LaneId, LaneRule, LaneRules, Sharing};
 pub use ledger::{Ledger, Usage};
-pub use line::{Beneficiary, By, LineRules, ReserveRule};
 pub use overload::OverloadRule;
-pub use queue::{LineSpec, Queue, Verdict};
+pub use queue::{Queue, ResourceSpec, Verdict};
 pub use rate::{RateRule, Shape};
 pub use refusal::Refusal;
+pub use resource_queue::{Beneficiary, By, ReserveRule, ResourceRules};
 #[cfg(feature = "redis")]
 pub use scatter::Slots;
-pub use shadow::{Foretold, News, Shadow};
 pub use waiters::Ticket;
 
 /// A point in time or a span, in nanoseconds since the limiter was built. Lasts 584 years.

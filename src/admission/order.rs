@@ -2,15 +2,15 @@
 
 use super::{
     Demand, Demands, Ledger, Nanos,
-    line::{Ask, Room},
     queue::{PATIENCE, Queue},
     rank::{Head, Rank},
     reserves::Who,
+    resource_queue::{Ask, Room},
     waiters::Waiter,
 };
 
 /// A request that asks for its set: an arrival, or a waiter.
-pub(super) struct Asker<'a> {
+pub(super) struct Candidate<'a> {
     pub(super) demands: &'a Demands,
     pub(super) rank: Rank,
     pub(super) seq: u64,
@@ -18,7 +18,7 @@ pub(super) struct Asker<'a> {
     pub(super) load: u64,
 }
 
-impl Asker<'_> {
+impl Candidate<'_> {
     fn ask(&self, demand: &Demand) -> Ask {
         Ask {
             demand: *demand,
@@ -42,10 +42,10 @@ impl<T> Waiter<T> {
 const COUNTED: usize = 64;
 
 impl<T> Queue<T> {
-    pub(super) fn asker(&self, key: u32) -> Asker<'_> {
+    pub(super) fn asker(&self, key: u32) -> Candidate<'_> {
         let waiter = &self.waiters[key];
         let newest_first = self.flows[waiter.flow as usize].newest_first;
-        Asker {
+        Candidate {
             demands: &waiter.demands,
             rank: Rank::of(waiter, newest_first),
             seq: waiter.seq,
@@ -74,8 +74,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Lanes may order the same waiters one way here and another way there: who can go and is before
-    /// this one, at a resource that both ask for, goes first. Where they are in a circle, any of them.
+    /// Lanes may order the same waiters one way here and another way there: who can go and is
+    /// before this one, at a resource that both ask for, goes first. Where they are in a circle,
+    /// any of them.
     fn first_everywhere(&self, mut first: Head, now: Nanos, ledger: &impl Ledger) -> Head {
         for _ in 0..self.lines.len() {
             let mut demands = self.waiters[first.key].demands.iter();
@@ -91,7 +92,8 @@ impl<T> Queue<T> {
         first
     }
 
-    /// Nothing is possible any more where no unit is left: that need not be found out in another round.
+    /// Nothing is possible any more where no unit is left: that need not be found out in another
+    /// round.
     pub(super) fn wipe_dry(&mut self, ledger: &impl Ledger) {
         let mut position = 0;
         while let Some(&resource) = self.dirty.get(position) {
@@ -108,8 +110,8 @@ impl<T> Queue<T> {
         self.lines[resource as usize].is_dirty = false;
     }
 
-    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one that
-    /// is short there: nobody later can go, but for what is reserved.
+    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one
+    /// that is short there: nobody later can go, but for what is reserved.
     fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
         let line = &self.lines[resource as usize];
         let first = match line.lanes() {
@@ -181,7 +183,7 @@ impl<T> Queue<T> {
     /// Whether what is asked is there, whoever else may want it.
     fn is_there(
         &self,
-        asker: &Asker<'_>,
+        asker: &Candidate<'_>,
         demand: &Demand,
         now: Nanos,
         ledger: &impl Ledger,
@@ -193,7 +195,12 @@ impl<T> Queue<T> {
     }
 
     /// The first resource at which a request lacks room.
-    pub(super) fn short(&self, asker: &Asker<'_>, now: Nanos, ledger: &impl Ledger) -> Option<u32> {
+    pub(super) fn short(
+        &self,
+        asker: &Candidate<'_>,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) -> Option<u32> {
         asker
             .demands
             .iter()
@@ -205,7 +212,7 @@ impl<T> Queue<T> {
     /// short, and beside what is set aside; or else in what is reserved for it.
     fn has_room(
         &self,
-        asker: &Asker<'_>,
+        asker: &Candidate<'_>,
         demand: &Demand,
         now: Nanos,
         ledger: &impl Ledger,
@@ -229,7 +236,7 @@ impl<T> Queue<T> {
     fn has_room_behind(
         &self,
         earlier: impl Iterator<Item = u32>,
-        asker: &Asker<'_>,
+        asker: &Candidate<'_>,
         demand: &Demand,
         now: Nanos,
         ledger: &impl Ledger,
@@ -258,11 +265,11 @@ impl<T> Queue<T> {
             || self.has_reserve(asker, demand, now, ledger)
     }
 
-    /// Whether what is asked is there in what is reserved for such requests, and nobody stands before
-    /// this one who waits for that.
+    /// Whether what is asked is there in what is reserved for such requests, and nobody stands
+    /// before this one who waits for that.
     fn has_reserve(
         &self,
-        asker: &Asker<'_>,
+        asker: &Candidate<'_>,
         demand: &Demand,
         now: Nanos,
         ledger: &impl Ledger,
@@ -289,7 +296,7 @@ impl<T> Queue<T> {
     /// Takes what a request asks for; contenders that came before it and want one of the same
     /// resources were overtaken.
     #[inline]
-    pub(super) fn take(&mut self, asker: &Asker<'_>, now: Nanos, ledger: &mut impl Ledger) {
+    pub(super) fn take(&mut self, asker: &Candidate<'_>, now: Nanos, ledger: &mut impl Ledger) {
         for demand in &**asker.demands {
             if self.lines[demand.resource as usize].has_sets() {
                 self.overtake(asker, demand, now, ledger);
@@ -301,7 +308,13 @@ impl<T> Queue<T> {
         }
     }
 
-    fn overtake(&mut self, asker: &Asker<'_>, demand: &Demand, now: Nanos, ledger: &impl Ledger) {
+    fn overtake(
+        &mut self,
+        asker: &Candidate<'_>,
+        demand: &Demand,
+        now: Nanos,
+        ledger: &impl Ledger,
+    ) {
         let line = &self.lines[demand.resource as usize];
         let place = line.position(demand.lane, asker.rank);
         let earlier = line.contenders().take_while(|(other, _)| *other < place);

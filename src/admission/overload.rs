@@ -1,9 +1,10 @@
 //! What to do with a queue that stands.
 //!
-//! A queue is there to bridge bursts. When it has not drained for a while, it only delays everybody:
-//! first come, first served then serves exactly those who are about to give up. While it stands,
-//! the newest go first, and the oldest are shed by the control law of CoDel (Nichols and Jacobson,
-//! "Controlling Queue Delay", 2012; RFC 8289). The combination is that of Maurer, "Fail at Scale", 2015.
+//! A queue is there to bridge bursts. When it has not drained for a while, it only delays
+//! everybody: first come, first served then serves exactly those who are about to give up. While it
+//! stands, the newest go first, and the oldest are shed by the control law of CoDel (Nichols and
+//! Jacobson, "Controlling Queue Delay", 2012; RFC 8289). The combination is that of Maurer, "Fail
+//! at Scale", 2015.
 
 use std::collections::VecDeque;
 
@@ -62,7 +63,8 @@ impl Overload {
         self.arrivals.push_back((arrived, ticket));
     }
 
-    /// Some that wait stand aside from now on, or no longer: these are in the queue now, by arrival.
+    /// Some that wait stand aside from now on, or no longer: these are in the queue now, by
+    /// arrival.
     pub(super) fn replace(&mut self, arrivals: impl Iterator<Item = (Nanos, Ticket)>) {
         self.arrivals = arrivals.collect();
     }
@@ -76,8 +78,8 @@ impl Overload {
 
     /// Looks at the queue; the oldest waiter, if it is to be shed.
     ///
-    /// One at a time, and at most one pause in arrears, however long nobody has looked; and never the last
-    /// one: there has to be somebody to serve when room is made.
+    /// One at a time, and at most one pause in arrears, however long nobody has looked; and never
+    /// the last one: there has to be somebody to serve when room is made.
     pub(super) fn shed<T>(
         &mut self,
         now: Nanos,

@@ -5,8 +5,8 @@ use super::{
 };
 
 impl<T> Queue<T> {
-    /// Sees to a place in the queue of each resource; where one is full, somebody may have to give way.
-    /// Otherwise says which is full.
+    /// Sees to a place in the queue of each resource; where one is full, somebody may have to give
+    /// way. Otherwise says which is full.
     pub(super) fn make_place(
         &mut self,
         arrival: &Arrival<T>,
@@ -37,8 +37,8 @@ impl<T> Queue<T> {
     }
 
     /// Who gives way to a request of this priority: the youngest of the lowest priority, if that is
-    /// below, and where there are lanes, in the lane of the request; before that, if another lane has
-    /// more waiters for its weight, of that lane whatever its priority.
+    /// below, and where there are lanes, in the lane of the request; before that, if another lane
+    /// has more waiters for its weight, of that lane whatever its priority.
     fn lowest(&self, demand: &super::Demand, priority: u8) -> Option<u32> {
         let line = &self.lines[demand.resource as usize];
         if let Some(crowded) = line.more_crowded_than(demand.lane) {
@@ -64,10 +64,10 @@ impl<T> Queue<T> {
         (self.waiters[lowest].priority < priority).then_some(lowest)
     }
 
-    /// Whether those who are certain to go before an arrival will keep it past its deadline. That is
-    /// for its own flow alone to say: others are kept by what need not keep this one.
+    /// Whether those who are certain to go before an arrival will keep it past its deadline. That
+    /// is for its own flow alone to say: others are kept by what need not keep this one.
     pub(super) fn is_hopeless(&self, flow: Option<u32>, arrival: &Arrival<T>, now: Nanos) -> bool {
-        let (true, Some(flow)) = (arrival.claims.or_never, flow) else {
+        let (true, Some(flow)) = (arrival.claims.fail_fast, flow) else {
             return false;
         };
         let flow = &self.flows[flow as usize];

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use super::{
-    Demands, Ledger, LineRules, Nanos,
+    Demands, Ledger, Nanos, ResourceRules,
     flow::Flow,
-    line::Line,
-    order::Asker,
+    order::Candidate,
     rank::{DEFAULT_PRIORITY, Head},
+    resource_queue::ResourceQueue,
     rested::Rested,
     timeline::Timeline,
     waiters::{Ticket, Waiter, Waiters},
@@ -39,43 +39,45 @@ pub(crate) const PATIENCE: u32 = 16;
 /// Waiters for sets of resources, and who of them goes next.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
-/// 2. Waiters that ask for the same resources in the same lanes, and can use the same reserves, form a
-///    *flow*, in which the higher priority goes first, and among equals the earlier. The first of each
-///    flow contends; those behind it do not. If there is a *credit*, a waiter that has waited for that
-///    long is not overtaken by priority any more.
-/// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their first
-///    waiters. A contender that lacks room is *short* there, and everyone later waits behind it at that
-///    resource. So narrow claims do not starve a wide one. Only what is reserved for a request it
-///    can have past others, and who is kept by the cap of its lane alone keeps no other lane.
-/// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a request
-///    by one that waits for something else.
+/// 2. Waiters that ask for the same resources in the same lanes, and can use the same reserves,
+///    form a *flow*, in which the higher priority goes first, and among equals the earlier. The
+///    first of each flow contends; those behind it do not. If there is a *credit*, a waiter that
+///    has waited for that long is not overtaken by priority any more.
+/// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their
+///    first waiters. A contender that lacks room is *short* there, and everyone later waits behind
+///    it at that resource. So narrow claims do not starve a wide one. Only what is reserved for a
+///    request it can have past others, and who is kept by the cap of its lane alone keeps no other
+///    lane.
+/// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a
+///    request by one that waits for something else.
 /// 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` while others use
-///    `db`. A contender that is overtaken while it lacks one resource, and then while it does not lack
-///    that one, has been overtaken by turns. After `PATIENCE` turns its units are set aside: later
-///    requests get only what is left beside them. Whoever lacks the same resource all along is never
-///    overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
+///    `db`. A contender that is overtaken while it lacks one resource, and then while it does not
+///    lack that one, has been overtaken by turns. After `PATIENCE` turns its units are set aside:
+///    later requests get only what is left beside them. Whoever lacks the same resource all along
+///    is never overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
 ///
-///    A waiter that claims more than it can have of some resource, whatever is returned (more than the
-///    limit, than its lane may use, or than is left beside what is reserved for others), *stands aside*: it
-///    does not contend at any resource until the limit or the rules allow it again.
+///    A waiter that claims more than it can have of some resource, whatever is returned (more than
+///    the limit, than its lane may use, or than is left beside what is reserved for others),
+///    *stands aside*: it does not contend at any resource until the limit or the rules allow it
+///    again.
 ///
-/// 6. Where the queue at a resource is full, an arrival takes the place of the youngest waiter of the
-///    lowest priority, if that is below its own. Where there are lanes, it is the youngest of the lowest
-///    priority in the lane with most waiters for its weight: whatever that priority, if the lane of the
-///    arrival has fewer even with one more, or else one below its own in its own lane. So a lane cannot
-///    keep others from the queue by filling it.
+/// 6. Where the queue at a resource is full, an arrival takes the place of the youngest waiter of
+///    the lowest priority, if that is below its own. Where there are lanes, it is the youngest of
+///    the lowest priority in the lane with most waiters for its weight: whatever that priority, if
+///    the lane of the arrival has fewer even with one more, or else one below its own in its own
+///    lane. So a lane cannot keep others from the queue by filling it.
 ///
 /// The times that it is told never go backwards.
 ///
-/// What a verdict costs does not depend on the number of waiters, and on the number of lanes only by
-/// its logarithm. Where sets of several resources wait, each lane with such a set counts as a set of its
-/// own, and a verdict looks at all of them that could go but for another resource.
+/// What a verdict costs does not depend on the number of waiters, and on the number of lanes only
+/// by its logarithm. Where sets of several resources wait, each lane with such a set counts as a
+/// set of its own, and a verdict looks at all of them that could go but for another resource.
 #[derive(Debug)]
 pub struct Queue<T> {
     pub(super) waiters: Waiters<T>,
     pub(super) flows: Slab<Flow>,
     pub(super) rested: Rested,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<ResourceQueue>,
     pub(super) timeline: Timeline,
     /// The resources at which something may have become possible.
     pub(super) dirty: Vec<u32>,
@@ -97,17 +99,17 @@ pub struct Queue<T> {
 
 /// One resource as the queue knows it.
 #[derive(Clone, Debug)]
-pub struct LineSpec {
+pub struct ResourceSpec {
     pub max_waiting: usize,
     pub limit: u32,
-    pub rules: LineRules,
+    pub rules: ResourceRules,
 }
 
 impl<T> Queue<T> {
-    pub fn new(specs: impl IntoIterator<Item = LineSpec>, credit: Option<Nanos>) -> Self {
-        let lines: Vec<Line> = specs
+    pub fn new(specs: impl IntoIterator<Item = ResourceSpec>, credit: Option<Nanos>) -> Self {
+        let lines: Vec<ResourceQueue> = specs
             .into_iter()
-            .map(|spec| Line::new(spec.max_waiting, spec.limit, &spec.rules))
+            .map(|spec| ResourceQueue::new(spec.max_waiting, spec.limit, &spec.rules))
             .collect();
         Self {
             waiters: Waiters::new(),
@@ -181,7 +183,7 @@ impl<T> Queue<T> {
         let flow = self.waiters[key].flow;
         let busy = self.flows[flow as usize].drain.count(now, Nanos::MAX);
         let waiter = self.remove(key);
-        let asker = Asker {
+        let asker = Candidate {
             demands: &waiter.demands,
             rank,
             seq: waiter.seq,
@@ -222,8 +224,8 @@ impl<T> Queue<T> {
                 .is_some_and(|(deadline, _)| deadline <= now)
     }
 
-    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody go,
-    /// or when somebody is no longer kept by a higher priority that lacks room for more.
+    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody
+    /// go, or when somebody is no longer kept by a higher priority that lacks room for more.
     pub fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
         let deadline = deadline.map(|(deadline, _)| deadline);
@@ -251,7 +253,10 @@ impl<T> Queue<T> {
         let rated = self.rated.iter();
         let rated = rated.map(|&resource| &self.lines[resource as usize]);
         let retries = rated.filter(|line| line.has_contenders());
-        retries.filter_map(Line::retry_at).chain(aged).min()
+        retries
+            .filter_map(ResourceQueue::retry_at)
+            .chain(aged)
+            .min()
     }
 
     /// What the waiter under this ticket has left with the queue, if it still waits.
@@ -265,7 +270,8 @@ impl<T> Queue<T> {
         keys.map(|key| &self.waiters[key].payload)
     }
 
-    /// For some waiters time stands still while it goes on for the others: their deadlines are put off.
+    /// For some waiters time stands still while it goes on for the others: their deadlines are put
+    /// off.
     #[cold]
     pub fn postpone(&mut self, by: Nanos, stands_still: impl Fn(&T) -> bool) {
         for waiter in self.waiters.iter_mut() {
@@ -291,8 +297,9 @@ impl<T> Queue<T> {
         self.has_rules
     }
 
-    /// When a request of this load that was turned away at `resource` should come back: once the queue
-    /// has drained, at the pace at which it does, and the rates allow it. Not all at the same time.
+    /// When a request of this load that was turned away at `resource` should come back: once the
+    /// queue has drained, at the pace at which it does, and the rates allow it. Not all at the same
+    /// time.
     pub fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Nanos> {
         let line = &mut self.lines[resource as usize];
         let rate = line.come_back_at(load, now).map(|at| at - now);
@@ -301,7 +308,7 @@ impl<T> Queue<T> {
             0 => line.waiting,
             queued => queued,
         };
-        let Line {
+        let ResourceQueue {
             drain,
             limit,
             scatter,
@@ -374,7 +381,8 @@ impl<T> Queue<T> {
         self.waiters.remove(key)
     }
 
-    /// Who contends for a flow may have changed; `key` is one of its waiters, and knows its resources.
+    /// Who contends for a flow may have changed; `key` is one of its waiters, and knows its
+    /// resources.
     pub(super) fn renew_head(&mut self, flow: u32, key: u32) {
         let flow = &mut self.flows[flow as usize];
         let first = flow.first(&self.waiters);

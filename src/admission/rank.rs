@@ -7,8 +7,8 @@ pub(crate) const DEFAULT_PRIORITY: u8 = 10;
 
 /// Smaller goes first: higher priority, then earlier arrival.
 ///
-/// Who has waited as long as anybody may be overtaken is *aged*, and goes before all who have not. As
-/// whoever came before it has aged too, the aged go in order of arrival.
+/// Who has waited as long as anybody may be overtaken is *aged*, and goes before all who have not.
+/// As whoever came before it has aged too, the aged go in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     band: u16,

@@ -22,8 +22,8 @@ impl Who {
 /// The reserves of one resource, and what is in use by those whom they are for.
 ///
 /// A unit in use fills a place of one reserve, however many are for its holder: 10 units for the
-/// priorities from 50 and 10 for those from 100 are 20 units, of which the latter can have all. It fills
-/// the one that leaves most to others, so that nothing is kept idle that no reserve needs.
+/// priorities from 50 and 10 for those from 100 are 20 units, of which the latter can have all. It
+/// fills the one that leaves most to others, so that nothing is kept idle that no reserve needs.
 #[derive(Debug, Default)]
 pub(super) struct Reserves {
     /// Those for lanes, then those by priority, highest first.
@@ -167,8 +167,8 @@ impl Reserves {
         left
     }
 
-    /// Units in use by those of a priority from this line up to the next that do not fill the reserve of
-    /// their lane: that is filled by the lowest first, who can fill nothing else.
+    /// Units in use by those of a priority from this line up to the next that do not fill the
+    /// reserve of their lane: that is filled by the lowest first, who can fill nothing else.
     fn spare_at(&self, least: u8, counts: &impl Fn(Who) -> bool) -> u64 {
         let here = self.used.iter().filter(|(c, _)| c.least == Some(least));
         let spare = here.map(|&(class, used)| {

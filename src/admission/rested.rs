@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::{Demands, Nanos, drain::Drain};
 
-/// What was measured of flows that are empty, for when they fill again soon. The oldest are forgotten
-/// first.
+/// What was measured of flows that are empty, for when they fill again soon. The oldest are
+/// forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct Rested(VecDeque<Pause>);
 

@@ -24,16 +24,17 @@ pub struct Slots {
     scatter: Scatter,
 }
 
-/// The least time over which those who come back are spread, where there are enough of them: a header
-/// has whole seconds.
+/// The least time over which those who come back are spread, where there are enough of them: a
+/// header has whole seconds.
 const SPREAD: Nanos = 10_000_000_000;
 
 impl Slots {
     /// A time at or after `ready`, at which the rate allows the next request if no other comes back
     /// before; it allows one in each `interval`.
     ///
-    /// The first is asked to come back at `ready`. Each one more widens, by an interval, the time over
-    /// which they are spread: until it is as long as the time until `ready`, or 10 s if that is longer.
+    /// The first is asked to come back at `ready`. Each one more widens, by an interval, the time
+    /// over which they are spread: until it is as long as the time until `ready`, or 10 s if that
+    /// is longer.
     pub fn next(&mut self, now: Nanos, ready: Nanos, interval: Nanos) -> Nanos {
         let most = ready.saturating_sub(now).max(SPREAD);
         let taken = self.taken_until.saturating_sub(ready).min(most);

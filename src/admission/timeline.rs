@@ -10,9 +10,9 @@ use super::{
 /// All waiters in order of arrival, and the deadlines that came out of order.
 ///
 /// With one timeout for all, the first to arrive is the first to run out of time, and the list of
-/// waiters is all it takes. A deadline before that of an earlier arrival goes to a heap besides. If its
-/// waiter leaves early, the entry stays until it surfaces, or until there are twice as many entries as
-/// waiters, so memory stays in proportion to the waiters.
+/// waiters is all it takes. A deadline before that of an earlier arrival goes to a heap besides. If
+/// its waiter leaves early, the entry stays until it surfaces, or until there are twice as many
+/// entries as waiters, so memory stays in proportion to the waiters.
 #[derive(Debug)]
 pub(super) struct Timeline {
     all: List,

@@ -71,7 +71,8 @@ impl<T> Waiter<T> {
     }
 }
 
-/// Waiters in order of arrival; removal from anywhere in O(1). The links are indices into [`Waiters`].
+/// Waiters in order of arrival; removal from anywhere in O(1). The links are indices into
+/// [`Waiters`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     head: u32,

@@ -1,22 +1,22 @@
-//! Limits for gRPC services.
+//! Limits for gRPC services, and the response to rejected calls.
 //!
-//! A layer rejects a gRPC request as gRPC: with a status in the response head and no body. A request is a
-//! gRPC one if its `content-type` starts with `application/grpc`, in whatever case. There is nothing to
-//! configure, and the crate does not depend on a gRPC library. This page uses tonic.
+//! A layer rejects a gRPC request with a gRPC status in the response head and no body. A request is
+//! a gRPC request if its `content-type` starts with `application/grpc`, in either case. There is
+//! nothing to configure, and the crate does not depend on a gRPC library. This page uses tonic.
 //!
-//! # What the client gets
+//! # The response to a rejected call
 //!
 //! | rejection | `grpc-status` | `grpc-retry-pushback-ms` |
 //! |---|---|---|
 //! | a [rate](crate::Rate) did not allow the call | `RESOURCE_EXHAUSTED` (8) | until the rate allows it |
 //! | any other | `UNAVAILABLE` (14) | until the queue has drained, if that is known |
 //!
-//! The message is the text of the [`Rejection`](crate::Rejection), which names the resource. The push-back
-//! is that of [`retry_after`](crate::Rejection::retry_after), as gRPC's
-//! [retry design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) defines it: a client
-//! with a retry policy for the status waits for as long before it tries again. The clients of gRPC for C++,
-//! Go and Java do so themselves. With tonic, read it from `Status::metadata`, for instance in a policy of
-//! `tower::retry`.
+//! The message is the text of the [`Rejection`](crate::Rejection), which names the resource. The
+//! push-back is [`retry_after`](crate::Rejection::retry_after) in the form of gRPC's [retry
+//! design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md): a client with a
+//! retry policy for the status waits for that time before it tries again. The gRPC clients for C++,
+//! Go and Java do so themselves. With tonic, read it from `Status::metadata`, for example in a
+//! policy of `tower::retry`.
 //!
 //! # Where to put the layer
 //!
@@ -33,7 +33,7 @@
 //! // server.add_service(..).serve(address).await
 //! ```
 //!
-//! For one service, `LayerExt` keeps the name that tonic routes by:
+//! For one service, `LayerExt` preserves the name by which tonic routes:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -66,11 +66,11 @@
 //! // Server::builder().add_routes(routes).serve(address).await
 //! ```
 //!
-//! For gRPC and REST on one port, `Routes::into_axum_router` makes a router to merge with that of axum. Below
-//! one layer, each request is rejected in its own protocol.
+//! For gRPC and REST on one port, `Routes::into_axum_router` returns a router that can be merged
+//! with axum's. Below one layer, each request is rejected in its own protocol.
 //!
-//! Let health checks [bypass](crate::ConcurrencyLimitLayer::bypass) the limit, or a busy server is taken for a
-//! broken one:
+//! Let health checks [bypass](crate::ConcurrencyLimitLayer::bypass) the limit. Otherwise a busy
+//! server appears to be broken:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -85,21 +85,23 @@
 //!
 //! # Deadlines
 //!
-//! tonic's server drops a call when the client's `grpc-timeout` has passed, and so it leaves the queue. Under
-//! other servers it leaves when the client resets the stream. With
-//! [`grpc_timeout`](crate::middleware::RequestHead::grpc_timeout) as the
-//! [deadline](crate::ConcurrencyLimitLayer::fail_fast_deadline), as above, a call that could not be served in time is
-//! rejected at once.
+//! tonic's server drops a call when the client's `grpc-timeout` has passed, which removes it from
+//! the queue. Other servers drop it when the client resets the stream. With
+//! [`grpc_timeout`](crate::middleware::RequestHead::grpc_timeout) as the [fail-fast
+//! deadline](crate::ConcurrencyLimitLayer::fail_fast_deadline), as above, a call that cannot be
+//! served in time is rejected on arrival.
 //!
 //! # Streams
 //!
-//! The permit of a call lasts until its response has ended: for a stream of responses, until the trailers have
-//! been sent, or the client has cancelled. A stream that stays open for hours holds its units for as long. Give
-//! such methods a resource of their own, or release the permit with the response head.
+//! The permit of a call lasts until its response has ended: for a stream of responses, until the
+//! trailers have been sent or the client has cancelled. A stream that is open for hours holds its
+//! units for that time. Use a separate resource for such methods, or release the permit with the
+//! response head.
 //!
-//! With [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head) around a service or server of tonic,
-//! set [`GrpcStatus`](crate::middleware::GrpcStatus) as the policy: a layer that leaves the body type as it
-//! is cannot make tonic's from the bytes of a JSON response. Under axum the default is right.
+//! With [`release_at_head`](crate::ConcurrencyLimitLayer::release_at_head) around a service or
+//! server of tonic, set [`GrpcStatus`](crate::middleware::GrpcStatus) as the policy: a layer that
+//! preserves the body type cannot make tonic's body from the bytes of a JSON response. Under axum
+//! the default works.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -114,8 +116,8 @@
 //!
 //! # In a handler
 //!
-//! [`Rejection::grpc_response`](crate::Rejection::grpc_response) has the headers from which tonic makes a
-//! status, with code, message and push-back:
+//! [`Rejection::grpc_response`](crate::Rejection::grpc_response) returns a response from whose
+//! headers tonic makes a status with code, message and push-back:
 //!
 //! ```
 //! use tonic::Status;
@@ -133,15 +135,19 @@
 //! }
 //! ```
 //!
-//! # Responses of your own
+//! # Custom responses
 //!
-//! `on_reject` and `reject_with`, on the [limiter](crate::limiter::LimiterBuilder::on_reject) or the layer,
-//! replace the gRPC response as well. In a policy, [`Rejection::response`](crate::Rejection::response) is the
-//! gRPC response if the request is a gRPC one, so that it can be the start of another one.
-//! [`ProblemDetails`](crate::middleware::ProblemDetails) leaves gRPC requests alone.
+//! `on_reject` and `reject_with`, on the [limiter](crate::limiter::LimiterBuilder::on_reject) or
+//! the layer, replace the gRPC response as well. In a policy,
+//! [`Rejection::response`](crate::Rejection::response) is the gRPC response to a gRPC request, so a
+//! policy can modify it. [`ProblemDetails`](crate::middleware::ProblemDetails) does not affect gRPC
+//! requests.
 //!
 //! # gRPC-Web
 //!
-//! The layer may stand on either side of `tonic_web::GrpcWebLayer`. Outside of it, the response has the media
-//! type of the gRPC-Web request, and the status is in its head, where gRPC-Web clients look for it. For
-//! browsers, let the CORS layer expose `grpc-status`, `grpc-message` and `grpc-retry-pushback-ms`.
+//! The layer works on either side of `tonic_web::GrpcWebLayer`. Outside it, the response has the
+//! media type of the gRPC-Web request, and the status is in its head, where gRPC-Web clients expect
+//! it. For browsers, let the CORS layer expose `grpc-status`, `grpc-message` and
+//! `grpc-retry-pushback-ms`.
+//!
+//! [Guide](super) · Next: [clients](super::clients)

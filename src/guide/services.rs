@@ -2,15 +2,16 @@
 //!
 //! # Services that cannot be cloned
 //!
-//! The inner service has to be `Clone`, as axum's are: a queued request keeps a clone that is not made
-//! ready yet. Box a service with `BoxCloneSyncService` instead of `BoxService`. Put a
-//! `tower::buffer::BufferLayer` between the limit and one that cannot be cloned, such as
-//! `tower::limit::RateLimit` or an endpoint of poem.
+//! The inner service must be `Clone`, as axum's are, because a queued request holds a clone that is
+//! made ready after the grant. Box a service with `BoxCloneSyncService` instead of `BoxService`.
+//! Put a `tower::buffer::BufferLayer` between the limit and a service that cannot be cloned, such
+//! as `tower::limit::RateLimit` or an endpoint of poem.
 //!
-//! # Clients and other services
+//! # HTTP clients and proxies
 //!
-//! Around a client of `http` requests, the default layer fits: the permit is held until the body of the
-//! answer has been read, and a rejection is the answer 503. That suits a reverse proxy:
+//! Around a client of `http` requests, such as hyper-util's, use the layer as it is: the permit is
+//! held until the body of the response has been read, and a rejection is a 503 response. That suits
+//! a reverse proxy:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -31,12 +32,19 @@
 //! # }
 //! ```
 //!
-//! Services of other requests take
-//! [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service). A rejection is then an error, by
-//! `From<Rejection>`, which `tower::BoxError` has. Others need
-//! [`wrap_errors`](crate::ConcurrencyLimitLayer::wrap_errors), as reqwest does,
-//! [`map_rejection`](crate::ConcurrencyLimitLayer::map_rejection), or a response by
-//! [`on_reject`](crate::ConcurrencyLimitLayer::on_reject):
+//! # Services of other requests
+//!
+//! For services of other request types, use
+//! [`for_any_service`](crate::ConcurrencyLimitLayer::for_any_service). The permit is then released
+//! with the response, and a rejection is an error of the service, which must be `From<Rejection>`,
+//! as `tower::BoxError` is. For other error types, use one of these:
+//!
+//! * [`wrap_errors`](crate::ConcurrencyLimitLayer::wrap_errors) changes the error to an enum of the
+//!   rejection and the error of the service, for example around reqwest.
+//! * [`map_rejection`](crate::ConcurrencyLimitLayer::map_rejection) makes an error from the
+//!   rejection.
+//! * [`on_reject`](crate::ConcurrencyLimitLayer::on_reject) makes a response from it.
+//!
 //!
 //! ```
 //! # use std::time::Duration;
@@ -48,3 +56,11 @@
 //!     .layer(limiter.resources([&api]).for_any_service().wrap_errors())
 //!     .service(reqwest::Client::new()); // its error is `LimitError<reqwest::Error>`
 //! ```
+//!
+//! Set these methods after `for_any_service`. Under axum, whose services do not fail, use
+//! `on_reject`, or `wrap_errors` below a `HandleErrorLayer`.
+//!
+//! Methods that read HTTP requests, such as `bypass`, `priority` and `expose_permit`, cannot be
+//! combined with `for_any_service`.
+//!
+//! [Guide](super) · Next: [gRPC](super::grpc)

@@ -1,10 +1,11 @@
 //! How to test services with limits.
 //!
-//! # Call the router, and read the answers
+//! # Call the router
 //!
-//! `tower::ServiceExt::oneshot` calls a router without a server. A response holds its permit until its
-//! body was read or dropped: a test that keeps six responses unread has six permits in use, and the
-//! seventh request waits. Collect each body, or ask for the status only and drop the response.
+//! `tower::ServiceExt::oneshot` calls a router without a server. A response holds its permit until
+//! its body has been read or dropped: at a limit of 6, a test with six unread responses holds all
+//! permits, and the seventh request waits. Read each body, or read the status and drop the
+//! response.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -20,15 +21,15 @@
 //! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
 //! let limit = limiter.resources([&db]);
 //! let app: Router = Router::new().route("/", get(|| async { "rows" }).route_layer(limit));
-//! let ask = || app.clone().oneshot(Request::new(Body::empty()));
+//! let send = || app.clone().oneshot(Request::new(Body::empty()));
 //!
-//! let response = ask().await.unwrap();
+//! let response = send().await.unwrap();
 //! assert_eq!(db.in_use(), 1); // the body has not been read
 //! assert_eq!(to_bytes(response.into_body(), 1024).await.unwrap(), "rows");
 //! assert_eq!(db.in_use(), 0);
 //!
 //! let busy = limiter.try_acquire([&db]).unwrap(); // a full resource, without a second request
-//! let response = ask().await.unwrap(); // 5 s later, in no time with a paused clock
+//! let response = send().await.unwrap(); // 5 s later, of paused time
 //! assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 //! let rejection = response.extensions().get::<Rejection>().unwrap();
 //! assert_eq!(rejection.reason(), Reason::Timeout);
@@ -40,12 +41,13 @@
 //!
 //! # Pause the clock
 //!
-//! All waits are measured by tokio's clock. In a test with `#[tokio::test(start_paused = true)]`, which
-//! needs tokio's feature `test-util`, the clock jumps to the next deadline when all tasks wait, so that a
-//! timeout of 5 s takes no time. With real sockets in the same runtime it also jumps while bytes are on
-//! their way: let such tests wait for a condition, or give the limiter a timeout of zero.
+//! All waits are measured by tokio's clock. In a test with `#[tokio::test(start_paused = true)]`,
+//! which needs tokio's feature `test-util`, the clock jumps to the next deadline when all tasks
+//! wait, so a timeout of 5 s takes no time. With real sockets in the same runtime, it also jumps
+//! while bytes are in transit: let such tests wait for a condition, or use a limiter with a timeout
+//! of zero.
 //!
-//! To see a request wait, poll it once:
+//! To observe a waiting request, poll it once:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -68,9 +70,9 @@
 //!
 //! # Handlers that take the permit
 //!
-//! A handler with a [`PermitHandle`](crate::PermitHandle) runs without the layer: pass it
-//! [`PermitHandle::empty()`](crate::PermitHandle::empty), or `PermitHandle::from(permit)` to see that the
-//! permit moves along. For the extractor, put the handle into the request:
+//! A handler with a [`PermitHandle`](crate::PermitHandle) can be called without the layer. Pass it
+//! [`PermitHandle::empty()`](crate::PermitHandle::empty), or `PermitHandle::from(permit)` to check
+//! that the permit is moved. For the extractor, put the handle into the request:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -91,7 +93,7 @@
 //! let limiter = Limiter::new(Duration::from_secs(5), [&db]);
 //! let permit = limiter.try_acquire([&db]).unwrap();
 //! report(PermitHandle::from(permit)).await;
-//! assert_eq!(db.in_use(), 0); // returned by the query
+//! assert_eq!(db.in_use(), 0); // released by the query
 //!
 //! let app: Router = Router::new().route("/report", get(report));
 //! let mut request = Request::get("/report").body(Body::empty()).unwrap();
@@ -103,7 +105,10 @@
 //!
 //! # One limiter for each test
 //!
-//! Build the limiter in the function that builds the router, and each test has its own. Tests of one
-//! process share a `static` limiter: they see each other's permits and queues, but each
-//! waits by the clock of its own runtime, paused or not, one after the other or side by side. If it has
-//! to be static, let each test return all its permits, and do not compare the gauges with fixed numbers.
+//! If the function that builds the router also builds the limiter, each test has its own. The tests
+//! of one process share a limiter in a `static`: they see each other's permits and queues, but each
+//! waits by the clock of its own runtime, paused or not, in sequence or in parallel. If the limiter
+//! has to be static, let each test release all its permits, and do not compare the gauges with
+//! fixed numbers.
+//!
+//! [Guide](super) · Next: [operating](super::operating)

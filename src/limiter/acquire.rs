@@ -12,7 +12,7 @@ use tokio::task::coop;
 
 use super::{Acquisition, ResourceSet};
 use crate::{
-    gate::{GateSet, Granted, WaitOptions},
+    core::{GateSet, Granted, WaitOptions},
     permit::Permit,
     rejection::Rejection,
 };
@@ -21,37 +21,38 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// Dropping it gives up the place in the queue, and returns the set if it was granted at that moment.
+/// Dropping it gives up the place in the queue, and returns the set if it was granted at that
+/// moment.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire {
-    state: State,
+    state: AcquireState,
     options: WaitOptions,
 }
 
-enum State {
+enum AcquireState {
     Acquiring(Acquisition<ResourceSet>),
     /// There is an outcome, but the task has to let others run first.
-    Yielding(Outcome),
+    Yielding(Acquired),
 }
 
-type Outcome = Result<Granted<ResourceSet>, Rejection>;
+type Acquired = Result<Granted<ResourceSet>, Rejection>;
 
 impl Acquire {
     pub(super) fn new(set: ResourceSet, options: WaitOptions) -> Self {
         Self {
-            state: State::Acquiring(Acquisition::New(set)),
+            state: AcquireState::Acquiring(Acquisition::New(set)),
             options,
         }
     }
 }
 
-impl State {
+impl AcquireState {
     const OVER: Self = Self::Acquiring(Acquisition::Over);
 
-    /// A request that does not wait takes part in tokio's cooperative budget, or a loop of such requests
-    /// would never let another task run. It arrives all the same, and joins the queue. A request that had
-    /// to wait has let others run.
-    fn poll(&mut self, cx: &mut Context<'_>, options: &WaitOptions) -> Poll<Outcome> {
+    /// A request that does not wait takes part in tokio's cooperative budget, or a loop of such
+    /// requests would never let another task run. It arrives all the same, and joins the queue. A
+    /// request that had to wait has let others run.
+    fn poll(&mut self, cx: &mut Context<'_>, options: &WaitOptions) -> Poll<Acquired> {
         let outcome = match self {
             Self::Acquiring(acquisition) => {
                 let is_first = acquisition.is_new();
@@ -89,10 +90,10 @@ impl Future for Acquire {
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Acquiring(Acquisition::New(_)) => "arriving",
-            State::Acquiring(Acquisition::Over) => "over",
-            State::Acquiring(_) => "queued",
-            State::Yielding(_) => "yielding",
+            AcquireState::Acquiring(Acquisition::New(_)) => "arriving",
+            AcquireState::Acquiring(Acquisition::Over) => "over",
+            AcquireState::Acquiring(_) => "queued",
+            AcquireState::Yielding(_) => "yielding",
         };
         f.debug_tuple("Acquire").field(&state).finish()
     }

@@ -8,8 +8,8 @@ use std::{
 
 use super::{HasSet, nested, remote::RemoteAcquisition};
 use crate::{
-    admission::{Claims, Refusal},
-    gate::{Claimant, Entry, Gate, Granted, Refused, WaitOptions, Waiter},
+    admission::{Attributes, Refusal},
+    core::{AcquireResult, Claimant, Gate, Granted, Refused, WaitOptions, Waiter},
     observe,
     rejection::Rejection,
 };
@@ -37,9 +37,11 @@ impl<C: HasSet> Acquisition<C> {
                 .map_err(|(claimant, _)| Self::New(claimant));
         }
         match Gate::acquire(claimant, options, None) {
-            Entry::Granted(granted) => Ok(granted),
-            Entry::Queued(waiter) => Err(Self::Queued(waiter)),
-            Entry::Refused(claimant, refused) => Err(Self::Refused(claimant, Box::new(refused))),
+            AcquireResult::Granted(granted) => Ok(granted),
+            AcquireResult::Queued(waiter) => Err(Self::Queued(waiter)),
+            AcquireResult::Refused(claimant, refused) => {
+                Err(Self::Refused(claimant, Box::new(refused)))
+            }
         }
     }
 
@@ -100,11 +102,13 @@ impl<C: HasSet> Acquisition<C> {
     }
 
     #[inline]
-    fn enter(&mut self, entry: Entry<C>) -> Poll<Result<Granted<C>, Rejection>> {
+    fn enter(&mut self, entry: AcquireResult<C>) -> Poll<Result<Granted<C>, Rejection>> {
         match entry {
-            Entry::Granted(granted) => Poll::Ready(Ok(granted)),
-            Entry::Refused(claimant, refused) => Poll::Ready(Err(reject((claimant, refused)))),
-            Entry::Queued(waiter) => {
+            AcquireResult::Granted(granted) => Poll::Ready(Ok(granted)),
+            AcquireResult::Refused(claimant, refused) => {
+                Poll::Ready(Err(reject((claimant, refused))))
+            }
+            AcquireResult::Queued(waiter) => {
                 nested::warn_if_held(waiter.claimant().set());
                 *self = Self::Queued(waiter);
                 Poll::Pending
@@ -126,7 +130,7 @@ impl<C: HasSet> Acquisition<C> {
 /// Admits a request at once, or rejects it.
 pub(crate) fn try_acquire<C: HasSet>(
     claimant: C,
-    claims: Claims,
+    claims: Attributes,
     max_waiting: Option<usize>,
 ) -> Result<Granted<C>, Rejection> {
     let options = WaitOptions {
@@ -141,9 +145,9 @@ pub(crate) fn try_acquire<C: HasSet>(
     let waited = match claimant.set().is_shared() {
         true => RemoteAcquisition::try_acquire(claimant, &options),
         false => match Gate::acquire(claimant, &options, None) {
-            Entry::Granted(granted) => Ok(granted),
-            Entry::Refused(claimant, refused) => Err((claimant, refused)),
-            Entry::Queued(_) => unreachable!("a request without time is not queued"),
+            AcquireResult::Granted(granted) => Ok(granted),
+            AcquireResult::Refused(claimant, refused) => Err((claimant, refused)),
+            AcquireResult::Queued(_) => unreachable!("a request without time is not queued"),
         },
     };
     waited.map_err(reject)

@@ -8,7 +8,7 @@ use super::{
     DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind, respond_with,
 };
 use crate::{
-    gate::Gate,
+    core::Gate,
     rejection::{RefusalBody, Rejection, Responder},
     resource::Resource,
 };

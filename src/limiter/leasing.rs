@@ -9,13 +9,14 @@ use smallvec::SmallVec;
 
 use crate::{
     admission::{Demand, LaneHash, Nanos, Refusal},
-    gate::{Gate, Leases, Refused, WaitOptions},
+    core::{Gate, Leases, Refused, WaitOptions},
     resource::Resource,
     shared::{Absence, Ask, Entering, NotLeased},
 };
 
-/// Takes what is shared of a set, one resource after the other in the order of their names: in every process
-/// the same, whatever order its limiter has. It holds what it has while it waits for the next.
+/// Takes what is shared of a set, one resource after the other in the order of their names: in
+/// every process the same, whatever order its limiter has. It holds what it has while it waits for
+/// the next.
 pub(super) struct Leasing {
     gate: Arc<Gate>,
     /// Still to be asked for, the next one last.
@@ -103,7 +104,8 @@ impl Leasing {
         Ok(())
     }
 
-    /// Refuses, at a resource that it is about to ask for, if its deadline has passed or the limiter was closed.
+    /// Refuses, at a resource that it is about to ask for, if its deadline has passed or the
+    /// limiter was closed.
     pub(super) fn check_time(&self, resource: u32) -> Result<(), Refused> {
         self.check_open()?;
         let WaitOptions { timeout: time, .. } = self.options;

@@ -27,7 +27,7 @@ pub(crate) use set::{HasSet, ResourceSet};
 
 use crate::{
     admission::Refusal,
-    gate::{Gate, Refused},
+    core::{Gate, Refused},
     permit::Permit,
     rejection::{Reason, Rejection, Responder},
     resource::{Claim, Resource},

@@ -9,7 +9,7 @@ mod watch {
 
     use crate::{
         admission::Demands,
-        gate::{Claimant, Gate},
+        core::{Claimant, Gate},
         limiter::ResourceSet,
     };
 
@@ -63,7 +63,7 @@ mod watch {
 
 #[cfg(not(debug_assertions))]
 mod watch {
-    use crate::{admission::Demands, gate::Gate, limiter::ResourceSet};
+    use crate::{admission::Demands, core::Gate, limiter::ResourceSet};
 
     pub(crate) struct Held;
 

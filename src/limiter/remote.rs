@@ -10,13 +10,13 @@ use std::{
 use super::{HasSet, leasing::Leasing, nested};
 use crate::{
     admission::Demands,
-    gate::{Claimant, Entry, Gate, Granted, Record, WaitOptions, Waited, Waiter},
+    core::{AcquireResult, Claimant, Gate, Granted, Record, WaitOptions, Waited, Waiter},
     observe,
 };
 
-/// The way of one request to a set of which some is shared between processes: first that, then the rest, all
-/// together. Nothing of the rest is held while it waits for what is shared; what is shared is held while it
-/// waits for the rest.
+/// The way of one request to a set of which some is shared between processes: first that, then the
+/// rest, all together. Nothing of the rest is held while it waits for what is shared; what is
+/// shared is held while it waits for the rest.
 pub(crate) struct RemoteAcquisition<C: HasSet> {
     // Dropped before what is leased.
     rest: Rest<C>,
@@ -120,9 +120,9 @@ impl<C: HasSet> RemoteAcquisition<C> {
             return Poll::Ready(Ok(Granted::new(unshared, None)));
         }
         match Gate::acquire(unshared, &self.leasing.options(), Some(cx.waker())) {
-            Entry::Granted(granted) => Poll::Ready(Ok(granted)),
-            Entry::Refused(unshared, refused) => Poll::Ready(Err((unshared, refused))),
-            Entry::Queued(waiter) => {
+            AcquireResult::Granted(granted) => Poll::Ready(Ok(granted)),
+            AcquireResult::Refused(unshared, refused) => Poll::Ready(Err((unshared, refused))),
+            AcquireResult::Queued(waiter) => {
                 self.rest = Rest::Queued(waiter);
                 Poll::Pending
             }

@@ -4,8 +4,8 @@ use std::{future::Future, time::Duration};
 
 use super::{Acquire, ResourceSet, Run, acquisition};
 use crate::{
-    admission::Claims,
-    gate::{GateSet, WaitOptions},
+    admission::Attributes,
+    core::{GateSet, WaitOptions},
     permit::Permit,
     rejection::Rejection,
     resource::{LaneKey, Priority},
@@ -16,7 +16,7 @@ use crate::{
 #[must_use = "a request does nothing until `.acquire()`, `.try_acquire()` or `.run(..)`"]
 pub struct AcquireRequest {
     set: ResourceSet,
-    claims: Claims,
+    claims: Attributes,
     timeout: Option<Duration>,
     max_waiting: Option<usize>,
 }
@@ -25,7 +25,7 @@ impl AcquireRequest {
     pub(super) fn new(set: ResourceSet) -> Self {
         Self {
             set,
-            claims: Claims::default(),
+            claims: Attributes::default(),
             timeout: None,
             max_waiting: None,
         }
@@ -84,7 +84,7 @@ impl AcquireRequest {
     /// quarter, and after a limit of 0.
     pub fn fail_fast_deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
-        self.claims.or_never = true;
+        self.claims.fail_fast = true;
         self
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Inner, InvalidSet, Limiter, error::Fault};
 use crate::{
     admission::{Demand, Demands},
-    gate::{Claimant, Gate, GateSet},
+    core::{Claimant, Gate, GateSet},
     resource::{Claim, Resource},
 };
 

@@ -18,7 +18,7 @@ use crate::{
     resource::ResourceBuilder,
     shared::{
         Absence, NotLeased,
-        stand_in::{Record, StandIn},
+        stand_in::{StandIn, StandInRecord},
     },
 };
 
@@ -38,7 +38,7 @@ struct Scene {
     api: Resource,
     zoo_behind: StandIn,
     api_behind: StandIn,
-    record: Record,
+    record: StandInRecord,
 }
 
 impl Scene {
@@ -47,7 +47,7 @@ impl Scene {
     }
 
     fn with(db: Resource) -> Self {
-        let record = Record::default();
+        let record = StandInRecord::default();
         let zoo_behind = StandIn::new("zoo", 1, &record);
         let api_behind = StandIn::new("api", 1, &record);
         let zoo = builder("zoo", &zoo_behind).build();
@@ -296,7 +296,8 @@ async fn a_listener_that_panics_keeps_nothing() {
             false => db.build(),
             true => db.reserve(1, 5).build(),
         });
-        // Of two subscribers `tracing` asks each; of one, whichever the thread of another test happens to have.
+        // Of two subscribers `tracing` asks each; of one, whichever the thread of another test
+        // happens to have.
         let _other = Dispatch::new(tracing_subscriber::registry());
         let _guard = set_default(tracing_subscriber::registry().with(Startled));
         let held = scene.limiter.try_acquire([&scene.db]).expect("free");
@@ -452,7 +453,8 @@ async fn a_lease_alone_keeps_a_limiter_from_being_drained() {
     drop(held);
     assert!(drained.is_woken());
     assert_ready!(drained.poll());
-    // From here on returns need not be seen any more; who asks for something shared still has to ask.
+    // From here on returns need not be seen any more; who asks for something shared still has to
+    // ask.
     scene.record.lock().expect("no panics").clear();
     drop(scene.limiter.try_acquire([&scene.api]).expect("free"));
     scene.expect(&["took api", "returned api"]);
@@ -567,7 +569,7 @@ async fn local_rates_are_spent_by_who_is_let_in() {
 
 #[test]
 fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
-    let record = Record::default();
+    let record = StandInRecord::default();
     let stand_in = StandIn::new("api", 1, &record);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (opened, open) = (Arc::clone(&seen), stand_in.clone());
@@ -610,7 +612,7 @@ fn it_is_opened_with_all_that_was_said_each_time_it_is_registered() {
 #[test]
 fn what_cannot_be_opened_is_told_and_can_be_registered_again() {
     let fails = Arc::new(Mutex::new(true));
-    let record = Record::default();
+    let record = StandInRecord::default();
     let (failing, behind) = (Arc::clone(&fails), StandIn::new("api", 1, &record));
     let builder = Resource::builder("api").concurrency(5);
     let api = builder.open_with(move |_| match *failing.lock().expect("no panics") {
@@ -630,7 +632,7 @@ fn what_cannot_be_opened_is_told_and_can_be_registered_again() {
 
 #[test]
 fn what_each_process_would_have_for_itself_cannot_be_shared() {
-    let behind = StandIn::new("db", 1, &Record::default());
+    let behind = StandIn::new("db", 1, &StandInRecord::default());
     let db = || builder("db", &behind);
     for (builder, fault, call) in [
         (
@@ -685,7 +687,7 @@ async fn lanes_have_the_same_hash_in_all_processes() {
 #[test]
 fn a_lane_is_hashed_for_all_processes_only_where_something_is_shared() {
     let key = crate::LaneKey::from("abc");
-    let mut claims = crate::admission::Claims::default();
+    let mut claims = crate::admission::Attributes::default();
     key.claim(&mut claims, false);
     assert!(claims.lane.is_some() && claims.lane_hash.is_none());
     key.claim(&mut claims, true);

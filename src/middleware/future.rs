@@ -21,8 +21,8 @@ use super::{
     route::Route,
 };
 use crate::{
-    admission::{Claims, Nanos},
-    gate::{Claimant, Granted, WaitOptions},
+    admission::{Attributes, Nanos},
+    core::{Claimant, Granted, WaitOptions},
     limiter::{Acquisition, reject_late},
 };
 
@@ -31,8 +31,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// If dropped while queued, the request leaves the queue. If dropped while running, the inner future
-    /// is dropped, and then its permit.
+    /// If dropped while queued, the request leaves the queue. If dropped while running, the inner
+    /// future is dropped, and then its permit.
     pub struct ResponseFuture<S, Req, R = OnBodyEnd, P = DefaultRejection>
     where
         S: Service<Req>,
@@ -55,8 +55,8 @@ pin_project! {
             future: S::Future,
             held: Option<Held>,
         },
-        // Not boxed: it has the space that the inner service's future, which owns the request, needs
-        // later.
+        // Not boxed: it has the space that the inner service's future, which owns the request,
+        // needs later.
         Pending { pending: Pending<S, Req, P> },
     }
 }
@@ -82,12 +82,12 @@ struct Unready {
 }
 
 /// A request that may be called, or why it is not.
-type Admission<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
+type Admitted<E> = Result<Granted<Arc<Route>>, LimitError<E>>;
 
 impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
     /// Waits for the set, then for the inner service.
     #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         if self.unready.is_some() {
             return self.poll_unready(cx);
         }
@@ -113,7 +113,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
         &mut self,
         granted: Granted<Arc<Route>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Admission<S::Error>> {
+    ) -> Poll<Admitted<S::Error>> {
         let route = granted.claimant();
         let timeout = match &self.options {
             Some(options) => options.timeout,
@@ -127,7 +127,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
     }
 
     #[cold]
-    fn poll_unready(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+    fn poll_unready(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         match self.service.poll_ready(cx) {
             Poll::Ready(Err(error)) => {
                 self.unready = None;
@@ -135,17 +135,19 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
             }
             Poll::Pending => self.poll_deadline(cx),
             Poll::Ready(Ok(())) => match self.unready.take() {
-                Some(unready) if unready.deadline.is_past() => Poll::Ready(self.late(unready)),
+                Some(unready) if unready.deadline.is_past() => {
+                    Poll::Ready(self.late(unready.granted))
+                }
                 Some(unready) => Poll::Ready(Ok(unready.granted)),
                 None => unreachable!("it waits for readiness"),
             },
         }
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Admission<S::Error>> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Admitted<S::Error>> {
         match self.unready.take() {
             Some(mut unready) => match unready.deadline.poll(cx) {
-                Poll::Ready(()) => Poll::Ready(self.late(unready)),
+                Poll::Ready(()) => Poll::Ready(self.late(unready.granted)),
                 Poll::Pending => {
                     self.unready = Some(unready);
                     Poll::Pending
@@ -155,8 +157,7 @@ impl<S: Service<Req>, Req, P> Pending<S, Req, P> {
         }
     }
 
-    fn late(&self, unready: Box<Unready>) -> Admission<S::Error> {
-        let granted = unready.granted;
+    fn late(&self, granted: Granted<Arc<Route>>) -> Admitted<S::Error> {
         let waited = granted.claimant().gate().since(self.arrived);
         Err(LimitError::Rejected(reject_late(granted, waited)))
     }
@@ -174,7 +175,7 @@ impl<S: Service<Req>, Req, R, P> ResponseFuture<S, Req, R, P> {
     }
 
     /// Waits for the set of a request that has arrived.
-    #[inline]
+    #[inline(always)]
     pub(super) fn waiting(
         acquisition: Acquisition<Arc<Route>>,
         options: Option<Box<WaitOptions>>,
@@ -256,7 +257,8 @@ impl<S: Service<Req>, Req, P> State<S, Req, P> {
             false => Held::set(granted),
             true => {
                 let options = pending.options.as_deref();
-                let load = options.map_or(Claims::default().load, |options| options.claims.load);
+                let load =
+                    options.map_or(Attributes::default().load, |options| options.claims.load);
                 let extensions = request.as_mut().and_then(R::extensions);
                 Held::expose_if(true, load, Some(granted), extensions)
             }

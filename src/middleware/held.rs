@@ -7,12 +7,13 @@ use http::Extensions;
 use super::{head::ResponseHead, route::Route};
 use crate::{
     adaptive::Outcome,
-    gate::{Claimant, GateSet, Granted},
+    core::{Claimant, GateSet, Granted},
     limiter::nested,
     permit::{Permit, PermitHandle},
 };
 
-/// What a running call holds. If dropped, it returns the set, unless the handler has taken the permit.
+/// What a running call holds. If dropped, it returns the set, unless the handler has taken the
+/// permit.
 pub struct Held(Kind);
 
 enum Kind {
@@ -117,8 +118,8 @@ impl Held {
         }
     }
 
-    /// Marks this thread as holding the set. An exposed permit does not count, because the handler may
-    /// have released it.
+    /// Marks this thread as holding the set. An exposed permit does not count, because the handler
+    /// may have released it.
     #[inline]
     pub(super) fn watch(&self) -> Option<nested::Held> {
         match &self.0 {

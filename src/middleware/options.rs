@@ -108,8 +108,8 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     /// [timeout](Self::timeout) of the route.
     ///
     /// The rejection has [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut). See
-    /// [`AcquireRequest::fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline) for what the estimate
-    /// includes.
+    /// [`AcquireRequest::fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline)
+    /// for what the estimate includes.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::head::{RequestHead, ResponseHead};
 use crate::{
     adaptive::Outcome,
-    admission::{Claims, Nanos},
-    gate::WaitOptions,
+    admission::{Attributes, Nanos},
+    core::WaitOptions,
     limiter::{HasSet, ResourceSet},
     permit::Exposure,
     resource::{LaneKey, Priority},
@@ -40,7 +40,7 @@ impl Route {
     #[inline]
     pub(super) fn wait_options(&self, arrived: Nanos) -> WaitOptions {
         WaitOptions {
-            claims: Claims::default(),
+            claims: Attributes::default(),
             timeout: self.timeout,
             max_waiting: self.max_waiting,
             arrived: Some(arrived),
@@ -81,8 +81,8 @@ impl RouteOptions {
     }
 
     /// Returns the attributes of a request. `is_shared` if a resource of its set is distributed.
-    pub(super) fn claims(&self, head: &RequestHead<'_>, is_shared: bool) -> Claims {
-        let mut claims = Claims::default();
+    pub(super) fn claims(&self, head: &RequestHead<'_>, is_shared: bool) -> Attributes {
+        let mut claims = Attributes::default();
         if let Some(priority) = &self.priority {
             claims.priority = priority(head).get();
         }

@@ -18,8 +18,8 @@ use super::{
     route::Route,
 };
 use crate::{
-    admission::Claims,
-    gate::{Claimant, Granted, WaitOptions},
+    admission::Attributes,
+    core::{Claimant, Granted, WaitOptions},
     limiter::Acquisition,
 };
 
@@ -104,8 +104,8 @@ where
 }
 
 impl<S, R, P> ConcurrencyLimit<S, R, P> {
-    /// The same for a route that reads its requests or exposes its permits, or whose set has more to it
-    /// than limits.
+    /// The same for a route that reads its requests or exposes its permits, or whose set has more
+    /// to it than limits.
     fn call_with_options<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, R, P>
     where
         S: Service<Req> + Clone,
@@ -113,13 +113,13 @@ impl<S, R, P> ConcurrencyLimit<S, R, P> {
         P: Clone,
     {
         let route = &self.route;
-        let (mut bypass, mut claims, mut deadline) = (false, Claims::default(), None);
+        let (mut bypass, mut claims, mut deadline) = (false, Attributes::default(), None);
         if let (Some(read), Some(head)) = (&route.options, R::head(&request)) {
             bypass = read.bypass(&head);
             claims = read.claims(&head, route.set.is_shared());
             deadline = read.deadline(&head);
         }
-        claims.or_never = deadline.is_some();
+        claims.fail_fast = deadline.is_some();
         let options = WaitOptions {
             claims,
             timeout: deadline.map_or(route.timeout, |deadline| deadline.min(route.timeout)),
@@ -141,7 +141,7 @@ impl<S, R, P> ConcurrencyLimit<S, R, P> {
         ResponseFuture::running(self.inner.call(request), held)
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait<Req>(
         &mut self,
         acquisition: Acquisition<Arc<Route>>,

@@ -10,11 +10,11 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::{
     ConcurrencyLimitLayer, Limiter, PermitHandle, Reason, Rejection, Resource,
-    shared::stand_in::{Record, StandIn},
+    shared::stand_in::{StandIn, StandInRecord},
 };
 
 fn limited() -> (Resource, StandIn, ConcurrencyLimitLayer) {
-    let behind = StandIn::new("api", 1, &Record::default());
+    let behind = StandIn::new("api", 1, &StandInRecord::default());
     let open = behind.clone();
     let api = Resource::builder("api").concurrency(1);
     let api = api.open_with(move |_| Ok(Arc::new(open.clone()))).build();

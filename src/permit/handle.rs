@@ -15,7 +15,8 @@ use crate::{adaptive::Outcome, observe};
 /// [`expose_permit`](crate::ConcurrencyLimitLayer::expose_permit).
 ///
 /// A dropped request drops its permit, but work in `spawn_blocking` or `spawn` goes on, and an
-/// upgraded connection outlives its response. Move the permit there, and it lasts as long as the work.
+/// upgraded connection outlives its response. Move the permit there, and it lasts as long as the
+/// work.
 ///
 /// With the feature `axum` it is an extractor:
 ///
@@ -34,8 +35,9 @@ use crate::{adaptive::Outcome, observe};
 /// # }
 /// ```
 ///
-/// A handler of WebSockets takes the permit before it upgrades: the response that begins the upgrade
-/// has no body, so its request ends at once, and the callback of `on_upgrade` comes too late.
+/// A handler of WebSockets takes the permit before it upgrades: the response that begins the
+/// upgrade has no body, so its request ends at once, and the callback of `on_upgrade` comes too
+/// late.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -53,8 +55,8 @@ use crate::{adaptive::Outcome, observe};
 /// # }
 /// ```
 ///
-/// To call such a handler in a test without the layer, make a handle by `PermitHandle::from(permit)`, or
-/// an [empty](Self::empty) one.
+/// To call such a handler in a test without the layer, make a handle by
+/// `PermitHandle::from(permit)`, or an [empty](Self::empty) one.
 #[derive(Clone)]
 pub struct PermitHandle(Arc<Mutex<Slot>>);
 
@@ -108,11 +110,11 @@ impl PermitHandle {
     /// Moves the permit out. Returns `None` if it was taken before, if the request was let past the
     /// limit, or if the request has ended and its permit was returned.
     ///
-    /// The request ends with its response body, or when its client leaves. The response to an upgrade
-    /// has no body, so in the callback of `on_upgrade`, and often in a spawned task, it is too late: the
-    /// work goes on without a permit and the limit does not hold for it. The first time that a request
-    /// of a layer does so, an [event](crate::observe) of level `WARN` is logged. Take the permit in the
-    /// handler, and move it.
+    /// The request ends with its response body, or when its client leaves. The response to an
+    /// upgrade has no body, so in the callback of `on_upgrade`, and often in a spawned task, it is
+    /// too late: the work goes on without a permit and the limit does not hold for it. The first
+    /// time that a request of a layer does so, an [event](crate::observe) of level `WARN` is
+    /// logged. Take the permit in the handler, and move it.
     pub fn take(&self) -> Option<Permit> {
         let mut slot = self.lock();
         match mem::replace(&mut *slot, Slot::Empty) {

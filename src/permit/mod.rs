@@ -14,7 +14,7 @@ pub use crate::shared::FencingToken;
 use crate::{
     adaptive::Outcome,
     admission::Demands,
-    gate::{Claimant, Gate, GateSet, Granted},
+    core::{Claimant, Gate, GateSet, Granted},
     resource::Resource,
 };
 
@@ -25,10 +25,10 @@ use crate::{
 ///
 /// # Drop
 ///
-/// Dropping the permit returns the whole set and wakes those who can go now; of what is shared between processes
-/// in the background. It never blocks on
-/// anything but a short lock, and takes that only if somebody waits or a resource of the set has more to it
-/// than its limit. There is no other way to return a permit, so none can be returned twice.
+/// Dropping the permit returns the whole set and wakes those who can go now; of what is shared
+/// between processes in the background. It never blocks on anything but a short lock, and takes
+/// that only if somebody waits or a resource of the set has more to it than its limit. There is no
+/// other way to return a permit, so none can be returned twice.
 #[must_use = "dropping a permit returns its resources at once"]
 pub struct Permit {
     granted: Granted<GateSet>,
@@ -69,12 +69,12 @@ impl Permit {
         record.map_or(self.load, |record| record.load())
     }
 
-    /// Corrects the load, once it is known: what was not used goes back to the load rates, as far as it
-    /// still counts there, and what was used beyond the estimate is a debt that later requests wait
-    /// for. Without a load rate it changes [`load`](Self::load) alone. Waits for nothing
-    /// but a short lock. More than passes in a whole period counts
-    /// as that. May be called again; the last word counts. A permit that is dropped without it
-    /// leaves the estimate as it is.
+    /// Corrects the load, once it is known: what was not used goes back to the load rates, as far
+    /// as it still counts there, and what was used beyond the estimate is a debt that later
+    /// requests wait for. Without a load rate it changes [`load`](Self::load) alone. Waits for
+    /// nothing but a short lock. More than passes in a whole period counts as that. May be called
+    /// again; the last word counts. A permit that is dropped without it leaves the estimate as it
+    /// is.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -97,16 +97,18 @@ impl Permit {
         self.granted.settle_load(actual);
     }
 
-    /// Whether all that it stands for is still held. Of resources that are shared between processes it is not, once
-    /// this process was paused or cut off from the others for longer than its lease; of others, always.
+    /// Whether all that it stands for is still held. Of resources that are shared between processes
+    /// it is not, once this process was paused or cut off from the others for longer than its
+    /// lease; of others, always.
     pub fn is_valid(&self) -> bool {
         let record = self.granted.record();
         record.is_none_or(|record| record.leases().are_valid())
     }
 
-    /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in, and work that
-    /// must not go on beside theirs is to be stopped. For resources that are not shared between processes it never
-    /// ends. It does not borrow the permit, and does not end with it.
+    /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in,
+    /// and work that must not go on beside theirs is to be stopped. For resources that are not
+    /// shared between processes it never ends. It does not borrow the permit, and does not end with
+    /// it.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Permit;
@@ -131,8 +133,8 @@ impl Permit {
         })
     }
 
-    /// Its place among the permits of a resource that is shared between processes, for those who check it;
-    /// `None` of other resources.
+    /// Its place among the permits of a resource that is shared between processes, for those who
+    /// check it; `None` of other resources.
     pub fn fencing_token(&self, resource: &Resource) -> Option<FencingToken> {
         let leases = self.granted.record()?.leases();
         let resources = self.gate().resources();
@@ -142,8 +144,8 @@ impl Permit {
     }
 
     /// Sets how the work went, for resources with an [adaptive](crate::adaptive) limit. Default:
-    /// [`Outcome::Success`]. If called more than once, the last call before the permit is dropped wins;
-    /// where the work may be dropped half-way, set [`Outcome::Dropped`] first.
+    /// [`Outcome::Success`]. If called more than once, the last call before the permit is dropped
+    /// wins; where the work may be dropped half-way, set [`Outcome::Dropped`] first.
     pub fn set_outcome(&mut self, outcome: Outcome) {
         if let Some(record) = self.granted.record_mut() {
             record.set_outcome(outcome);

@@ -39,9 +39,10 @@ const REDIRECTIONS: usize = 3;
 
 impl RedisBackend {
     #[doc(hidden)]
-    /// Counts anew what the server keeps of a resource, and tells where that differs from its counts: nowhere, unless somebody has
-    /// written to its keys, or there is a bug in this crate, which its authors would like to hear of. It repairs
-    /// nothing. It looks at everything that is held and everybody who waits, while the server does nothing else.
+    /// Counts anew what the server keeps of a resource, and tells where that differs from its
+    /// counts: nowhere, unless somebody has written to its keys, or there is a bug in this crate,
+    /// which its authors would like to hear of. It repairs nothing. It looks at everything that is
+    /// held and everybody who waits, while the server does nothing else.
     ///
     /// # Errors
     ///

@@ -29,9 +29,10 @@ use super::{
 
 /// A Redis or Valkey server that keeps limits for several processes.
 ///
-/// A cheap handle; clones are the same backend. One for each server and process is enough: it has a thread and a
-/// connection of its own, so that signs of life are sent however busy the service is. When the last handle and the last resource that is shared
-/// by it are dropped, everything is given back and the thread ends.
+/// A cheap handle; clones are the same backend. One for each server and process is enough: it has a
+/// thread and a connection of its own, so that signs of life are sent however busy the service is.
+/// When the last handle and the last resource that is shared by it are dropped, everything is given
+/// back and the thread ends.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -74,8 +75,8 @@ pub(super) struct Core {
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl RedisBackend {
-    /// Connects to the server of this URL: `redis://user:password@host:port`, or `rediss://..` for TLS
-    /// with the feature `redis-tls`. Any node of a cluster can be named.
+    /// Connects to the server of this URL: `redis://user:password@host:port`, or `rediss://..` for
+    /// TLS with the feature `redis-tls`. Any node of a cluster can be named.
     ///
     /// # Errors
     ///
@@ -100,14 +101,16 @@ impl RedisBackend {
         RedisBackendBuilder::new(url.into())
     }
 
-    /// Shares a resource in strict mode: every permit is asked for, and requests of all processes are served in one
-    /// order. A round trip for each request; those that come while one is under way share the next.
+    /// Shares a resource in strict mode: every permit is asked for, and requests of all processes
+    /// are served in one order. A round trip for each request; those that come while one is under
+    /// way share the next.
     pub fn strict(&self) -> SharedOptions {
         SharedOptions::new(self, false)
     }
 
-    /// Shares a resource in cached mode: while nobody waits anywhere, this process keeps some permits for those
-    /// who come next, so that most requests need no round trip. See [the modes](crate::redis#strict-and-cached).
+    /// Shares a resource in cached mode: while nobody waits anywhere, this process keeps some
+    /// permits for those who come next, so that most requests need no round trip. See [the
+    /// modes](crate::redis#strict-and-cached).
     pub fn cached(&self) -> SharedOptions {
         SharedOptions::new(self, true)
     }
@@ -118,8 +121,8 @@ impl RedisBackend {
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached or turns the connection away; if it is older than Redis 7.0; or if its settings let it evict the state of
-    /// limits.
+    /// If the server cannot be reached or turns the connection away; if it is older than Redis 7.0;
+    /// or if its settings let it evict the state of limits.
     ///
     /// # Cancel safety
     ///
@@ -138,10 +141,10 @@ impl RedisBackend {
         }
     }
 
-    /// Gives back at once what this process holds of every resource, turns away those who wait, and those who come, with
-    /// [`Reason::Closed`](crate::Reason::Closed): the last word of a
-    /// clean shutdown, after [`Limiter::drained`](crate::Limiter::drained). What is still being worked on is no longer
-    /// counted.
+    /// Gives back at once what this process holds of every resource, turns away those who wait, and
+    /// those who come, with [`Reason::Closed`](crate::Reason::Closed): the last word of a clean
+    /// shutdown, after [`Limiter::drained`](crate::Limiter::drained). What is still being worked on
+    /// is no longer counted.
     ///
     /// # Cancel safety
     ///

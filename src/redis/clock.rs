@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Time since the machine was started, with the time in which it slept: a lease goes on ending then, at the
-/// server. Where there is no such clock, it stands still while the machine sleeps.
+/// Time since the machine was started, with the time in which it slept: a lease goes on ending
+/// then, at the server. Where there is no such clock, it stands still while the machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BootTime(u64);
 

@@ -15,7 +15,8 @@ use crate::{
     shared::{Ask, Entering, Health, Lease, SharedLimit},
 };
 
-/// A shared limit, as the limiter knows it. When it is dropped, the process takes part in it no longer.
+/// A shared limit, as the limiter knows it. When it is dropped, the process takes part in it no
+/// longer.
 struct RedisLimit {
     member: Arc<Member>,
     /// Keeps the backend going.
@@ -24,9 +25,11 @@ struct RedisLimit {
 
 impl ResourceBuilder {
     /// Makes it one limit for every process that names the same resource in the same
-    /// [namespace](crate::redis::RedisBackendBuilder::namespace): limit, queue, rates, lanes, priorities and reserves.
-    /// Pass `&backend`, or what [`RedisBackend::strict`](crate::redis::RedisBackend::strict) and
-    /// [`cached`](crate::redis::RedisBackend::cached) make. See [`redis`](crate::redis) for what is promised, and what is not.
+    /// [namespace](crate::redis::RedisBackendBuilder::namespace): limit, queue, rates, lanes,
+    /// priorities and reserves. Pass `&backend`, or what
+    /// [`RedisBackend::strict`](crate::redis::RedisBackend::strict) and
+    /// [`cached`](crate::redis::RedisBackend::cached) make. See [`redis`](crate::redis) for what is
+    /// promised, and what is not.
     ///
     /// ```no_run
     /// use tower_concurrency_limiter::{Resource, redis::{RedisBackend, WhenUnavailable}};
@@ -42,9 +45,9 @@ impl ResourceBuilder {
     /// # }
     /// ```
     ///
-    /// Overload mode, adaptive limits and dry runs are things that each process would have for itself; they do
-    /// not go together with this. A shared rate counts and bursts up to 2<sup>40</sup>, and there are four of them at most; lanes
-    /// weigh up to 2<sup>20</sup>.
+    /// Overload mode, adaptive limits and dry runs are things that each process would have for
+    /// itself; they do not go together with this. A shared rate counts and bursts up to
+    /// 2<sup>40</sup>, and there are four of them at most; lanes weigh up to 2<sup>20</sup>.
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub fn shared(self, options: impl Into<SharedOptions>) -> Self {
         let options = options.into();

@@ -57,8 +57,8 @@ impl LocalShare {
         }
     }
 
-    /// The server is away: of this limit each of so many processes has a share. This one has as many units in hand,
-    /// which count against it.
+    /// The server is away: of this limit each of so many processes has a share. This one has as
+    /// many units in hand, which count against it.
     pub(super) fn open(&self, limit: u32, processes: u64, in_hand: u64) {
         let share = (u64::from(limit) / processes.max(1)).max(1) as usize;
         let mut opened = self.lock();

@@ -20,8 +20,8 @@ impl fmt::Display for LaneToken {
     }
 }
 
-/// What units are held as. A resource without lanes has none here; one without reserves by priority has no
-/// priority.
+/// What units are held as. A resource without lanes has none here; one without reserves by priority
+/// has no priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Class {
     pub(super) lane: Option<LaneToken>,
@@ -175,7 +175,8 @@ pub(super) struct Done {
     /// Of the configuration in force, and whether it is the session's own.
     pub(super) revision: u64,
     pub(super) is_own_config: bool,
-    /// All that was pushed to the session up to this one is known with this reply: to be acknowledged.
+    /// All that was pushed to the session up to this one is known with this reply: to be
+    /// acknowledged.
     pub(super) pushed: u64,
     /// When a rate lets the first in line go, and whether that one is of this session.
     pub(super) next: Option<(Micros, bool)>,

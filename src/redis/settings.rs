@@ -25,8 +25,9 @@ pub const DEFAULT_DOWN_AFTER: Duration = Duration::from_millis(500);
 
 /// Builds a [`RedisBackend`].
 ///
-/// All processes that share a limit have to say the same: the server judges each by the times of whoever calls.
-/// While one says a shorter lease than another, the other can lose permits before it knows.
+/// All processes that share a limit have to say the same: the server judges each by the times of
+/// whoever calls. While one says a shorter lease than another, the other can lose permits before it
+/// knows.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -65,31 +66,34 @@ impl RedisBackendBuilder {
         }
     }
 
-    /// Keeps resources of the same name apart, those of different services or environments on one server: 1 to 64
-    /// characters without blanks, braces and slashes. Default: `default`.
+    /// Keeps resources of the same name apart, those of different services or environments on one
+    /// server: 1 to 64 characters without blanks, braces and slashes. Default: `default`.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// How often a process says that it is alive, 10 ms to 10 s; one call for each resource. A lost wake-up costs one heartbeat at
-    /// most, and what a killed process held is free after [two](Self::reclaim_at_disconnect). Default: 500 ms.
+    /// How often a process says that it is alive, 10 ms to 10 s; one call for each resource. A lost
+    /// wake-up costs one heartbeat at most, and what a killed process held is free after
+    /// [two](Self::reclaim_at_disconnect). Default: 500 ms.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
         self
     }
 
-    /// For how long what a process holds stays its own after its last sign of life: six heartbeats to 10 minutes. What a process that is
-    /// paused, or cut off, holds goes to others after that. Default: 5 s.
+    /// For how long what a process holds stays its own after its last sign of life: six heartbeats
+    /// to 10 minutes. What a process that is paused, or cut off, holds goes to others after that.
+    /// Default: 5 s.
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = time;
         self
     }
 
-    /// For how long nothing is granted by a server that has no state, since processes may hold permits that it does not know of: up to the
-    /// lease. That is the case after it was restarted without persistence, and when a resource is used for the first
-    /// time. Default: 1 s. The lease is the safe value; with zero the limit can be
-    /// exceeded by as much as processes hold that have not yet been back.
+    /// For how long nothing is granted by a server that has no state, since processes may hold
+    /// permits that it does not know of: up to the lease. That is the case after it was restarted
+    /// without persistence, and when a resource is used for the first time. Default: 1 s. The lease
+    /// is the safe value; with zero the limit can be exceeded by as much as processes hold that
+    /// have not yet been back.
     pub fn cold_start(mut self, time: Duration) -> Self {
         self.cold_start = time;
         self
@@ -101,23 +105,25 @@ impl RedisBackendBuilder {
         self
     }
 
-    /// Whether a closed connection and one and a half heartbeats of silence are the end of a process, so that what a killed one held is
-    /// free in about a second; or only the end of its lease is. Default: `true`. Choose `false` where connections are closed by
-    /// what is between the processes and the server, and a surplus for the length of a lease is worse than
-    /// units that are lost for that long after a crash. On a cluster it is always the lease.
+    /// Whether a closed connection and one and a half heartbeats of silence are the end of a
+    /// process, so that what a killed one held is free in about a second; or only the end of its
+    /// lease is. Default: `true`. Choose `false` where connections are closed by what is between
+    /// the processes and the server, and a surplus for the length of a lease is worse than units
+    /// that are lost for that long after a crash. On a cluster it is always the lease.
     pub fn reclaim_at_disconnect(mut self, early: bool) -> Self {
         self.reclaims_early = early;
         self
     }
 
-    /// Starts the backend, and waits until it is connected. It has a thread of its own, which connects
-    /// again if the connection is lost.
+    /// Starts the backend, and waits until it is connected. It has a thread of its own, which
+    /// connects again if the connection is lost.
     ///
     /// # Errors
     ///
-    /// If the settings are [invalid](ConnectError::is_invalid_backend); if the server cannot be reached
-    /// or rejects the connection; if it is [unsuitable](ConnectError::is_unsuitable_server): older than
-    /// Redis 7.0, or configured so that it may evict the state of limits.
+    /// If the settings are [invalid](ConnectError::is_invalid_backend); if the server cannot be
+    /// reached or rejects the connection; if it is
+    /// [unsuitable](ConnectError::is_unsuitable_server): older than Redis 7.0, or configured so
+    /// that it may evict the state of limits.
     ///
     /// # Cancel safety
     ///
@@ -129,12 +135,14 @@ impl RedisBackendBuilder {
     }
 
     /// Starts the backend without waiting for the server, which may be away: a thread connects, and
-    /// connects again if the connection is lost. [`RedisBackend::ready`] waits for the first attempt.
+    /// connects again if the connection is lost. [`RedisBackend::ready`] waits for the first
+    /// attempt.
     ///
     /// # Errors
     ///
-    /// If the URL is not one, or needs a feature that is not enabled; if it asks for TLS and the certificates of the
-    /// system cannot be loaded; if the namespace or a time is out of range; if no thread can be started.
+    /// If the URL is not one, or needs a feature that is not enabled; if it asks for TLS and the
+    /// certificates of the system cannot be loaded; if the namespace or a time is out of range; if
+    /// no thread can be started.
     pub fn connect_lazy(self) -> Result<RedisBackend, InvalidBackend> {
         RedisBackend::start(self.settings()?)
     }

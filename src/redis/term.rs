@@ -12,12 +12,12 @@ use tokio::sync::Notify;
 
 use super::clock::BootTime;
 
-/// A time during which a session is certain to hold what it was granted. Every answer of the server extends it;
-/// once it is over, it is over for good, whatever the server says later: others may have been
-/// granted the same units in between.
+/// A time during which a session is certain to hold what it was granted. Every answer of the server
+/// extends it; once it is over, it is over for good, whatever the server says later: others may
+/// have been granted the same units in between.
 ///
-/// It counts from when the question was asked and is shorter than the lease, so it ends here before it
-/// ends at the server, as long as the clocks of the two differ by less than 5 %.
+/// It counts from when the question was asked and is shorter than the lease, so it ends here before
+/// it ends at the server, as long as the clocks of the two differ by less than 5 %.
 #[derive(Debug)]
 pub(super) struct Term {
     /// In nanoseconds; 0 when it is over.

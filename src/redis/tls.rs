@@ -14,13 +14,14 @@ mod with {
 
     use crate::redis::error::InvalidBackend;
 
-    /// How connections are made secure. It belongs to one backend: nothing is installed for the process.
+    /// How connections are made secure. It belongs to one backend: nothing is installed for the
+    /// process.
     #[derive(Clone)]
     pub(crate) struct Tls(TlsConnector);
 
     impl Tls {
-        /// By the certificates of the system, and the cryptography that the process has chosen; if it has
-        /// chosen none, that of `ring`.
+        /// By the certificates of the system, and the cryptography that the process has chosen; if
+        /// it has chosen none, that of `ring`.
         pub(crate) fn of_the_system() -> Result<Self, InvalidBackend> {
             let loaded = rustls_native_certs::load_native_certs();
             let mut roots = RootCertStore::empty();

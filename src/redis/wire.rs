@@ -26,11 +26,12 @@ use super::{
     tls::Tls,
 };
 
-/// The connection to one server. There is one for each node: what is asked of a session goes in order, and the
-/// answers and wake-ups come in the order in which the server made them.
+/// The connection to one server. There is one for each node: what is asked of a session goes in
+/// order, and the answers and wake-ups come in the order in which the server made them.
 ///
-/// A connection manager would swap connections without saying so. Here whoever uses a connection says that it
-/// is broken, and sees when there is another: each session introduces itself there first.
+/// A connection manager would swap connections without saying so. Here whoever uses a connection
+/// says that it is broken, and sees when there is another: each session introduces itself there
+/// first.
 pub(super) struct Wire {
     /// `None` for the server of the URL.
     node: Option<(String, u16)>,
@@ -184,7 +185,8 @@ impl Wire {
         })
     }
 
-    /// Hands on what the server says of its own accord. Runs where the connection is read, and must not block it.
+    /// Hands on what the server says of its own accord. Runs where the connection is read, and must
+    /// not block it.
     fn listener(
         self: &Arc<Self>,
         core: Weak<Core>,
@@ -210,7 +212,8 @@ impl Wire {
     }
 }
 
-/// The client makes TLS connections by what is installed for the whole process, so these are made here.
+/// The client makes TLS connections by what is installed for the whole process, so these are made
+/// here.
 async fn secured(
     tls: &Tls,
     server: &ConnectionInfo,

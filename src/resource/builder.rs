@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     adaptive::AdaptiveLimit,
-    admission::{Beneficiary, By, LineRules, ReserveRule, Usage},
+    admission::{Beneficiary, By, ReserveRule, ResourceRules, Usage},
     shared::SharedLimit,
 };
 
@@ -206,7 +206,7 @@ impl ResourceBuilder {
         let mut rules = self.rules(limit.unwrap_or(Usage::MAX_LIMIT), floor)?;
         let mut shared = None;
         if let Some(opener) = self.opener {
-            rules = LineRules::default(); // the server decides
+            rules = ResourceRules::default(); // the server decides
             shared = Some(SharedRules {
                 opener,
                 lanes: self.lanes,
@@ -251,7 +251,7 @@ impl ResourceBuilder {
             .transpose()
     }
 
-    fn rules(&self, limit: u32, floor: Option<u32>) -> Result<LineRules, InvalidResource> {
+    fn rules(&self, limit: u32, floor: Option<u32>) -> Result<ResourceRules, InvalidResource> {
         let name = || Arc::clone(&self.name);
         let mut rates = Vec::new();
         for (by, rate) in &self.rates {
@@ -301,7 +301,7 @@ impl ResourceBuilder {
             let name = name();
             return Err(InvalidResource(Kind::Unshareable { name, fault, call }));
         }
-        Ok(LineRules {
+        Ok(ResourceRules {
             lanes: self.lanes.as_ref().map(Lanes::rules),
             reserves: reserves
                 .into_iter()

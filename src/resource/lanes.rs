@@ -8,7 +8,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::admission::{Claims, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
+use crate::admission::{Attributes, LaneHash, LaneId, LaneRule, LaneRules, Sharing};
 
 /// The lane of a request: the name of a declared [`Lane`], or a key such as a tenant, a user or an
 /// API key.
@@ -77,7 +77,7 @@ impl LaneKey<'_> {
     }
 
     /// Sets the lane of a request. `is_shared`: whether its set has a shared resource.
-    pub(crate) fn claim(&self, claims: &mut Claims, is_shared: bool) {
+    pub(crate) fn claim(&self, claims: &mut Attributes, is_shared: bool) {
         claims.lane = self.0.as_ref().map(Key::id);
         claims.lane_hash = match is_shared {
             true => self.0.as_ref().and_then(Key::hash),

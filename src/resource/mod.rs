@@ -33,7 +33,7 @@ pub use rate::Rate;
 pub(crate) use shared::SharedSpec;
 pub(crate) use usage::SharedUsage;
 
-use crate::{adaptive::AdaptiveLimit, admission::LineRules};
+use crate::{adaptive::AdaptiveLimit, admission::ResourceRules};
 
 /// A named thing with a finite limit: a database, a disk, a paid API.
 ///
@@ -52,7 +52,7 @@ pub struct Resource(Arc<Inner>);
 struct Inner {
     name: Arc<str>,
     max_waiting: Option<usize>,
-    rules: LineRules,
+    rules: ResourceRules,
     shared: Option<shared::SharedRules>,
     /// Taken by the limiter while the resource is registered.
     adaptive: Mutex<Option<Box<dyn AdaptiveLimit>>>,
@@ -138,7 +138,7 @@ impl Resource {
         self.0.max_waiting
     }
 
-    pub(crate) fn rules(&self) -> &LineRules {
+    pub(crate) fn rules(&self) -> &ResourceRules {
         &self.0.rules
     }
 

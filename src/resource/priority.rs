@@ -94,7 +94,7 @@ mod tests {
     fn higher_is_greater() {
         assert!(Priority::MIN < Priority::DEFAULT && Priority::DEFAULT < Priority::MAX);
         assert_eq!(Priority::default(), Priority::DEFAULT);
-        let undeclared = crate::admission::Claims::default().priority;
+        let undeclared = crate::admission::Attributes::default().priority;
         assert_eq!(Priority::DEFAULT.get(), undeclared);
         assert_eq!(Priority::new(100).to_string(), "100");
     }

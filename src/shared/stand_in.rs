@@ -17,15 +17,15 @@ use super::{
 #[derive(Clone, Debug)]
 pub(crate) struct StandIn {
     name: &'static str,
-    state: Arc<Mutex<State>>,
-    record: Record,
+    state: Arc<Mutex<StandInState>>,
+    record: StandInRecord,
 }
 
 /// What has happened, as `took db`.
-pub(crate) type Record = Arc<Mutex<Vec<String>>>;
+pub(crate) type StandInRecord = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug)]
-struct State {
+struct StandInState {
     free: u32,
     /// Whether every permit takes a call.
     is_strict: bool,
@@ -39,8 +39,8 @@ struct State {
 }
 
 impl StandIn {
-    pub(crate) fn new(name: &'static str, free: u32, record: &Record) -> Self {
-        let state = State {
+    pub(crate) fn new(name: &'static str, free: u32, record: &StandInRecord) -> Self {
+        let state = StandInState {
             free,
             is_strict: false,
             is_closed: false,
@@ -89,11 +89,11 @@ impl StandIn {
         self.lock().asks.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StandInState> {
         self.state.lock().expect("no panics under the lock")
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut StandInState)) {
         let mut state = self.lock();
         change(&mut state);
         let wakers = std::mem::take(&mut state.wakers);
@@ -106,7 +106,7 @@ impl StandIn {
         record.push(format!("{what} {}", self.name));
     }
 
-    fn take(&self, state: &mut State, units: u32) -> Option<Box<dyn Lease>> {
+    fn take(&self, state: &mut StandInState, units: u32) -> Option<Box<dyn Lease>> {
         state.free = state.free.checked_sub(units)?;
         state.granted += 1;
         self.write("took");

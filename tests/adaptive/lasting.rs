@@ -161,8 +161,8 @@ async fn a_resource_that_does_not_respond_is_not_flooded() {
     );
 }
 
-/// 100 users who give up after a second, of a resource that serves 10 in 50 ms, and is slower by the
-/// square of what is more.
+/// 100 users who give up after a second, of a resource that serves 10 in 50 ms, and is slower by
+/// the square of what is more.
 async fn users_that_give_up(with_layer: bool) -> (usize, usize) {
     let (db, limiter) = adaptive(
         Aimd::between(4, 200)

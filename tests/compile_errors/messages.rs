@@ -1,8 +1,8 @@
 //! What the compiler says of common mistakes names the cure.
 //!
-//! Pinned for the toolchain that the project is developed with, because compilers differ in their words.
-//! After a change, `TRYBUILD=overwrite cargo test -p compile-errors` writes the new
-//! words down; read them.
+//! Pinned for the toolchain that the project is developed with, because compilers differ in their
+//! words. After a change, `TRYBUILD=overwrite cargo test -p compile-errors` writes the new words
+//! down; read them.
 
 /// The compiler whose words are pinned.
 const PINNED: &str = "rustc 1.95.";

@@ -1,8 +1,9 @@
 //! The limit holds across connections, wherever the layer stands.
 //!
-//! Each test serves an app with limit 1 and a queue of 60 on a real port, and sends 50 HTTP/1 requests
-//! on 50 connections and 50 streams on one HTTP/2 connection at once. One runs, 60 wait, 39 are turned
-//! away; then the handlers are let off and everybody who waited is served, one at a time.
+//! Each test serves an app with limit 1 and a queue of 60 on a real port, and sends 50 HTTP/1
+//! requests on 50 connections and 50 streams on one HTTP/2 connection at once. One runs, 60 wait,
+//! 39 are turned away; then the handlers are let off and everybody who waited is served, one at a
+//! time.
 
 use std::{convert::Infallible, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What peers that send or read slowly do to a limit, and what helps: the claims of the guide's page.
+//! What peers that send or read slowly do to a limit, and what helps: the claims of the guide's
+//! page.
 
 use std::time::Duration;
 
@@ -230,7 +231,8 @@ fn frames(count: usize) -> Body {
     Body::from_stream(stream::iter(vec![frame; count]).boxed())
 }
 
-/// The units that are in use once an HTTP/2 client has the head of a response and reads nothing of it.
+/// The units that are in use once an HTTP/2 client has the head of a response and reads nothing of
+/// it.
 async fn held_by_a_closed_window(body: fn() -> Body, until_head: bool) -> usize {
     let (db, limit) = limit(1);
     let app = match until_head {

@@ -1,8 +1,9 @@
-//! The layers of tower, tower-http, axum and of other crates stand outside of the limit and inside of
-//! it, in each form that a stack is written in.
+//! The layers of tower, tower-http, axum and of other crates stand outside of the limit and inside
+//! of it, in each form that a stack is written in.
 //!
-//! Each test makes a router of each stack, and asks it three times: while the resource is free, where
-//! the response has its permit until its body ends; while it is busy, and once more when that is over.
+//! Each test makes a router of each stack, and asks it three times: while the resource is free,
+//! where the response has its permit until its body ends; while it is busy, and once more when that
+//! is over.
 
 use std::{
     convert::Infallible,

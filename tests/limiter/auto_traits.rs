@@ -96,8 +96,8 @@ fn clones_are_handles() {
     clone::<ConcurrencyLimit<Inner, OnBodyEnd>>();
 }
 
-/// A service that is not `Sync`, or not even `Send`, is limited all the same: traits are carried, not
-/// asked for.
+/// A service that is not `Sync`, or not even `Send`, is limited all the same: traits are carried,
+/// not asked for.
 #[test]
 fn nothing_is_asked_of_the_service_but_clone() {
     #[derive(Clone)]

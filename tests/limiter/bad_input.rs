@@ -501,8 +501,8 @@ fn adaptive_limits_that_cannot_be() {
     }
 }
 
-/// Asserts what `try_build` says of these lanes of a resource of 4 units, and that `build` says so at the
-/// caller's line.
+/// Asserts what `try_build` says of these lanes of a resource of 4 units, and that `build` says so
+/// at the caller's line.
 #[track_caller]
 fn wrong_lanes(words: &str, lanes: &Lanes) {
     let words = format!("resource \"db\": {words}");

@@ -1,7 +1,7 @@
 //! Limiters of very many resources, say one for each tenant.
 //!
-//! What grows with their number is told apart from what does not by orders of magnitude: the bounds are
-//! generous.
+//! What grows with their number is told apart from what does not by orders of magnitude: the bounds
+//! are generous.
 
 use std::time::Duration;
 

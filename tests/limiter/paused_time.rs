@@ -24,7 +24,8 @@ fn real() -> Runtime {
     runtime.expect("a runtime")
 }
 
-/// A request waits for as long as it may, by the clock of its test, and so does one that is granted.
+/// A request waits for as long as it may, by the clock of its test, and so does one that is
+/// granted.
 async fn wait_for(limiter: &Limiter, resource: &Resource, timeout: Duration) {
     let held = limiter.try_acquire([resource]).expect("idle");
     let start = Instant::now();

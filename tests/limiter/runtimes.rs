@@ -1,8 +1,8 @@
 //! One limiter in several runtimes, some of which are not driven any more, or shut down.
 //!
 //! These run in real time, because paused time belongs to one runtime. Nothing asserts how long
-//! anything takes: a deadline that does not fire shows as a test that does not end, or that ends after
-//! what keeps it has given up.
+//! anything takes: a deadline that does not fire shows as a test that does not end, or that ends
+//! after what keeps it has given up.
 
 use std::{
     sync::{
@@ -200,7 +200,8 @@ fn a_limiter_outlives_its_runtimes() {
     assert_eq!((db.in_use(), db.waiting()), (0, 0));
 }
 
-/// Both workers of a runtime compute until they are let off, or for longer than any healthy machine needs.
+/// Both workers of a runtime compute until they are let off, or for longer than any healthy machine
+/// needs.
 struct Busy {
     runtime: Runtime,
     over: Arc<AtomicBool>,
@@ -329,7 +330,8 @@ fn wait_blocking(
     waiter
 }
 
-/// No timer runs in a runtime that shuts down, so its waiters are refused, without spinning, and it ends.
+/// No timer runs in a runtime that shuts down, so its waiters are refused, without spinning, and it
+/// ends.
 #[test]
 fn a_blocking_waiter_is_refused_when_its_runtime_shuts_down() {
     for kind in [multi_thread, current_thread] {
@@ -401,7 +403,8 @@ fn a_waiter_survives_the_runtime_that_it_came_from() {
     assert_eq!((db.in_use(), db.waiting()), (0, 0));
 }
 
-/// A waker of its own, such as those of a `FuturesUnordered`, does not show in which runtime it is polled.
+/// A waker of its own, such as those of a `FuturesUnordered`, does not show in which runtime it is
+/// polled.
 #[test]
 fn a_waiter_is_followed_to_another_runtime_whatever_its_waker() {
     let (db, limiter, _permit) = busy();

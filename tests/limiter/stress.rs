@@ -209,8 +209,8 @@ fn clients_of_chance_in_several_runtimes() {
     system.assert_idle();
 }
 
-/// Its permits and places in the queue go down with its runtime. One that is polled once more while that
-/// shuts down cannot wait there.
+/// Its permits and places in the queue go down with its runtime. One that is polled once more while
+/// that shuts down cannot wait there.
 async fn waits_and_is_shut_down(system: System, seed: u64) {
     let mut dice = Dice(seed * 2 + 1);
     for _ in 0..1_000 {
@@ -246,7 +246,8 @@ fn aborted_clients_leave_nothing_behind() {
     system.assert_idle();
 }
 
-/// A set takes all or nothing: whoever is refused at one resource has never been seen at the others.
+/// A set takes all or nothing: whoever is refused at one resource has never been seen at the
+/// others.
 #[test]
 fn a_refused_set_does_not_take_an_idle_resource_even_for_a_moment() {
     let (db, fs) = (Resource::new("db", 1), Resource::new("fs", 1));
@@ -268,8 +269,8 @@ fn a_refused_set_does_not_take_an_idle_resource_even_for_a_moment() {
     assert_eq!(refused, 0, "db was idle all along");
 }
 
-/// Lanes, reserves, two rates, an adaptive limit and live changes at once: nobody sleeps for ever, and in
-/// the end everything is back.
+/// Lanes, reserves, two rates, an adaptive limit and live changes at once: nobody sleeps for ever,
+/// and in the end everything is back.
 #[test]
 fn all_rules_at_once() {
     let runtime = Builder::new_multi_thread()

@@ -10,8 +10,8 @@ use test_support::events::{fields, listen};
 
 const TIMEOUT: Duration = Duration::from_millis(400_001);
 
-/// Requests that arrive so long after each other, and work for so long. They come at whole seconds, and
-/// next to nobody ends there: what happens in one instant happens in any order.
+/// Requests that arrive so long after each other, and work for so long. They come at whole seconds,
+/// and next to nobody ends there: what happens in one instant happens in any order.
 fn trace() -> Vec<(Duration, Duration)> {
     let mut random = 12_345_u64;
     let mut next = |most: u64| {
@@ -170,8 +170,8 @@ async fn its_limit_can_be_changed() {
     assert_eq!((db.limit(), heard.events().len()), (Some(2), 0));
 }
 
-/// A load that is corrected while its request would still have waited counts from when it would have been
-/// corrected.
+/// A load that is corrected while its request would still have waited counts from when it would
+/// have been corrected.
 #[tokio::test(start_paused = true)]
 async fn with_corrected_loads() {
     async fn run(builder: ResourceBuilder) -> (usize, usize) {

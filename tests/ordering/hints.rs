@@ -1,5 +1,5 @@
-//! What rejected requests are told about when to come back, and which deadlines are hopeless, as the
-//! resource gets slow and fast again.
+//! What rejected requests are told about when to come back, and which deadlines are hopeless, as
+//! the resource gets slow and fast again.
 
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
@@ -235,7 +235,8 @@ async fn a_thousand_clients_of_a_rate_do_not_come_back_at_once() {
     }
 }
 
-/// As many as the rate allows come back when they were told, each is served, and the others again later.
+/// As many as the rate allows come back when they were told, each is served, and the others again
+/// later.
 #[tokio::test(start_paused = true)]
 async fn whoever_comes_back_as_told_is_not_too_early() {
     let api = Resource::builder("api")

@@ -153,7 +153,8 @@ async fn the_newest_of_each_priority() {
     assert!(gone > 0);
 }
 
-/// Clients that give up after 100 ms, at twice what can be served: first-in-first-out serves nobody in time.
+/// Clients that give up after 100 ms, at twice what can be served: first-in-first-out serves nobody
+/// in time.
 async fn in_time(overload: Option<Overload>) -> (usize, BTreeSet<&'static str>) {
     let db = Resource::builder("db").concurrency(1);
     let db = match overload {

@@ -165,8 +165,8 @@ async fn in_an_overload_a_higher_priority_goes_after_those_that_have_aged() {
     }
 }
 
-/// Twice the capacity for half a minute, and two urgent requests a second: how long the longest wait of
-/// an urgent one that was served, how many of them were, and how many of the others.
+/// Twice the capacity for half a minute, and two urgent requests a second: how long the longest
+/// wait of an urgent one that was served, how many of them were, and how many of the others.
 async fn overloaded(urgent: u8, credit: Option<Duration>) -> (Duration, usize, usize) {
     let db = Resource::new("db", 5);
     let mut builder = Limiter::builder();

@@ -65,7 +65,8 @@ async fn a_claim_above_a_lowered_limit_blocks_nobody() {
     }
 }
 
-/// It was the first of its flow when the limit fell, and the last to come must not be hidden behind it.
+/// It was the first of its flow when the limit fell, and the last to come must not be hidden behind
+/// it.
 #[tokio::test(start_paused = true)]
 async fn one_that_was_first_when_the_limit_fell_steps_aside() {
     for db in each_kind(4) {

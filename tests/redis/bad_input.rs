@@ -1,4 +1,5 @@
-//! Mistakes with shared limits surface at start-up, and the message names the cure. The words are pinned here.
+//! Mistakes with shared limits surface at start-up, and the message names the cure. The words are
+//! pinned here.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What goes wrong, and what then: a test for each row of the table in the documentation of `redis`.
+//! What goes wrong, and what then: a test for each row of the table in the documentation of
+//! `redis`.
 
 use std::{
     collections::HashSet,
@@ -307,8 +308,8 @@ async fn one_process_is_cut_off() {
     drop(cut_off.acquire().await);
 }
 
-/// What becomes of requests while the server is gone, by the policy: let in and turned away of 40 from each of two
-/// processes with a limit of 4, and the most at once in one of them.
+/// What becomes of requests while the server is gone, by the policy: let in and turned away of 40
+/// from each of two processes with a limit of 4, and the most at once in one of them.
 async fn without_server(policy: WhenUnavailable) -> (usize, HashSet<Reason>, usize) {
     let server = Server::start();
     let venue = venue(&server);

@@ -1,5 +1,5 @@
-//! A network that loses wake-ups and answers, and resets connections: nobody is late for more than a heartbeat, nothing
-//! is lost, and nothing is granted twice.
+//! A network that loses wake-ups and answers, and resets connections: nobody is late for more than
+//! a heartbeat, nothing is lost, and nothing is granted twice.
 //!
 //! `TORTURE_SECONDS=60` goes on for longer.
 
@@ -92,8 +92,8 @@ async fn nobody_is_later_than_a_heartbeat_and_nothing_is_lost() {
     assert_eq!(requests.overtaken(beat), []);
 }
 
-/// By how much somebody else had what a process still believed to hold, when its connection is closed on the way
-/// and it cannot come back.
+/// By how much somebody else had what a process still believed to hold, when its connection is
+/// closed on the way and it cannot come back.
 async fn surplus_after_a_reset(reclaims_early: bool) -> Duration {
     let server = Server::start();
     let proxy = Proxy::to(server.port()).await;

@@ -1,5 +1,5 @@
-//! The server is gone under load, for three seconds: what each policy says then, and that all goes on by itself when it
-//! is back.
+//! The server is gone under load, for three seconds: what each policy says then, and that all goes
+//! on by itself when it is back.
 //!
 //! `OUTAGE_SECONDS=10` leaves it away for longer.
 

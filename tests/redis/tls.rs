@@ -1,6 +1,7 @@
 //! Limits that are shared by way of TLS.
 //!
-//! What a process trusts is in its environment, so each case is a process of its own: this executable again.
+//! What a process trusts is in its environment, so each case is a process of its own: this
+//! executable again.
 
 use std::{
     env, fs,

@@ -1,5 +1,5 @@
-//! Real processes that share a limit are killed and paused without end, and their server is restarted: never is more
-//! held than the limit, by the word of the holders, and nothing is lost.
+//! Real processes that share a limit are killed and paused without end, and their server is
+//! restarted: never is more held than the limit, by the word of the holders, and nothing is lost.
 //!
 //! `TORTURE_SECONDS=60` torments them for longer.
 

@@ -10,7 +10,7 @@ const LAYERS: [&str; 7] = [
     "middleware",
     "limiter",
     "permit",
-    "gate",
+    "core",
     "resource",
     "admission",
 ];
@@ -139,15 +139,15 @@ fn only_the_middleware_knows_http_requests() {
 #[test]
 fn this_test_reads_what_it_means_to() {
     let used = modules_used(&code(
-        "use crate::{admission::{Demand, Demands}, gate::Gate,\n    sync::lock, Limiter};\n\
+        "use crate::{admission::{Demand, Demands}, core::Gate,\n    sync::lock, Limiter};\n\
          crate::observe::rejected(x); // crate::middleware\n/// [`crate::limiter`]",
     ));
     let used: Vec<_> = used.iter().map(String::as_str).collect();
-    assert_eq!(used, ["admission", "gate", "observe", "sync"]);
-    assert!(may_use("limiter", "gate") && !may_use("gate", "limiter"));
+    assert_eq!(used, ["admission", "core", "observe", "sync"]);
+    assert!(may_use("limiter", "core") && !may_use("core", "limiter"));
     assert!(may_use("admission", "sync") && !may_use("sync", "admission"));
     assert!(may_use("observe", "rejection") && !may_use("rejection", "observe"));
-    assert!(may_use("gate", "gate") && !may_use("unknown", "gate"));
+    assert!(may_use("core", "core") && !may_use("unknown", "core"));
 }
 
 /// Every file of the crate has its place.

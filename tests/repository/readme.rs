@@ -1,4 +1,5 @@
-//! The README is read on crates.io and docs.rs, where nothing beside it is found by a relative path.
+//! The README is read on crates.io and docs.rs, where nothing beside it is found by a relative
+//! path.
 
 const README: &str = include_str!("../../README.md");
 
@@ -26,6 +27,11 @@ fn every_section_that_the_readme_links_to_exists() {
         "https://docs.rs/tower-concurrency-limiter/latest/tower_concurrency_limiter/";
     let pages = [
         ("redis/", include_str!("../../src/redis/mod.rs")),
+        (
+            "guide/overload/index.html",
+            include_str!("../../src/guide/overload.rs"),
+        ),
+        ("guide/index.html", include_str!("../../src/guide/mod.rs")),
         ("", include_str!("../../src/lib.rs")),
     ];
     let inside = targets(README)

@@ -1,4 +1,5 @@
-//! The source files of the crate, and what they import, as far as the tests beside this one need it.
+//! The source files of the crate, and what they import, as far as the tests beside this one need
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 pub(crate) struct SourceFile {
     /// Below `src/`.
     pub(crate) path: String,
-    /// The module: `["gate", "timer"]` for `gate/timer.rs`; none for `lib.rs`.
+    /// The module: `["core", "timer"]` for `core/timer.rs`; none for `lib.rs`.
     module: Vec<String>,
     /// Without the tests at its end.
     text: String,
@@ -185,8 +186,8 @@ fn expand(tree: &str, prefix: &[String], imports: &mut Vec<(Vec<String>, String)
     imports.extend(name.map(|name| (path, name)));
 }
 
-/// Which file uses which, by what their paths lead to in the end: a name that a module passes on counts
-/// for the file that defines it.
+/// Which file uses which, by what their paths lead to in the end: a name that a module passes on
+/// counts for the file that defines it.
 pub(crate) struct Uses<'a> {
     files: &'a [SourceFile],
     modules: BTreeMap<&'a [String], usize>,
@@ -255,8 +256,8 @@ impl<'a> Uses<'a> {
         }
     }
 
-    /// The files that each uses. A module and those inside it are one to each other: a type may have its
-    /// methods in files below its own.
+    /// The files that each uses. A module and those inside it are one to each other: a type may
+    /// have its methods in files below its own.
     pub(crate) fn by_file(&self) -> Vec<BTreeSet<usize>> {
         let used = |file: &SourceFile| {
             let imports = file.imports().into_iter().map(|(path, _)| path);

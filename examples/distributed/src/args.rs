@@ -9,7 +9,8 @@ use crate::{
     worker::Worker,
 };
 
-/// Shows what becomes of a limit that several processes share when one of them is killed and another stands still.
+/// Shows what becomes of a limit that several processes share when one of them is killed and
+/// another stands still.
 #[derive(Debug, Parser)]
 #[command(name = "distributed")]
 pub(crate) struct Args {

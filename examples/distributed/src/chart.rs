@@ -130,7 +130,8 @@ fn draw_held<'a>(panel: &Area<'a>, plan: &Plan, measured: &Measured) -> Drawn<'a
     Ok(())
 }
 
-/// When what happened, in seconds, and the row of its label: two that follow each other closely must not overlap.
+/// When what happened, in seconds, and the row of its label: two that follow each other closely
+/// must not overlap.
 fn marks(start: Nanos, events: &Events) -> [(f64, u32, String); 4] {
     let Events {
         killed,

@@ -1,13 +1,14 @@
 //! Run with: `cargo run --release -p distributed`
 //!
-//! Several processes share one limit, by way of Redis or Valkey, under more load than it lets through. One of them
-//! is killed in the middle, another stands still for longer than its lease. Each process logs what it holds; the
-//! chart shows that together they never hold more than the limit, and how soon the others have what the killed one
-//! held: `target/distributed/report.html`, `distributed.svg`, and `summary.json`.
+//! Several processes share one limit, by way of Redis or Valkey, under more load than it lets
+//! through. One of them is killed in the middle, another stands still for longer than its lease.
+//! Each process logs what it holds; the chart shows that together they never hold more than the
+//! limit, and how soon the others have what the killed one held: `target/distributed/report.html`,
+//! `distributed.svg`, and `summary.json`.
 //!
-//! It starts its own redis-server or valkey-server (the one in `CONCURRENCY_LIMITER_SERVER`, else on PATH, else
-//! Valkey from PyPI) and takes about a minute; `--quick` takes 15 seconds, `--help` lists everything that can be
-//! set.
+//! It starts its own redis-server or valkey-server (the one in `CONCURRENCY_LIMITER_SERVER`, else
+//! on PATH, else Valkey from PyPI) and takes about a minute; `--quick` takes 15 seconds, `--help`
+//! lists everything that can be set.
 
 mod args;
 mod chart;

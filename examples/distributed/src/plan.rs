@@ -57,8 +57,8 @@ pub(crate) const QUICK: Plan = Plan {
 };
 
 impl Plan {
-    /// How long what a process holds is valid after it was last heard of: it gives up earlier than others are let
-    /// in.
+    /// How long what a process holds is valid after it was last heard of: it gives up earlier than
+    /// others are let in.
     pub(crate) fn validity(&self) -> Duration {
         self.lease.mul_f64(0.9)
     }

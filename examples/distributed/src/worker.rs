@@ -42,7 +42,8 @@ impl Worker {
             .shared(&backend)
             .build();
         let limiter = Limiter::new(self.plan.wait, [&db]);
-        // The first processes of all wait until it is certain that there are no others who hold something.
+        // The first processes of all wait until it is certain that there are no others who hold
+        // something.
         let first = limiter.request([&db]).timeout(PATIENCE).acquire().await;
         drop(first.context("no first permit")?);
         let log = Log::open(&self.log, self.number)?;

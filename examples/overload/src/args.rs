@@ -13,18 +13,20 @@ use crate::{
 
 /// Shows what an overload does to a server without and with a limit on its database.
 ///
-/// Times are in seconds. Every number that is not given comes from the full benchmark, or from --quick.
+/// Times are in seconds. Every number that is not given comes from the full benchmark, or from
+/// --quick.
 #[derive(Debug, Parser)]
 #[command(name = "overload", after_help = presets())]
 pub(crate) struct Args {
     /// A version of at most 80 seconds: a smaller table, a steeper ramp, less patience
     #[arg(long)]
     pub(crate) quick: bool,
-    /// First come first served against overload mode: the load of --quick, but clients who give up after
-    /// half of the wait
+    /// First come first served against overload mode: the load of --quick, but clients who give up
+    /// after half of the wait
     #[arg(long, conflicts_with = "wait")]
     impatient: bool,
-    /// Exit with an error unless the servers that should have collapsed did, and the others stayed well
+    /// Exit with an error unless the servers that should have collapsed did, and the others stayed
+    /// well
     #[arg(long)]
     pub(crate) assert: bool,
     /// One more run: a limiter whose permit ends with the request instead of the query
@@ -144,19 +146,20 @@ pub(crate) const QUICK: Preset = Preset {
     rows: 100_000,
     limits: Limits {
         wait: 0.3,
-        // Ten users are five queries and five waiters, who wait for one query, 40 to 60 ms. That must be
-        // fine: with 20 ms, a tenth of the answers before the ramp were refusals.
+        // Ten users are five queries and five waiters, who wait for one query, 40 to 60 ms. That
+        // must be fine: with 20 ms, a tenth of the answers before the ramp were refusals.
         overload_above: 0.1,
-        // The pauses of CoDel shrink so that, t seconds into the overload, t / (2 * after^2) requests are
-        // shed per second: 50 t. The ramp brings 39 t users, so whoever is shed has waited for 0.8 s,
-        // and learns it before they give up. After 0.2 s it is 12 t, and most of those who are passed over
-        // time out instead, at the same rate of answers. After 0.05 s it was 680 refusals/s at the peak
-        // instead of 420, for no more answers.
+        // The pauses of CoDel shrink so that, t seconds into the overload, t / (2 * after^2)
+        // requests are shed per second: 50 t. The ramp brings 39 t users, so whoever is shed has
+        // waited for 0.8 s, and learns it before they give up. After 0.2 s it is 12 t, and most of
+        // those who are passed over time out instead, at the same rate of answers. After 0.05 s it
+        // was 680 refusals/s at the peak instead of 420, for no more answers.
         overload_after: 0.1,
         ..FULL.limits
     },
     load: Load {
-        // At a constant rate the neighbour's fate does not depend on how much of two cores is left over.
+        // At a constant rate the neighbour's fate does not depend on how much of two cores is left
+        // over.
         file_rate: 100,
         peak_vus: 400,
         steady: 6,
@@ -267,10 +270,10 @@ impl Args {
             ..limits.clone()
         };
         let mut plan = if self.impatient {
-            // Clients who leave do leave the queue, within milliseconds. But while more come than can be
-            // served, its head has always waited for almost as long as they are willing to. Whoever is
-            // let in then has less time left than a query takes: each answer is one nobody waits for.
-            // The newest have all of their time left.
+            // Clients who leave do leave the queue, within milliseconds. But while more come than
+            // can be served, its head has always waited for almost as long as they are willing to.
+            // Whoever is let in then has less time left than a query takes: each answer is one
+            // nobody waits for. The newest have all of their time left.
             let fifo = "First come, first served, with clients who leave before the wait is over";
             let mode =
                 "Overload mode, with the same clients: newest first, and the oldest are shed";

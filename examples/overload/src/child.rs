@@ -1,4 +1,5 @@
-//! The server as a process of its own, so that its threads and memory can be told from those of the benchmark.
+//! The server as a process of its own, so that its threads and memory can be told from those of the
+//! benchmark.
 
 use anyhow::Result;
 use example_support::Child;

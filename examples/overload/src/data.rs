@@ -12,7 +12,8 @@ use serde::Serialize;
 /// Bytes in the file behind `/file`.
 pub(crate) const FILE_BYTES: usize = 5_000;
 
-/// The queried user owns every tenth row, so that a query both reads the whole table and sorts a part of it.
+/// The queried user owns every tenth row, so that a query both reads the whole table and sorts a
+/// part of it.
 const USERS: u32 = 10;
 
 /// Where the data is.
@@ -30,7 +31,8 @@ pub(crate) struct Message {
 }
 
 impl Data {
-    /// One database per number of rows, so that the short and the long benchmark do not rebuild each other's.
+    /// One database per number of rows, so that the short and the long benchmark do not rebuild
+    /// each other's.
     pub(crate) fn in_folder(folder: &Path, rows: u32) -> Self {
         Self {
             database: folder.join(format!("messages-{rows}.sqlite")),

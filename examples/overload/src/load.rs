@@ -1,10 +1,12 @@
-//! What k6 does to the server: how many users come, how long they stay, and which seconds are judged.
+//! What k6 does to the server: how many users come, how long they stay, and which seconds are
+//! judged.
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-/// The mean over this many seconds is "now": at 10 to 20 answers per second, a single second says little.
+/// The mean over this many seconds is "now": at 10 to 20 answers per second, a single second says
+/// little.
 pub(crate) const SMOOTHING: usize = 3;
 
 /// Times are in seconds; the phases last whole ones, because everything is counted by the second.

@@ -1,11 +1,12 @@
 //! Run with: `cargo run --release -p overload`
 //!
-//! Puts the same overload on the same server, first without and then with a limit on its database, and shows both:
-//! a table, `target/overload/report.html`, the charts as SVG, and `target/overload/summary.json`.
-//! It takes about five minutes; `--quick` takes 80 seconds, `--help` lists everything that can be set.
+//! Puts the same overload on the same server, first without and then with a limit on its database,
+//! and shows both: a table, `target/overload/report.html`, the charts as SVG, and
+//! `target/overload/summary.json`. It takes about five minutes; `--quick` takes 80 seconds,
+//! `--help` lists everything that can be set.
 //!
-//! `--impatient` compares first come, first served with overload mode where clients give up before the
-//! wait for a permit is over.
+//! `--impatient` compares first come, first served with overload mode where clients give up before
+//! the wait for a permit is over.
 //!
 //! By hand, against one server:
 //!

@@ -11,8 +11,9 @@ pub(crate) struct Promise {
 
 /// A server has collapsed when less than this share is left.
 const COLLAPSED: f64 = 0.2;
-/// What overload mode keeps of `/messages` when clients leave during the wait. That none of them leaves
-/// unanswered is not promised: those who are passed over have to be shed before they lose patience.
+/// What overload mode keeps of `/messages` when clients leave during the wait. That none of them
+/// leaves unanswered is not promised: those who are passed over have to be shed before they lose
+/// patience.
 const OVERLOAD_MODE_KEEPS: f64 = 0.8;
 /// An unlimited server stays down for longer than this.
 const SLOW_RECOVERY_S: f64 = 10.0;

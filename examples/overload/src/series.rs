@@ -49,8 +49,8 @@ impl Series {
     }
 
     /// Seconds from the drop of the users until the smoothed rate is back at 0.9 of its mean before
-    /// the ramp. The mean looks ahead: looking back, it would add its own seconds to every recovery.
-    /// 0: it was never below. `None`: not within the run.
+    /// the ramp. The mean looks ahead: looking back, it would add its own seconds to every
+    /// recovery. 0: it was never below. `None`: not within the run.
     pub(crate) fn recovery(&self, load: &Load) -> Option<f64> {
         let before = self.mean(load.window(Phase::Before));
         let enough = RECOVERED * before;
@@ -73,7 +73,8 @@ mod tests {
     use super::*;
     use crate::args::QUICK;
 
-    /// Served at `before` until the ramp, at `peak` until `back` seconds after the drop, then as before.
+    /// Served at `before` until the ramp, at `peak` until `back` seconds after the drop, then as
+    /// before.
     fn series(before: f64, peak: f64, back: u32) -> Series {
         let load = &QUICK.load;
         Series(

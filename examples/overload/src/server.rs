@@ -70,7 +70,8 @@ pub(crate) fn app(data: Data, limit: Limit, limits: &Limits) -> Router {
         .with_state(data)
 }
 
-/// With a limiter alone, `PermitHandle` is the extractor; here, one handler serves with and without.
+/// With a limiter alone, `PermitHandle` is the extractor; here, one handler serves with and
+/// without.
 async fn messages(
     State(data): State<Data>,
     permit: Option<Extension<PermitHandle>>,
@@ -105,8 +106,8 @@ pub(crate) async fn serve(port: u16, data: Data, limit: Limit, limits: &Limits) 
             _ => anyhow!(error).context(format!("cannot listen on port {port}")),
         })?;
     println!("listening on http://{}", listener.local_addr()?);
-    // Sent at once: Nagle's algorithm would hold each chunk of the file back until the client, 40 ms
-    // later, acknowledges the one before.
+    // Sent at once: Nagle's algorithm would hold each chunk of the file back until the client, 40
+    // ms later, acknowledges the one before.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });

@@ -64,10 +64,12 @@ pub(crate) struct Args {
     /// Longest queue; enough for the deadline to be what bounds the wait, unlike the crate's 1,024
     #[arg(long, default_value_t = 10_000, help_heading = "Resource")]
     max_waiting: usize,
-    /// The longer of the two deadlines, in seconds: the crate's default. The other one is the patience
+    /// The longer of the two deadlines, in seconds: the crate's default. The other one is the
+    /// patience
     #[arg(long, default_value_t = 5.0, value_parser = positive, help_heading = "Resource")]
     deadline: f64,
-    /// For how long a waiter can be overtaken by priority, in seconds; without it, until its deadline, as in the crate
+    /// For how long a waiter can be overtaken by priority, in seconds; without it, until its
+    /// deadline, as in the crate
     #[arg(long, value_parser = positive, help_heading = "Resource")]
     credit: Option<f64>,
 }

@@ -1,7 +1,7 @@
 //! In which order those who wait are served: what the crate offers, one thing at a time.
 
 use tower_concurrency_limiter::admission::{
-    Claims, LaneId, LaneRule, LaneRules, LineRules, LineSpec, OverloadRule,
+    Attributes, LaneId, LaneRule, LaneRules, OverloadRule, ResourceRules, ResourceSpec,
 };
 
 use crate::{
@@ -19,8 +19,8 @@ pub(crate) enum Discipline {
     Priority,
     /// The newest first, and hardly anybody is shed.
     Lifo,
-    /// Overload mode as it comes: in a queue that stands the newest first, and the oldest are shed by
-    /// CoDel.
+    /// Overload mode as it comes: in a queue that stands the newest first, and the oldest are shed
+    /// by CoDel.
     Overload,
     /// Lanes, and in each of them priority and overload mode.
     All,
@@ -47,29 +47,29 @@ impl Discipline {
         }
     }
 
-    pub(crate) fn spec(self, scenario: &Scenario) -> LineSpec {
+    pub(crate) fn spec(self, scenario: &Scenario) -> ResourceSpec {
         let tenants = LaneRules {
             keyed: Some((LaneRule::default(), scenario.tenants as usize)),
             ..LaneRules::default()
         };
-        let rules = LineRules {
+        let rules = ResourceRules {
             lanes: self.has_lanes().then_some(tenants),
             overload: match self {
                 Self::Lifo => Some(ALWAYS),
                 Self::Overload | Self::All => Some(DEFAULT),
                 Self::Fifo | Self::Lanes | Self::Priority => None,
             },
-            ..LineRules::default()
+            ..ResourceRules::default()
         };
-        LineSpec {
+        ResourceSpec {
             max_waiting: scenario.max_waiting,
             limit: scenario.limit,
             rules,
         }
     }
 
-    pub(crate) fn claims(self, request: &Request) -> Claims {
-        let mut claims = Claims::default();
+    pub(crate) fn claims(self, request: &Request) -> Attributes {
+        let mut claims = Attributes::default();
         if self.has_lanes() {
             claims.lane = Some(LaneId::new(request.tenant.into()));
         }
@@ -94,9 +94,9 @@ const DEFAULT: OverloadRule = OverloadRule {
     interval: 100 * MILLISECOND,
 };
 
-/// Any wait is too long, so that a queue that was not empty for the interval stands until it is. The
-/// crate has no order of newest first without shedding. That starts with one in an interval, so this is a
-/// long one.
+/// Any wait is too long, so that a queue that was not empty for the interval stands until it is.
+/// The crate has no order of newest first without shedding. That starts with one in an interval, so
+/// this is a long one.
 const ALWAYS: OverloadRule = OverloadRule {
     target: 0,
     interval: 5 * SECOND,

@@ -1,7 +1,7 @@
 //! Who got their share.
 
-/// Jain's index (Jain, Chiu and Hawe, 1984): 1 when all values are the same, 1/n when one has it all.
-/// `None` without any.
+/// Jain's index (Jain, Chiu and Hawe, 1984): 1 when all values are the same, 1/n when one has it
+/// all. `None` without any.
 pub(crate) fn jain(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
     for value in values {
@@ -12,8 +12,9 @@ pub(crate) fn jain(values: impl Iterator<Item = f64>) -> Option<f64> {
     (squares > 0.0).then(|| sum * sum / (count * squares))
 }
 
-/// The most that anybody gets when `capacity` is divided so that nobody gets more than they ask for, and
-/// whoever gets less than that gets as much as anybody (max-min). Infinite if it is enough for all.
+/// The most that anybody gets when `capacity` is divided so that nobody gets more than they ask
+/// for, and whoever gets less than that gets as much as anybody (max-min). Infinite if it is enough
+/// for all.
 pub(crate) fn level(demands: &[u64], capacity: f64) -> f64 {
     let mut sorted: Vec<u64> = demands.to_vec();
     sorted.sort_unstable();

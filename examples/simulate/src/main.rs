@@ -1,13 +1,13 @@
 //! Run with: `cargo run --release -p simulate`
 //!
-//! Who goes next, when more is asked for than there is? This puts the same synthetic traffic through each
-//! discipline of the crate, in virtual time, at a scale that no test machine has: ten thousand tenants,
-//! millions of requests, hours within a minute. It prints a table, and draws the curves into
-//! `target/simulate/`, to be seen in `index.html` there.
+//! Who goes next, when more is asked for than there is? This puts the same synthetic traffic
+//! through each discipline of the crate, in virtual time, at a scale that no test machine has: ten
+//! thousand tenants, millions of requests, hours within a minute. It prints a table, and draws the
+//! curves into `target/simulate/`, to be seen in `index.html` there.
 //!
-//! The resource has a concurrency limit. Requests arrive at random (Poisson) and take a random time once
-//! they were let in. Their clients give up after a second, which nobody tells the queue, as behind many a
-//! proxy: work that ends later is wasted. *Goodput* counts only what ended in time.
+//! The resource has a concurrency limit. Requests arrive at random (Poisson) and take a random time
+//! once they were let in. Their clients give up after a second, which nobody tells the queue, as
+//! behind many a proxy: work that ends later is wasted. *Goodput* counts only what ended in time.
 //!
 //! `--quick` takes a few seconds, `--help` lists everything that can be set.
 

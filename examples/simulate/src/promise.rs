@@ -1,4 +1,5 @@
-//! What has to hold at twice what the resource can do, when the queue's deadline is what its clients wait.
+//! What has to hold at twice what the resource can do, when the queue's deadline is what its
+//! clients wait.
 
 use std::fmt;
 
@@ -22,8 +23,8 @@ pub(crate) const OVERLOAD: f64 = 2.0;
 /// Of what the resource can do, whatever is asked of it.
 const ENOUGH: f64 = 0.95;
 
-/// Of the fair share. The rest are tenants with more than theirs to ask for: their own requests queue up, and
-/// some end late.
+/// Of the fair share. The rest are tenants with more than theirs to ask for: their own requests
+/// queue up, and some end late.
 const FAIR: f64 = 0.9;
 
 /// None, if there were no such runs.

@@ -26,7 +26,8 @@ pub(crate) struct Scenario {
     pub(crate) service_mean: Nanos,
     /// After how long a client is gone.
     pub(crate) patience: Nanos,
-    /// After how long a request leaves the queue: the default of the crate, and what suits the clients.
+    /// After how long a request leaves the queue: the default of the crate, and what suits the
+    /// clients.
     pub(crate) deadlines: Vec<Nanos>,
     /// For how long a waiter can be overtaken by priority, if not until its deadline.
     pub(crate) credit: Option<Nanos>,

@@ -19,7 +19,8 @@ pub(crate) struct Summary {
     pub(crate) timed_out: f64,
     pub(crate) shed: f64,
     pub(crate) waits: [Waits; Class::ALL.len()],
-    /// Jain's index over what the tenants got, each of its max-min share; unknown if nobody got anything.
+    /// Jain's index over what the tenants got, each of its max-min share; unknown if nobody got
+    /// anything.
     pub(crate) fairness: Option<f64>,
     /// What all but the noisy tenant got together, of their max-min shares.
     pub(crate) others: f64,

@@ -12,7 +12,8 @@ use crate::{
     world::{self, Setting},
 };
 
-/// In the order of the table. Each run has its own randomness, so it does not matter which ends first.
+/// In the order of the table. Each run has its own randomness, so it does not matter which ends
+/// first.
 pub(crate) fn run(scenario: &Scenario, jobs: usize) -> Vec<Summary> {
     let settings = settings(scenario);
     let next = AtomicUsize::new(0);

@@ -17,7 +17,8 @@ pub(crate) enum Class {
 impl Class {
     pub(crate) const ALL: [Self; 3] = [Self::Interactive, Self::Normal, Self::Batch];
 
-    /// Of all requests. At twice what the resource can do, some of the last class still get through.
+    /// Of all requests. At twice what the resource can do, some of the last class still get
+    /// through.
     fn share(self) -> f64 {
         match self {
             Self::Interactive => 0.1,
@@ -55,7 +56,8 @@ pub(crate) struct Request {
     pub(crate) lane: u32,
 }
 
-/// An endless stream of requests. The same seed gives the same ones; the load only moves them together.
+/// An endless stream of requests. The same seed gives the same ones; the load only moves them
+/// together.
 pub(crate) struct Traffic {
     rng: SmallRng,
     now: f64,
@@ -168,7 +170,8 @@ mod tests {
             for class in Class::ALL {
                 near(share(&|r| r.class == class), class.share());
             }
-            // The fewest, with the most chance: tenants 1 and 2 have a part in 9.8 and in 19.6 of the rest.
+            // The fewest, with the most chance: tenants 1 and 2 have a part in 9.8 and in 19.6 of
+            // the rest.
             let first = share(&|r| r.tenant == 1) / share(&|r| r.tenant == 2);
             assert!((1.8..2.2).contains(&first), "{first}");
             assert!(requests.iter().all(|r| r.tenant < scenario.tenants));

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, iter::Peekable};
 
 use tower_concurrency_limiter::admission::{
-    Answer, Arrival, Demand, Demands, Drain, Ledger, Nanos, Queue, Usage, Verdict,
+    Admission, Arrival, Demand, Demands, Drain, Ledger, Nanos, Queue, Usage, Verdict,
 };
 
 use crate::{
@@ -54,8 +54,9 @@ pub(crate) fn run(scenario: &Scenario, setting: Setting) -> Outcome {
     }
 }
 
-/// What happens next. At the same time, the earlier of these comes first: what is returned can still be
-/// granted to a request whose deadline it is, and an arrival finds nobody in the queue whose time is over.
+/// What happens next. At the same time, the earlier of these comes first: what is returned can
+/// still be granted to a request whose deadline it is, and an arrival finds nobody in the queue
+/// whose time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Return,
@@ -124,12 +125,12 @@ impl<T: Iterator<Item = Request>> World<T> {
             max_waiting: None,
         };
         match self.queue.arrive(self.now, arrival, &mut self.ledger) {
-            (Answer::Granted, arrival) => {
+            (Admission::Granted, arrival) => {
                 let granted = arrival.expect("comes back with a grant").demands;
                 let lane = granted[0].lane;
                 self.start(Request { lane, ..request });
             }
-            (Answer::Queued(ticket), _) => {
+            (Admission::Queued(ticket), _) => {
                 let lane = self
                     .queue
                     .demands(ticket)
@@ -138,11 +139,11 @@ impl<T: Iterator<Item = Request>> World<T> {
                     waiting.lane = lane;
                 }
             }
-            (Answer::Full { .. }, _) => self.tally.ended(&request, End::Refused),
-            (Answer::NoTime { .. } | Answer::Hopeless { .. }, _) => {
+            (Admission::QueueFull { .. }, _) => self.tally.ended(&request, End::Refused),
+            (Admission::NoTime { .. } | Admission::WouldTimeOut { .. }, _) => {
                 self.tally.ended(&request, End::TimedOut)
             }
-            (Answer::Closed, _) => unreachable!("nobody closes the queue"),
+            (Admission::Closed, _) => unreachable!("nobody closes the queue"),
         }
     }
 
@@ -158,8 +159,8 @@ impl<T: Iterator<Item = Request>> World<T> {
         self.queue.returned(&demands(&request), priority);
     }
 
-    /// Carries out what the queue decides, in the way of the crate's gate: whoever can go comes before
-    /// whoever is out of time.
+    /// Carries out what the queue decides, in the way of the crate's gate: whoever can go comes
+    /// before whoever is out of time.
     fn settle(&mut self) {
         while self.queue.is_dirty() || self.queue.is_due(self.now) {
             let verdict = self.queue.next_verdict(self.now, &mut self.ledger);

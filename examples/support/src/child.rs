@@ -8,7 +8,8 @@ use tokio::{
     process::{ChildStdin, Command},
 };
 
-/// Killed when dropped; should this process be killed itself, the child sees its standard input end.
+/// Killed when dropped; should this process be killed itself, the child sees its standard input
+/// end.
 #[derive(Debug)]
 pub struct Child {
     child: tokio::process::Child,

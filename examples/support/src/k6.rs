@@ -56,7 +56,8 @@ impl K6 {
         ))
     }
 
-    /// Runs a script and returns what was read from its samples, and whether its thresholds were met.
+    /// Runs a script and returns what was read from its samples, and whether its thresholds were
+    /// met.
     pub async fn run<T: Send + 'static>(
         &self,
         script: &str,
@@ -72,7 +73,8 @@ impl K6 {
                 "--no-summary",
                 "--no-color",
             ])
-            // Straight into our hands: written to a file, the samples of a run take a hundred megabytes.
+            // Straight into our hands: written to a file, the samples of a run take a hundred
+            // megabytes.
             .args(["--out", "csv=-", "--address", "", "-"])
             .env("K6_CSV_TIME_FORMAT", "unix_milli");
         for (name, value) in environment {
@@ -115,7 +117,8 @@ async fn works(path: &Path) -> bool {
     version.is_ok_and(|version| version.status.success() && version.stdout.starts_with(b"k6"))
 }
 
-/// What k6 said was wrong. It also warns of each failed request, of which there are thousands: those are counted.
+/// What k6 said was wrong. It also warns of each failed request, of which there are thousands:
+/// those are counted.
 async fn last_complaint(stderr: impl AsyncRead + Unpin) -> Option<String> {
     let mut lines = BufReader::new(stderr).lines();
     let mut last = None;

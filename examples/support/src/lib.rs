@@ -1,4 +1,5 @@
-//! What the examples that are programs have in common: k6, child processes, tables, charts and pages.
+//! What the examples that are programs have in common: k6, child processes, tables, charts and
+//! pages.
 
 mod child;
 mod k6;

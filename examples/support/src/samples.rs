@@ -51,7 +51,8 @@ impl Line<'_> {
     }
 }
 
-/// Reads k6's CSV output until it ends, and shows each sample as it comes. Requests of no known scenario are left out.
+/// Reads k6's CSV output until it ends, and shows each sample as it comes. Requests of no known
+/// scenario are left out.
 pub fn read<S>(
     csv: impl Read,
     scenario: impl Fn(&str) -> Option<S>,

@@ -4,7 +4,8 @@ use std::{future::Future, process::ExitCode};
 
 use anyhow::Result;
 
-/// Runs an example: its error is one line, and when it is asked to end, all that it started ends before.
+/// Runs an example: its error is one line, and when it is asked to end, all that it started ends
+/// before.
 pub async fn until_stopped(example: impl Future<Output = Result<()>>) -> ExitCode {
     let done = tokio::select! {
         // Ctrl-C reaches the other processes too, whose end is then not the news.

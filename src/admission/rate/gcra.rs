@@ -2,15 +2,16 @@
 
 use crate::admission::Nanos;
 
-/// What was spent, as the time at which all of it has been replenished, one unit per `period / count`.
+/// What was spent, as the time at which all of it has been replenished, one unit per
+/// `period / count`.
 ///
 /// That is the theoretical arrival time of the algorithm. There is room for `amount` more while,
 /// with it, that time is at most `burst` units ahead. Times are kept in units of `1 / count` ns, in
 /// which a unit takes exactly `period`, so that nothing is ever rounded away.
 ///
-/// What is spent at a nanosecond counts as spent at its start, and may be ready by its end: the time
-/// until something is ready is rounded down, or each wait would lose a fraction. A half-open window of
-/// `w` whole nanoseconds holds less than `burst + w * count / period`, all the same.
+/// What is spent at a nanosecond counts as spent at its start, and may be ready by its end: the
+/// time until something is ready is rounded down, or each wait would lose a fraction. A half-open
+/// window of `w` whole nanoseconds holds less than `burst + w * count / period`, all the same.
 ///
 /// # Refunds
 ///

@@ -100,9 +100,10 @@ impl Meter {
 
     /// What was spent at `spent_at` as `estimated` turned out to be `actual`. Once per spending.
     ///
-    /// What was too much is refunded as far as it still keeps others waiting, so that nothing passes
-    /// that would not have passed had the actual amount been known. What was too little is spent at
-    /// `now`: it was not known before, and whoever passed in between cannot be called back.
+    /// What was too much is refunded as far as it still keeps others waiting, so that nothing
+    /// passes that would not have passed had the actual amount been known. What was too little is
+    /// spent at `now`: it was not known before, and whoever passed in between cannot be called
+    /// back.
     pub(crate) fn settle(&mut self, now: Nanos, spent_at: Nanos, estimated: u64, actual: u64) {
         match actual.cmp(&estimated) {
             Ordering::Equal => {}
@@ -117,8 +118,8 @@ impl Meter {
     /// Another rule from `now` on. What the old one still remembers as spent stays spent.
     ///
     /// What it has forgotten is gone: a window forgets what is older than its period, and GCRA what
-    /// has been replenished. From GCRA to a window, what is left counts as spent at `now`, and is no
-    /// longer refunded.
+    /// has been replenished. From GCRA to a window, what is left counts as spent at `now`, and is
+    /// no longer refunded.
     pub(crate) fn set_rule(&mut self, now: Nanos, rule: RateRule) {
         let RateRule { count, period, .. } = rule;
         match (&mut self.0, rule.shape) {

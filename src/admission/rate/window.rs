@@ -6,11 +6,11 @@ use crate::admission::Nanos;
 
 /// A log of what was spent during the last period (a "sliding log").
 ///
-/// The log is exact while it is short: below [`EXACT`] entries, each instant has its own. Beyond that,
-/// what is spent within one [`GRAINS`]th of the period shares an entry and leaves the window with the
-/// last of it. So at most the count is in any window; a unit comes back at most a 128th of the period
-/// late, and a busy rate stays above 99 % of the count; and the log has at most 249 entries, 8 KiB:
-/// the exact ones, one for each grain, and one that is leaving.
+/// The log is exact while it is short: below [`EXACT`] entries, each instant has its own. Beyond
+/// that, what is spent within one [`GRAINS`]th of the period shares an entry and leaves the window
+/// with the last of it. So at most the count is in any window; a unit comes back at most a 128th of
+/// the period late, and a busy rate stays above 99 % of the count; and the log has at most 249
+/// entries, 8 KiB: the exact ones, one for each grain, and one that is leaving.
 #[derive(Debug)]
 pub(super) struct Window {
     count: u64,

@@ -20,8 +20,8 @@ fn numbers(mut seed: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-fn spec(limit: u32, max_waiting: usize, rules: LineRules) -> LineSpec {
-    LineSpec {
+fn spec(limit: u32, max_waiting: usize, rules: ResourceRules) -> ResourceSpec {
+    ResourceSpec {
         max_waiting,
         limit,
         rules,
@@ -33,31 +33,31 @@ fn lane(id: u64, weight: u32) -> (LaneId, LaneRule) {
     (LaneId::new(id), LaneRule { weight, max })
 }
 
-fn declared(sharing: Sharing, lanes: &[(LaneId, LaneRule)]) -> LineRules {
-    LineRules {
+fn declared(sharing: Sharing, lanes: &[(LaneId, LaneRule)]) -> ResourceRules {
+    ResourceRules {
         lanes: Some(LaneRules {
             sharing,
             declared: lanes.to_vec(),
             ..LaneRules::default()
         }),
-        ..LineRules::default()
+        ..ResourceRules::default()
     }
 }
 
-fn keyed(most: usize) -> LineRules {
-    LineRules {
+fn keyed(most: usize) -> ResourceRules {
+    ResourceRules {
         lanes: Some(LaneRules {
             keyed: Some((LaneRule::default(), most)),
             ..LaneRules::default()
         }),
-        ..LineRules::default()
+        ..ResourceRules::default()
     }
 }
 
-fn rates(rates: &[(By, RateRule)]) -> LineRules {
-    LineRules {
+fn rates(rates: &[(By, RateRule)]) -> ResourceRules {
+    ResourceRules {
         rates: rates.to_vec(),
-        ..LineRules::default()
+        ..ResourceRules::default()
     }
 }
 
@@ -70,23 +70,23 @@ fn any_window(count: u64, period: Nanos) -> RateRule {
 }
 
 /// Of priority 10 by default, in this lane.
-fn of_lane(id: u64) -> Claims {
-    Claims {
+fn of_lane(id: u64) -> Attributes {
+    Attributes {
         lane: Some(LaneId::new(id)),
-        ..Claims::default()
+        ..Attributes::default()
     }
 }
 
-fn of_priority(priority: u8) -> Claims {
-    Claims {
+fn of_priority(priority: u8) -> Attributes {
+    Attributes {
         priority,
-        ..Claims::default()
+        ..Attributes::default()
     }
 }
 
 #[derive(Clone, Debug)]
 struct Request {
-    claims: Claims,
+    claims: Attributes,
     arrived: Nanos,
     demands: Demands,
 }
@@ -106,7 +106,7 @@ struct World {
 }
 
 impl World {
-    fn new(spec: LineSpec, credit: impl Into<Option<Nanos>>) -> Self {
+    fn new(spec: ResourceSpec, credit: impl Into<Option<Nanos>>) -> Self {
         Self {
             ledger: Plain::new(&[spec.limit]),
             queue: Queue::new([spec], credit.into()),
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, claims: Claims, units: u32, timeout: Nanos) -> Answer {
+    fn arrive(&mut self, claims: Attributes, units: u32, timeout: Nanos) -> Admission {
         let id = self.requests.len();
         let demands = Demands::collect([Demand::new(0, units)].into_iter());
         let arrival = Arrival {
@@ -131,7 +131,7 @@ impl World {
         };
         let (answer, back) = self.queue.arrive(self.now, arrival, &mut self.ledger);
         let demands = match (answer, back) {
-            (Answer::Queued(ticket), _) => {
+            (Admission::Queued(ticket), _) => {
                 self.tickets.push((id, ticket));
                 self.queue.demands(ticket).expect("waits").clone()
             }
@@ -143,7 +143,7 @@ impl World {
             arrived: self.now,
             demands,
         });
-        if answer == Answer::Granted {
+        if answer == Admission::Granted {
             self.grant(id);
         }
         self.settle();
@@ -196,7 +196,7 @@ impl World {
         self.ledger.waiting[0]
     }
 
-    fn granted_to(&self, which: impl Fn(&Claims) -> bool) -> usize {
+    fn granted_to(&self, which: impl Fn(&Attributes) -> bool) -> usize {
         let all = self
             .granted
             .iter()
@@ -207,7 +207,7 @@ impl World {
 
 /// What arrives in virtual time: for each kind a time between two arrivals, on average.
 struct Traffic {
-    kinds: Vec<(Claims, Nanos)>,
+    kinds: Vec<(Attributes, Nanos)>,
     hold: Nanos,
     timeout: Nanos,
 }
@@ -372,7 +372,7 @@ fn a_million_spoofed_keys_do_not_grow_the_table() {
 fn a_lane_that_comes_late_is_owed_nothing() {
     // The set in lane 1 waits for another resource, while lane 2 is served a thousand times.
     let rules = declared(Sharing::Shared, &[lane(1, 1), lane(2, 1), lane(3, 1)]);
-    let plain = LineRules::default();
+    let plain = ResourceRules::default();
     let mut queue: Queue<u64> =
         Queue::new([spec(1, 1_000, rules), spec(1, 1_000, plain)], Some(SECOND));
     let mut ledger = Plain::new(&[1, 1]);
@@ -445,10 +445,10 @@ fn strict_lanes_keep_to_their_portions_and_shared_ones_lend() {
 /// 20 of 100 are reserved, and 1,000 others wait and come and go.
 fn an_interactive_request_is_let_in_at_once(
     beneficiary: Beneficiary,
-    interactive: Claims,
-    batch: Claims,
+    interactive: Attributes,
+    batch: Attributes,
 ) {
-    let rules = LineRules {
+    let rules = ResourceRules {
         reserves: vec![ReserveRule {
             units: 20,
             beneficiary,
@@ -469,7 +469,7 @@ fn an_interactive_request_is_let_in_at_once(
         assert!(others.len() <= 80);
         match random(3) {
             0 if own.len() < 20 => {
-                assert_eq!(world.arrive(interactive, 1, SECOND), Answer::Granted)
+                assert_eq!(world.arrive(interactive, 1, SECOND), Admission::Granted)
             }
             1 if !own.is_empty() => drop(world.release(own[random(own.len() as u64) as usize])),
             _ => {
@@ -501,13 +501,16 @@ fn reserves_one_above_the_other_are_both_kept() {
         units,
         beneficiary: Beneficiary::Priority(least),
     };
-    let rules = LineRules {
+    let rules = ResourceRules {
         reserves: vec![reserve(10, 50), reserve(10, 100)],
-        ..LineRules::default()
+        ..ResourceRules::default()
     };
     let mut world = World::new(spec(25, 100, rules), SECOND);
     for _ in 0..20 {
-        assert_eq!(world.arrive(of_priority(100), 1, SECOND), Answer::Granted);
+        assert_eq!(
+            world.arrive(of_priority(100), 1, SECOND),
+            Admission::Granted
+        );
     }
     for _ in 0..10 {
         world.arrive(of_priority(10), 1, SECOND);
@@ -527,7 +530,10 @@ fn reserves_one_above_the_other_are_both_kept() {
     }
     assert_eq!(world.held.len(), 15);
     for _ in 0..10 {
-        assert_eq!(world.arrive(of_priority(100), 1, SECOND), Answer::Granted);
+        assert_eq!(
+            world.arrive(of_priority(100), 1, SECOND),
+            Admission::Granted
+        );
     }
 }
 
@@ -537,7 +543,7 @@ fn reserves_one_above_the_other_are_both_kept() {
 fn nobody_is_overtaken_by_whom_came_later_for_longer_than_the_credit() {
     const CREDIT: Nanos = 300;
     for limit in [1, 3] {
-        let mut world = World::new(spec(limit, 1_000, LineRules::default()), CREDIT);
+        let mut world = World::new(spec(limit, 1_000, ResourceRules::default()), CREDIT);
         let mut random = numbers(limit.into());
         let mut seen = 0;
         for _ in 0..30_000 {
@@ -571,20 +577,20 @@ fn nobody_is_overtaken_by_whom_came_later_for_longer_than_the_credit() {
 
 #[test]
 fn a_higher_priority_goes_first_and_displaces_the_youngest_of_the_lowest() {
-    let mut world = World::new(spec(1, 3, LineRules::default()), SECOND);
-    assert_eq!(world.arrive(of_priority(10), 1, SECOND), Answer::Granted);
+    let mut world = World::new(spec(1, 3, ResourceRules::default()), SECOND);
+    assert_eq!(world.arrive(of_priority(10), 1, SECOND), Admission::Granted);
     for priority in [10, 5, 5] {
         world.arrive(of_priority(priority), 1, SECOND);
     }
     assert_eq!(
         world.arrive(of_priority(5), 1, SECOND),
-        Answer::Full { resource: 0 }
+        Admission::QueueFull { resource: 0 }
     );
     world.arrive(of_priority(100), 1, SECOND);
     world.arrive(of_priority(50), 1, SECOND);
     assert_eq!(
         world.arrive(of_priority(10), 1, SECOND),
-        Answer::Full { resource: 0 }
+        Admission::QueueFull { resource: 0 }
     );
     let shed = Verdict::Shed { resource: 0 };
     assert_eq!(world.refused, [(3, shed), (2, shed)]);
@@ -613,13 +619,13 @@ proptest! {
         let rules = rates(&[(By::Request, any_window(count, PERIOD)), (By::Load, any_window(load, PERIOD / 2))]);
         let mut world = World::new(spec(limit, 1_000, rules), SECOND);
         let kinds = (1..5).map(|load| {
-            let claims = Claims { load, ..Claims::default() };
+            let claims = Attributes { load, ..Attributes::default() };
             (claims, gap * 4)
         });
         let traffic = Traffic { kinds: kinds.collect(), hold, timeout: 5_000 };
         traffic.run(&mut world, 100_000, seed);
         prop_assert!(world.granted.len() > 50);
-        let amounts = |by: fn(&Claims) -> u64| {
+        let amounts = |by: fn(&Attributes) -> u64| {
             let all = world.granted.iter();
             all.map(|(at, id)| (*at, by(&world.requests[*id].claims))).collect::<Vec<_>>()
         };
@@ -642,7 +648,7 @@ proptest! {
 
 #[test]
 fn an_arrival_does_not_pass_whom_a_rate_lets_go() {
-    let rules = LineRules {
+    let rules = ResourceRules {
         rates: vec![(By::Request, any_window(1, 100))],
         ..declared(Sharing::Shared, &[lane(1, 1), lane(2, 1)])
     };
@@ -651,7 +657,7 @@ fn an_arrival_does_not_pass_whom_a_rate_lets_go() {
     world.now = 1;
     assert!(matches!(
         world.arrive(of_lane(1), 1, SECOND),
-        Answer::Queued(_)
+        Admission::Queued(_)
     ));
     world.now = 100; // before the timer has looked
     world.arrive(of_lane(2), 1, SECOND);
@@ -665,23 +671,26 @@ fn what_is_not_admitted_spends_nothing() {
         (By::Load, any_window(10, 100)),
     ]);
     let mut world = World::new(spec(1, 100, rules), SECOND);
-    let heavy = Claims {
+    let heavy = Attributes {
         load: 9,
-        ..Claims::default()
+        ..Attributes::default()
     };
-    assert_eq!(world.arrive(Claims::default(), 1, 0), Answer::Granted);
+    assert_eq!(
+        world.arrive(Attributes::default(), 1, 0),
+        Admission::Granted
+    );
     for _ in 0..5 {
         assert!(matches!(
             world.arrive(heavy, 1, 0),
-            Answer::NoTime { by_rate: false, .. }
+            Admission::NoTime { by_rate: false, .. }
         ));
     }
     world.release(0);
-    assert_eq!(world.arrive(heavy, 1, 0), Answer::Granted);
+    assert_eq!(world.arrive(heavy, 1, 0), Admission::Granted);
     world.release(0);
     assert_eq!(
         world.arrive(heavy, 1, 0),
-        Answer::NoTime {
+        Admission::NoTime {
             short: 0,
             by_rate: true
         }
@@ -692,9 +701,9 @@ fn what_is_not_admitted_spends_nothing() {
 
 #[test]
 fn a_raised_limit_lets_waiters_go_in_order_and_0_pauses() {
-    let mut world = World::new(spec(1, 100, LineRules::default()), SECOND);
+    let mut world = World::new(spec(1, 100, ResourceRules::default()), SECOND);
     for _ in 0..11 {
-        world.arrive(Claims::default(), 1, SECOND);
+        world.arrive(Attributes::default(), 1, SECOND);
     }
     world.queue.set_limit(world.now, 0, 6, &mut world.ledger);
     world.settle();
@@ -706,8 +715,8 @@ fn a_raised_limit_lets_waiters_go_in_order_and_0_pauses() {
     }
     assert_eq!((world.held.len(), world.waiting()), (0, 5));
     assert!(matches!(
-        world.arrive(Claims::default(), 1, 0),
-        Answer::NoTime { .. }
+        world.arrive(Attributes::default(), 1, 0),
+        Admission::NoTime { .. }
     ));
     world.queue.set_limit(world.now, 0, 100, &mut world.ledger);
     world.settle();
@@ -734,13 +743,13 @@ fn limits_that_move_at_random_lose_nobody() {
                     payload: demands.clone(),
                     demands: demands.clone(),
                     deadline: now + random(100),
-                    claims: Claims::default(),
+                    claims: Attributes::default(),
                     max_waiting: None,
                 };
                 arrivals += 1;
                 match queue.arrive(now, arrival, &mut ledger).0 {
-                    Answer::Granted => held.push(demands),
-                    Answer::Queued(ticket) => tickets.push(ticket),
+                    Admission::Granted => held.push(demands),
+                    Admission::Queued(ticket) => tickets.push(ticket),
                     _ => ends += 1,
                 }
             }
@@ -794,10 +803,10 @@ fn limits_that_move_at_random_lose_nobody() {
 
 #[test]
 fn a_hint_says_when_the_queue_will_have_drained() {
-    let mut world = World::new(spec(1, 1_000, LineRules::default()), SECOND);
+    let mut world = World::new(spec(1, 1_000, ResourceRules::default()), SECOND);
     assert_eq!(world.queue.retry_after(0, 1, 0), None, "a cold start");
     for _ in 0..80 {
-        world.arrive(Claims::default(), 1, 100 * SECOND);
+        world.arrive(Attributes::default(), 1, 100 * SECOND);
     }
     for tenth in 1..=29 {
         world.now = tenth * SECOND / 10;
@@ -815,7 +824,7 @@ fn a_hint_says_when_the_queue_will_have_drained() {
         .collect();
     assert!(hints.iter().all(|hint| (5..=6).contains(hint)), "{hints:?}");
     for _ in 0..900 {
-        world.arrive(Claims::default(), 1, 100 * SECOND);
+        world.arrive(Attributes::default(), 1, 100 * SECOND);
     }
     let longest = world.queue.retry_after(0, 1, world.now).expect("known");
     assert!((25 * SECOND..=30 * SECOND).contains(&longest), "{longest}");
@@ -831,10 +840,10 @@ fn a_rate_says_to_the_moment_when_it_allows_another() {
         ),
         SECOND,
     );
-    world.arrive(Claims::default(), 1, 0);
+    world.arrive(Attributes::default(), 1, 0);
     assert_eq!(
-        world.arrive(Claims::default(), 1, 0),
-        Answer::NoTime {
+        world.arrive(Attributes::default(), 1, 0),
+        Admission::NoTime {
             short: 0,
             by_rate: true
         }
@@ -844,45 +853,45 @@ fn a_rate_says_to_the_moment_when_it_allows_another() {
 
 #[test]
 fn whoever_cannot_be_served_in_time_is_told_at_once() {
-    let mut world = World::new(spec(1, 1_000, LineRules::default()), SECOND);
+    let mut world = World::new(spec(1, 1_000, ResourceRules::default()), SECOND);
     for _ in 0..80 {
-        world.arrive(Claims::default(), 1, 100 * SECOND);
+        world.arrive(Attributes::default(), 1, 100 * SECOND);
     }
     for tenth in 1..=29 {
         world.now = tenth * SECOND / 10;
         world.release(0);
     }
-    let or_never = Claims {
-        or_never: true,
-        ..Claims::default()
+    let fail_fast = Attributes {
+        fail_fast: true,
+        ..Attributes::default()
     };
     assert!(matches!(
-        world.arrive(or_never, 1, 4 * SECOND),
-        Answer::Hopeless { .. }
+        world.arrive(fail_fast, 1, 4 * SECOND),
+        Admission::WouldTimeOut { .. }
     ));
     assert!(matches!(
-        world.arrive(or_never, 1, 6 * SECOND),
-        Answer::Queued(_)
+        world.arrive(fail_fast, 1, 6 * SECOND),
+        Admission::Queued(_)
     ));
-    let urgent = Claims {
+    let urgent = Attributes {
         priority: 100,
-        ..or_never
+        ..fail_fast
     };
     assert!(
-        matches!(world.arrive(urgent, 1, SECOND / 5), Answer::Queued(_)),
+        matches!(world.arrive(urgent, 1, SECOND / 5), Admission::Queued(_)),
         "nobody is before it"
     );
 }
 
 // Overload
 
-fn overload() -> LineRules {
-    LineRules {
+fn overload() -> ResourceRules {
+    ResourceRules {
         overload: Some(OverloadRule {
             target: 20 * MS,
             interval: 100 * MS,
         }),
-        ..LineRules::default()
+        ..ResourceRules::default()
     }
 }
 
@@ -891,7 +900,7 @@ fn a_queue_that_stands_is_served_newest_first_until_it_has_drained() {
     let mut world = World::new(spec(1, 1_000, overload()), SECOND);
     let order = |world: &World| -> Vec<usize> { world.granted.iter().map(|(_, id)| *id).collect() };
     for _ in 0..10 {
-        world.arrive(Claims::default(), 1, 10 * SECOND);
+        world.arrive(Attributes::default(), 1, 10 * SECOND);
     }
     world.now = 20 * MS; // above the target from here on
     world.release(0);
@@ -924,7 +933,7 @@ fn a_queue_that_stands_is_served_newest_first_until_it_has_drained() {
     assert_eq!(world.waiting(), 0);
     let before = world.granted.len();
     for _ in 0..4 {
-        world.arrive(Claims::default(), 1, SECOND);
+        world.arrive(Attributes::default(), 1, SECOND);
     }
     while !world.held.is_empty() {
         world.release(0);
@@ -936,12 +945,12 @@ fn a_queue_that_stands_is_served_newest_first_until_it_has_drained() {
 #[test]
 fn at_twice_the_capacity_those_who_are_served_come_in_time() {
     let traffic = |hold| Traffic {
-        kinds: vec![(Claims::default(), MS / 2)],
+        kinds: vec![(Attributes::default(), MS / 2)],
         hold,
         timeout: SECOND,
     };
     let mut fresh = [0.0; 2];
-    for (mode, rules) in [(0, LineRules::default()), (1, overload())] {
+    for (mode, rules) in [(0, ResourceRules::default()), (1, overload())] {
         let mut world = World::new(spec(10, 10_000, rules), SECOND);
         traffic(10 * MS).run(&mut world, 20 * SECOND, 3);
         // What is of use to a client that gives up after half a second.
@@ -960,7 +969,7 @@ fn at_twice_the_capacity_those_who_are_served_come_in_time() {
 
 #[test]
 fn nobody_is_let_in_past_the_deadline_by_any_rule() {
-    let rules = LineRules {
+    let rules = ResourceRules {
         reserves: vec![ReserveRule {
             units: 2,
             beneficiary: Beneficiary::Priority(50),
@@ -985,14 +994,14 @@ fn nobody_is_let_in_past_the_deadline_by_any_rule() {
                     payload: deadline,
                     demands: Demands::collect([Demand::new(0, 1)].into_iter()),
                     deadline,
-                    claims: Claims {
+                    claims: Attributes {
                         priority: [10, 100][random(2) as usize],
                         lane: Some(LaneId::new(1)),
-                        ..Claims::default()
+                        ..Attributes::default()
                     },
                     max_waiting: None,
                 };
-                held += u32::from(queue.arrive(now, arrival, &mut ledger).0 == Answer::Granted);
+                held += u32::from(queue.arrive(now, arrival, &mut ledger).0 == Admission::Granted);
             }
             _ => queue.freed(0), // a timer that looks at what can go, and never at who is late
         }

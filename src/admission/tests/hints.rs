@@ -213,18 +213,18 @@ fn a_rate_tells_each_load_its_own_time() {
         period: 10 * SECOND,
         shape: Shape::Gcra { burst: 10 },
     };
-    let mut queue = one(LineRules {
+    let mut queue = one(ResourceRules {
         rates: vec![(By::Load, rule)],
-        ..LineRules::default()
+        ..ResourceRules::default()
     });
     let mut ledger = Plain::new(&[10]);
     let mut ask = |load| {
-        let claims = Claims {
+        let claims = Attributes {
             load,
-            ..Claims::default()
+            ..Attributes::default()
         };
         let (answer, _) = queue.arrive(0, arrival(claims, &[0], 0), &mut ledger);
-        let is_refused = answer != Answer::Granted;
+        let is_refused = answer != Admission::Granted;
         is_refused.then(|| queue.retry_after(0, load, 0).expect("known"))
     };
     assert_eq!(ask(10), None, "granted");
@@ -235,8 +235,8 @@ fn a_rate_tells_each_load_its_own_time() {
 
 // The pace of others
 
-fn one(rules: LineRules) -> Queue<()> {
-    let spec = LineSpec {
+fn one(rules: ResourceRules) -> Queue<()> {
+    let spec = ResourceSpec {
         max_waiting: 1_000,
         limit: 10,
         rules,
@@ -244,7 +244,7 @@ fn one(rules: LineRules) -> Queue<()> {
     Queue::new([spec], None)
 }
 
-fn arrival(claims: Claims, resources: &[u32], deadline: Nanos) -> Arrival<()> {
+fn arrival(claims: Attributes, resources: &[u32], deadline: Nanos) -> Arrival<()> {
     let demands = resources.iter().map(|&resource| Demand::new(resource, 1));
     Arrival {
         payload: (),
@@ -271,10 +271,10 @@ impl Two {
         }
     }
 
-    fn ask(&mut self, resources: &[u32], deadline: Option<Nanos>) -> Answer {
-        let claims = Claims {
-            or_never: deadline.is_some(),
-            ..Claims::default()
+    fn ask(&mut self, resources: &[u32], deadline: Option<Nanos>) -> Admission {
+        let claims = Attributes {
+            fail_fast: deadline.is_some(),
+            ..Attributes::default()
         };
         let deadline = self.now + deadline.unwrap_or(HOUR);
         let arrival = arrival(claims, resources, deadline);
@@ -295,11 +295,12 @@ impl Two {
     }
 }
 
-/// Those who wait for `0` and `1` wait long, for `1`: that is not the pace of those who want `0` alone.
+/// Those who wait for `0` and `1` wait long, for `1`: that is not the pace of those who want `0`
+/// alone.
 #[test]
 fn a_set_that_waits_for_something_else_does_not_make_the_others_hopeless() {
     let mut two = Two::new();
-    assert_eq!(two.ask(&[0, 1], None), Answer::Granted);
+    assert_eq!(two.ask(&[0, 1], None), Admission::Granted);
     for _ in 0..20 {
         two.ask(&[0, 1], None);
     }
@@ -308,10 +309,10 @@ fn a_set_that_waits_for_something_else_does_not_make_the_others_hopeless() {
     }
     assert!(matches!(
         two.ask(&[0, 1], Some(10 * SECOND)),
-        Answer::Hopeless { .. }
+        Admission::WouldTimeOut { .. }
     ));
     for _ in 0..3 {
-        assert!(matches!(two.ask(&[0], Some(SECOND)), Answer::Queued(_)));
+        assert!(matches!(two.ask(&[0], Some(SECOND)), Admission::Queued(_)));
     }
 }
 
@@ -328,14 +329,14 @@ fn another_limit_is_another_pace() {
         }
         assert!(matches!(
             two.ask(&[0], Some(SECOND)),
-            Answer::Hopeless { .. }
+            Admission::WouldTimeOut { .. }
         ));
         two.queue.set_limit(two.now, 0, limit, &mut two.ledger);
         two.now += HOUR / 2;
         while two.queue.is_dirty() {
             two.queue.next_verdict(two.now, &mut two.ledger);
         }
-        assert!(matches!(two.ask(&[0], Some(SECOND)), Answer::Queued(_)));
+        assert!(matches!(two.ask(&[0], Some(SECOND)), Admission::Queued(_)));
         assert_eq!(two.queue.retry_after(0, 1, two.now), None);
     }
 }
@@ -357,6 +358,6 @@ fn a_flow_that_fills_again_has_its_pace() {
         two.ask(&[0], None);
         two.ask(&[0], None);
         let answer = two.ask(&[0], Some(SECOND));
-        assert_eq!(matches!(answer, Answer::Hopeless { .. }), is_known);
+        assert_eq!(matches!(answer, Admission::WouldTimeOut { .. }), is_known);
     }
 }

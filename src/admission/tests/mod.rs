@@ -9,9 +9,9 @@ use proptest::prelude::ProptestConfig;
 
 use super::queue::PATIENCE;
 use super::{
-    Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, Drain, LaneId, LaneRule, LaneRules,
-    Ledger, LineRules, LineSpec, Nanos, NewRule, OverloadRule, Queue, RateRule, ReserveRule, Shape,
-    Sharing, Ticket, Usage, Verdict,
+    Admission, Arrival, Attributes, Beneficiary, By, Demand, Demands, Drain, LaneId, LaneRule,
+    LaneRules, Ledger, Nanos, NewRule, OverloadRule, Queue, RateRule, ReserveRule, ResourceRules,
+    ResourceSpec, Shape, Sharing, Ticket, Usage, Verdict,
 };
 
 /// So many cases; a few where the simulator includes these tests with the module.
@@ -22,10 +22,10 @@ fn cases(cases: u32) -> ProptestConfig {
 
 /// A queue for resources that have a limit and nothing else.
 fn queue<T>(limits: &[u32], max_waiting: usize) -> Queue<T> {
-    let specs = limits.iter().map(|&limit| LineSpec {
+    let specs = limits.iter().map(|&limit| ResourceSpec {
         max_waiting,
         limit,
-        rules: LineRules::default(),
+        rules: ResourceRules::default(),
     });
     Queue::new(specs, Some(1_000))
 }

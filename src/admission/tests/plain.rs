@@ -1,11 +1,11 @@
-//! The queue against a model that is written for clarity: a list of waiters in order of arrival, and
-//! the rules of [`Queue`] spelled out over it.
+//! The queue against a model that is written for clarity: a list of waiters in order of arrival,
+//! and the rules of [`Queue`] spelled out over it.
 
 use proptest::prelude::*;
 
 use super::{
-    Answer, Arrival, Claims, Demand, Demands, Nanos, PATIENCE, Plain, Queue, Ticket, Verdict,
-    cases, queue,
+    Admission, Arrival, Attributes, Demand, Demands, Nanos, PATIENCE, Plain, Queue, Ticket,
+    Verdict, cases, queue,
 };
 
 type Id = u32;
@@ -77,7 +77,8 @@ impl Model {
         demands.any(|d| d.units > self.limits[d.resource as usize])
     }
 
-    /// The first of each class, but for those that stand aside: nobody before it asks for the same resources.
+    /// The first of each class, but for those that stand aside: nobody before it asks for the same
+    /// resources.
     fn contends(&self, index: usize) -> bool {
         let waiter = &self.waiting[index];
         let is_same = |w: &ModelWaiter| w.resources() == waiter.resources();
@@ -256,7 +257,7 @@ impl Pair {
             payload: id,
             demands: Demands::collect(demands.iter().copied()),
             deadline,
-            claims: Claims::default(),
+            claims: Attributes::default(),
             max_waiting: None,
         };
         let waiter = ModelWaiter {
@@ -268,18 +269,18 @@ impl Pair {
         let expected = self.model.arrive(self.now, waiter);
         let (answer, _) = self.queue.arrive(self.now, arrival, &mut self.ledger);
         let said = match answer {
-            Answer::Granted => {
+            Admission::Granted => {
                 self.held.push((id, demands));
                 Said::Granted
             }
-            Answer::Queued(ticket) => {
+            Admission::Queued(ticket) => {
                 self.queued.push((id, ticket, demands));
                 Said::Queued
             }
-            Answer::NoTime { .. } => Said::NoTime,
-            Answer::Closed => unreachable!("nobody closes it"),
-            Answer::Hopeless { .. } => unreachable!("nobody asks for a forecast"),
-            Answer::Full { .. } => Said::Full,
+            Admission::NoTime { .. } => Said::NoTime,
+            Admission::Closed => unreachable!("nobody closes it"),
+            Admission::WouldTimeOut { .. } => unreachable!("nobody asks for a forecast"),
+            Admission::QueueFull { .. } => Said::Full,
         };
         assert_eq!(said, expected, "the answer to arrival {id}");
     }
@@ -396,10 +397,10 @@ proptest! {
                         payload: (now + patience, demands.clone()),
                         demands: demands.clone(),
                         deadline: now + patience,
-                        claims: Claims::default(),
+                        claims: Attributes::default(),
                         max_waiting: None,
                     };
-                    if queue.arrive(now, arrival, &mut ledger).0 == Answer::Granted {
+                    if queue.arrive(now, arrival, &mut ledger).0 == Admission::Granted {
                         held.push(demands);
                     }
                 }
@@ -445,12 +446,12 @@ impl Scene {
         }
     }
 
-    fn arrive(&mut self, name: &'static str, demands: &[Demand]) -> Answer {
+    fn arrive(&mut self, name: &'static str, demands: &[Demand]) -> Admission {
         let arrival = Arrival {
             payload: name,
             demands: Demands::collect(demands.iter().copied()),
             deadline: self.deadline,
-            claims: Claims::default(),
+            claims: Attributes::default(),
             max_waiting: None,
         };
         self.queue.arrive(0, arrival, &mut self.ledger).0
@@ -458,7 +459,7 @@ impl Scene {
 
     fn queue_up(&mut self, name: &'static str, demands: &[Demand]) -> Ticket {
         match self.arrive(name, demands) {
-            Answer::Queued(ticket) => ticket,
+            Admission::Queued(ticket) => ticket,
             answer => panic!("{name} should have been queued, not {answer:?}"),
         }
     }
@@ -481,10 +482,10 @@ const FS: u32 = 1;
 #[test]
 fn an_idle_resource_is_not_blocked_by_a_set_that_waits_for_another() {
     let mut scene = Scene::new(&[1, 1]);
-    assert_eq!(scene.arrive("holder", &[demand(FS, 1)]), Answer::Granted);
+    assert_eq!(scene.arrive("holder", &[demand(FS, 1)]), Admission::Granted);
     scene.queue_up("both", &[demand(DB, 1), demand(FS, 1)]);
     for _ in 0..10 * PATIENCE {
-        assert_eq!(scene.arrive("db", &[demand(DB, 1)]), Answer::Granted);
+        assert_eq!(scene.arrive("db", &[demand(DB, 1)]), Admission::Granted);
         assert_eq!(scene.release(&[demand(DB, 1)]), [""; 0]);
     }
     assert_eq!(scene.release(&[demand(FS, 1)]), ["both"]);
@@ -494,11 +495,14 @@ fn an_idle_resource_is_not_blocked_by_a_set_that_waits_for_another() {
 fn whoever_waits_for_a_stuck_resource_does_not_keep_the_others_idle() {
     const NET: u32 = 2;
     let mut scene = Scene::new(&[1, 1, 1]);
-    assert_eq!(scene.arrive("stuck", &[demand(NET, 1)]), Answer::Granted);
+    assert_eq!(scene.arrive("stuck", &[demand(NET, 1)]), Admission::Granted);
     scene.queue_up("all", &[demand(DB, 1), demand(FS, 1), demand(NET, 1)]);
     for _ in 0..10 * PATIENCE {
         for (name, resource) in [("db", DB), ("fs", FS)] {
-            assert_eq!(scene.arrive(name, &[demand(resource, 1)]), Answer::Granted);
+            assert_eq!(
+                scene.arrive(name, &[demand(resource, 1)]),
+                Admission::Granted
+            );
             assert_eq!(scene.release(&[demand(resource, 1)]), [""; 0]);
         }
     }
@@ -508,7 +512,7 @@ fn whoever_waits_for_a_stuck_resource_does_not_keep_the_others_idle() {
 fn a_wide_claim_is_not_starved_by_narrow_ones() {
     let mut scene = Scene::new(&[3]);
     for _ in 0..3 {
-        assert_eq!(scene.arrive("narrow", &[demand(DB, 1)]), Answer::Granted);
+        assert_eq!(scene.arrive("narrow", &[demand(DB, 1)]), Admission::Granted);
     }
     scene.queue_up("wide", &[demand(DB, 3)]);
     scene.queue_up("late", &[demand(DB, 1)]);
@@ -521,7 +525,7 @@ fn a_wide_claim_is_not_starved_by_narrow_ones() {
 #[test]
 fn a_cancelled_wide_waiter_lets_those_behind_it_go() {
     let mut scene = Scene::new(&[3]);
-    assert_eq!(scene.arrive("holder", &[demand(DB, 1)]), Answer::Granted);
+    assert_eq!(scene.arrive("holder", &[demand(DB, 1)]), Admission::Granted);
     let wide = scene.queue_up("wide", &[demand(DB, 3)]);
     scene.queue_up("a", &[demand(DB, 1)]);
     scene.queue_up("b", &[demand(DB, 1)]);
@@ -538,7 +542,7 @@ fn a_set_gets_in_between_two_streams(limit: u32, units: u32) {
         assert!(round <= 20 * PATIENCE, "starved by those who need less");
         // Somebody always waits at both, before anybody leaves.
         for (resource, name) in [(DB, "db"), (FS, "fs")] {
-            while scene.arrive(name, &[demand(resource, 1)]) == Answer::Granted {
+            while scene.arrive(name, &[demand(resource, 1)]) == Admission::Granted {
                 in_use[resource as usize] += 1;
             }
         }
@@ -570,7 +574,7 @@ fn a_set_is_not_starved_by_turns() {
 #[test]
 fn waiters_that_leave_do_not_pile_up_among_the_deadlines() {
     let mut scene = Scene::new(&[1]);
-    assert_eq!(scene.arrive("holder", &[demand(DB, 1)]), Answer::Granted);
+    assert_eq!(scene.arrive("holder", &[demand(DB, 1)]), Admission::Granted);
     scene.queue_up("patient", &[demand(DB, 1)]);
     scene.deadline -= 1; // out of order
     for _ in 0..10_000 {

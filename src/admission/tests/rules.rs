@@ -131,7 +131,7 @@ enum Said {
 }
 
 impl Line {
-    fn new(spec: &LineSpec) -> Self {
+    fn new(spec: &ResourceSpec) -> Self {
         let rules = &spec.rules;
         let lane = |(id, rule)| Lane {
             id,
@@ -241,7 +241,7 @@ fn most(rule: RateRule) -> u64 {
 }
 
 impl Model {
-    fn new(specs: &[LineSpec], credit: Option<Nanos>) -> Self {
+    fn new(specs: &[ResourceSpec], credit: Option<Nanos>) -> Self {
         Self {
             now: 0,
             lines: specs.iter().map(Line::new).collect(),
@@ -298,8 +298,8 @@ impl Model {
         self.waiting_in(resource, lane).count() + self.holders.iter().filter(holds).count()
     }
 
-    /// What is to be kept free for others than these: each unit that is held fills one of the reserves
-    /// that are for its holder, so that as few as can be are left.
+    /// What is to be kept free for others than these: each unit that is held fills one of the
+    /// reserves that are for its holder, so that as few as can be are left.
     fn withheld(&self, resource: u32, from: Option<(u32, u8)>) -> u64 {
         let line = self.line(resource);
         let others: Vec<&ReserveRule> = line
@@ -353,8 +353,8 @@ impl Model {
         a.demands.len() == b.demands.len() && a.demands.iter().zip(&b.demands).all(same)
     }
 
-    /// Whether it asks for more than it could have were nothing held: of the limit, of what its lane may
-    /// have, or of what is left beside all that is reserved for others.
+    /// Whether it asks for more than it could have were nothing held: of the limit, of what its
+    /// lane may have, or of what is left beside all that is reserved for others.
     fn stands_aside(&self, w: &Waiting) -> bool {
         w.demands.iter().any(|d| {
             let line = self.line(d.resource);
@@ -491,8 +491,8 @@ impl Model {
         self.is_first(w) && self.short(w).is_none()
     }
 
-    /// Whom a resource lets go next: the first in order that can, up to one that is short here; or else
-    /// the first for whom something is reserved, by lane and then by priority.
+    /// Whom a resource lets go next: the first in order that can, up to one that is short here; or
+    /// else the first for whom something is reserved, by lane and then by priority.
     fn candidate(&self, resource: u32) -> Option<&Waiting> {
         for w in self.contenders(resource) {
             if self.can_go(w) {
@@ -725,8 +725,8 @@ impl Model {
         Ok(())
     }
 
-    /// Who gives way to an arrival: somebody in a lane that is more crowded even so, or else somebody of a
-    /// lower priority in its own.
+    /// Who gives way to an arrival: somebody in a lane that is more crowded even so, or else
+    /// somebody of a lower priority in its own.
     fn gives_way(&self, d: Demand, w: &Waiting) -> Option<Id> {
         let lanes = &self.line(d.resource).lanes;
         let crowd = |lane: u32, more: u128| {
@@ -757,8 +757,8 @@ impl Model {
         Some((id, Verdict::Granted))
     }
 
-    /// Whether a waiter is let go next by each of its resources. Lanes may order the same waiters one
-    /// way here and another way there: in such a circle anybody may be first.
+    /// Whether a waiter is let go next by each of its resources. Lanes may order the same waiters
+    /// one way here and another way there: in such a circle anybody may be first.
     fn goes_first(&self, id: Id) -> bool {
         let before = |id: Id| {
             let w = self.waiting.iter().find(|w| w.id == id).expect("waits");
@@ -869,7 +869,7 @@ fn beneficiary() -> impl Strategy<Value = Beneficiary> {
     ]
 }
 
-fn a_resource() -> impl Strategy<Value = LineSpec> {
+fn a_resource() -> impl Strategy<Value = ResourceSpec> {
     let lanes = prop_oneof![Just(None), lane_rules().prop_map(Some)];
     let reserve = (beneficiary(), 1..4u32);
     let reserves = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(reserve, 1..4)];
@@ -901,10 +901,10 @@ fn a_resource() -> impl Strategy<Value = LineSpec> {
                 Some(ReserveRule { units, beneficiary })
             });
             let reserves = reserves.collect();
-            LineSpec {
+            ResourceSpec {
                 max_waiting,
                 limit,
-                rules: LineRules {
+                rules: ResourceRules {
                     lanes,
                     reserves,
                     rates,
@@ -968,7 +968,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(specs: &[LineSpec], credit: Option<Nanos>) -> Self {
+    fn new(specs: &[ResourceSpec], credit: Option<Nanos>) -> Self {
         let limits: Vec<u32> = specs.iter().map(|spec| spec.limit).collect();
         Self {
             queue: Queue::new(specs.iter().cloned(), credit),
@@ -999,12 +999,12 @@ impl Pair {
                     payload: id,
                     demands: Demands::collect(demands.iter().copied()),
                     deadline,
-                    claims: Claims {
+                    claims: Attributes {
                         priority,
                         lane,
                         load,
-                        or_never: false,
-                        ..Claims::default()
+                        fail_fast: false,
+                        ..Attributes::default()
                     },
                     max_waiting,
                 };
@@ -1022,19 +1022,19 @@ impl Pair {
                 let (answer, back) = self.queue.arrive(now, arrival, &mut self.ledger);
                 let mut demands = back.map(|arrival| arrival.demands);
                 let said = match answer {
-                    Answer::Granted => {
+                    Admission::Granted => {
                         self.held.push((id, demands.clone().expect("comes back")));
                         Said::Granted
                     }
-                    Answer::Queued(ticket) => {
+                    Admission::Queued(ticket) => {
                         self.queued.push((id, ticket));
                         demands = self.queue.demands(ticket).cloned();
                         Said::Queued
                     }
-                    Answer::NoTime { short, .. } => Said::NoTime(short),
-                    Answer::Full { resource } => Said::Full(resource),
-                    Answer::Closed => Said::Closed,
-                    Answer::Hopeless { .. } => unreachable!("nobody asks for a forecast"),
+                    Admission::NoTime { short, .. } => Said::NoTime(short),
+                    Admission::QueueFull { resource } => Said::Full(resource),
+                    Admission::Closed => Said::Closed,
+                    Admission::WouldTimeOut { .. } => unreachable!("nobody asks for a forecast"),
                 };
                 let demands = demands.expect("it asked for some").to_vec();
                 assert_eq!((said, demands), expected, "the answer to arrival {id}");

@@ -72,7 +72,8 @@ impl Member {
         }
     }
 
-    /// Not all whom a rate has refused come back at the moment at which it allows the first of them.
+    /// Not all whom a rate has refused come back at the moment at which it allows the first of
+    /// them.
     fn scatter(&self, not_leased: NotLeased, load: u64) -> NotLeased {
         let scattered = |after: Duration| {
             let now = nanos(self.joined.elapsed());

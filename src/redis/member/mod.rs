@@ -35,9 +35,10 @@ use crate::{
 
 /// A process's part in one shared limit: a session at the server.
 ///
-/// Requests and permits leave here what they want and what they give back. One [task](work) on the backend's thread
-/// tells the server, one operation at a time: what comes up during a round trip goes with the next. The
-/// answers, and what the server says of its own accord, are handed to those who wait.
+/// Requests and permits leave here what they want and what they give back. One [task](work) on the
+/// backend's thread tells the server, one operation at a time: what comes up during a round trip
+/// goes with the next. The answers, and what the server says of its own accord, are handed to those
+/// who wait.
 pub(super) struct Member {
     core: Arc<Core>,
     session: String,
@@ -147,8 +148,8 @@ impl Member {
         self.is_on_cluster.load(Ordering::Relaxed)
     }
 
-    /// For how long after a question its answer is believed in: less than the lease by so much as the clocks may
-    /// differ.
+    /// For how long after a question its answer is believed in: less than the lease by so much as
+    /// the clocks may differ.
     fn trusted(&self) -> Duration {
         self.core.settings().lease * 9 / 10
     }
@@ -238,7 +239,8 @@ impl Member {
         }
     }
 
-    /// A lease that the server is told of when it is back; `None` if it is, or if nobody is let in any more.
+    /// A lease that the server is told of when it is back; `None` if it is, or if nobody is let in
+    /// any more.
     fn without_server(
         self: &Arc<Self>,
         ask: &shared::Ask,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// What was pushed to a session comes twice: when it happens, and in the next answer, until it is acknowledged. It
-/// counts once.
+/// What was pushed to a session comes twice: when it happens, and in the next answer, until it is
+/// acknowledged. It counts once.
 #[derive(Debug, Default)]
 pub(super) struct Pushes {
     /// All up to this number were seen.

@@ -27,7 +27,8 @@ pub(super) struct State {
     waiting: BTreeMap<u64, Waiting>,
     /// Those of them whom the server has not been told of.
     fresh: Vec<u64>,
-    /// Those who gave up, and whether the server is to be told. A grant may still be on its way to them.
+    /// Those who gave up, and whether the server is to be told. A grant may still be on its way to
+    /// them.
     gone: HashMap<u64, (Ask, Told)>,
     /// All that the process holds, in the hands of permits or idle.
     held: BTreeMap<Class, u32>,
@@ -425,8 +426,8 @@ impl State {
         }
     }
 
-    /// All that is held, and all who wait, for a server that need not know. What was on its way there is part of
-    /// that, or void.
+    /// All that is held, and all who wait, for a server that need not know. What was on its way
+    /// there is part of that, or void.
     pub(super) fn report(&mut self) -> (Vec<(Class, u32)>, Vec<WaitsStill>) {
         let now = Instant::now();
         self.returned.clear();
@@ -513,7 +514,8 @@ impl State {
             self.idle.is_known = true;
         }
         self.pushes.know(done.pushed, false);
-        // No grant can come any more for those whom the server has been told of, unless it has more to tell.
+        // No grant can come any more for those whom the server has been told of, unless it has more
+        // to tell.
         if done.pushed < self.told + PAGE {
             self.gone.retain(|_, (_, told)| *told != Told::InThisBatch);
         }

@@ -231,7 +231,8 @@ impl Member {
             if may_be_heard {
                 return Err(End::Again); // without what it asked for it would be another operation
             }
-            // What is given back is heard all the same; those who want something cannot be written down.
+            // What is given back is heard all the same; those who want something cannot be written
+            // down.
             let asks = batch.without_asks();
             let unavailable = || Outcome::Refused(NotLeased::from(Absence::Unavailable));
             let news = self.lock().dismiss_asks(&asks, unavailable);

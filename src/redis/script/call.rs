@@ -159,8 +159,8 @@ pub(crate) fn attach(keys: &Keys, attach: &Attach<'_>) -> Call {
     call
 }
 
-/// An operation. One that asks for nothing works when the server is out of memory; any other is then refused
-/// by the server, before anything was done, with an error of the code `OOM`.
+/// An operation. One that asks for nothing works when the server is out of memory; any other is
+/// then refused by the server, before anything was done, with an error of the code `OOM`.
 pub(crate) fn operate(keys: &Keys, operation: &Operation<'_>) -> Call {
     let asks = !operation.asks.is_empty() || !operation.spare.is_empty();
     let mut call = Call::new(if asks { &OPERATION } else { &RETURNING }, keys);
@@ -193,8 +193,8 @@ pub(crate) fn operate(keys: &Keys, operation: &Operation<'_>) -> Call {
     call
 }
 
-/// The last words of a session. Answered with [`Reply::AttachFirst`](crate::redis::protocol::Reply) if it is
-/// gone already.
+/// The last words of a session. Answered with [`Reply::AttachFirst`](crate::redis::protocol::Reply)
+/// if it is gone already.
 pub(crate) fn leave(
     keys: &Keys,
     session: &str,

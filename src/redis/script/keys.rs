@@ -9,7 +9,8 @@ pub(crate) struct Keys {
     keys: Arc<[String]>,
 }
 
-/// Hot state, queue, ages, waiters, deadlines, ready lanes, crowds, heartbeats, mail, idle lanes, logs of rates.
+/// Hot state, queue, ages, waiters, deadlines, ready lanes, crowds, heartbeats, mail, idle lanes,
+/// logs of rates.
 const SUFFIXES: [&str; 14] = [
     "s", "q", "a", "w", "d", "l", "b", "h", "m", "i", "r0", "r1", "r2", "r3",
 ];

@@ -25,7 +25,8 @@ impl fmt::Display for ProtocolError {
 
 impl Error for ProtocolError {}
 
-/// The answer to [`attach`](super::attach), [`operate`](super::operate) and [`leave`](super::leave).
+/// The answer to [`attach`](super::attach), [`operate`](super::operate) and
+/// [`leave`](super::leave).
 pub(crate) fn parse_reply(value: &Value) -> Result<Reply, ProtocolError> {
     let text = text(value)?;
     match text {
@@ -39,8 +40,8 @@ pub(crate) fn parse_reply(value: &Value) -> Result<Reply, ProtocolError> {
     }
 }
 
-/// The answer to [`configure`](super::configure): the revision in force, and whether it is the new one. `None`
-/// where nothing is known of the resource, or not for sure: attach.
+/// The answer to [`configure`](super::configure): the revision in force, and whether it is the new
+/// one. `None` where nothing is known of the resource, or not for sure: attach.
 pub(crate) fn parse_configured(value: &Value) -> Result<Option<(u64, bool)>, ProtocolError> {
     let text = text(value)?;
     let mut words = Words::new(text);

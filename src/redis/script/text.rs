@@ -33,7 +33,8 @@ macro_rules! script {
     };
 }
 
-/// Under "out of memory" a server refuses a script at its start, unless it is marked as one that frees memory.
+/// Under "out of memory" a server refuses a script at its start, unless it is marked as one that
+/// frees memory.
 macro_rules! operation {
     ($flags:literal) => {
         script!($flags "clock" "quick" "state" "rates" "lanes" "reserves" "waiters" "order" "grant" "arrive"

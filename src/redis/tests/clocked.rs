@@ -10,8 +10,8 @@ use crate::redis::script::{Call, Script};
 /// Changes a script.
 pub(super) type Mutation<'a> = &'a dyn Fn(&str) -> String;
 
-/// Runs the scripts as they are shipped, but for the line that reads the clock, and for what a test breaks on
-/// purpose.
+/// Runs the scripts as they are shipped, but for the line that reads the clock, and for what a test
+/// breaks on purpose.
 pub(super) struct Clocked<'a> {
     pub(super) connection: Connection,
     mutation: Mutation<'a>,

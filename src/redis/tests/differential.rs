@@ -1,16 +1,16 @@
 //! The scripts and the queue of a limiter decide the same.
 //!
-//! Both are driven with the same operations at the same times. `DIFFERENTIAL=seed` runs one sequence and prints
-//! it, `DIFFERENTIAL_CASES=n` runs more of them.
+//! Both are driven with the same operations at the same times. `DIFFERENTIAL=seed` runs one
+//! sequence and prints it, `DIFFERENTIAL_CASES=n` runs more of them.
 
 use std::{collections::BTreeMap, env};
 
 use super::{clocked::Clocked, server::Server};
 use crate::{
     admission::{
-        Answer, Arrival, Beneficiary, By, Claims, Demand, Demands, Drain, LaneId, LaneRule,
-        LaneRules, Ledger, LineRules, LineSpec, Queue, RateRule, ReserveRule, Shape, Sharing,
-        Ticket, Usage, Verdict,
+        Admission, Arrival, Attributes, Beneficiary, By, Demand, Demands, Drain, LaneId, LaneRule,
+        LaneRules, Ledger, Queue, RateRule, ReserveRule, ResourceRules, ResourceSpec, Shape,
+        Sharing, Ticket, Usage, Verdict,
     },
     redis::{
         protocol::{
@@ -228,7 +228,7 @@ impl Rules {
         config
     }
 
-    fn spec(&self) -> LineSpec {
+    fn spec(&self) -> ResourceSpec {
         let lanes = LaneRules {
             sharing: if self.strict {
                 Sharing::Strict
@@ -247,10 +247,10 @@ impl Rules {
             Whose::Lane(LaneToken(id)) => Beneficiary::Lane(LaneId::new(id)),
             Whose::Priority(least) => Beneficiary::Priority(least),
         };
-        LineSpec {
+        ResourceSpec {
             max_waiting: self.max_waiting as usize,
             limit: self.limit,
-            rules: LineRules {
+            rules: ResourceRules {
                 lanes: self.has_lanes.then_some(lanes),
                 reserves: self
                     .reserves
@@ -261,7 +261,7 @@ impl Rules {
                     })
                     .collect(),
                 rates: self.rates.iter().map(rate_rule).collect(),
-                ..LineRules::default()
+                ..ResourceRules::default()
             },
         }
     }
@@ -437,12 +437,12 @@ impl Model {
             payload: ask.id,
             demands: Demands::collect([Demand::new(0, ask.units)].into_iter()),
             deadline: now + ask.patience,
-            claims: Claims {
+            claims: Attributes {
                 lane_hash: None,
                 priority: ask.priority,
                 lane: ask.class.lane.map(|token| LaneId::new(token.0)),
                 load: ask.load,
-                or_never: false,
+                fail_fast: false,
             },
             max_waiting: ask.max_waiting.map(|bound| bound as usize),
         };
@@ -460,22 +460,22 @@ impl Model {
         };
         request.load = self.queue.bounded_load(&Self::demands(&request), ask.load);
         match answer {
-            Answer::Granted => {
+            Admission::Granted => {
                 request.at = Some(now);
                 self.said.granted.push((ask.id, request.load));
             }
-            Answer::Queued(ticket) => {
+            Admission::Queued(ticket) => {
                 request.lane = self.queue.demands(ticket).expect("it waits")[0].lane;
                 request.ticket = Some(ticket);
                 self.said.queued.push(ask.id);
             }
-            Answer::NoTime { .. } | Answer::Hopeless { .. } => {
+            Admission::NoTime { .. } | Admission::WouldTimeOut { .. } => {
                 self.said.refused.push((ask.id, "timeout"));
             }
-            Answer::Full { .. } => self.said.refused.push((ask.id, "full")),
-            Answer::Closed => unreachable!("it is never closed"),
+            Admission::QueueFull { .. } => self.said.refused.push((ask.id, "full")),
+            Admission::Closed => unreachable!("it is never closed"),
         }
-        if matches!(answer, Answer::Granted | Answer::Queued(_)) {
+        if matches!(answer, Admission::Granted | Admission::Queued(_)) {
             self.requests.insert(ask.id, request);
         }
         self.grant(now);

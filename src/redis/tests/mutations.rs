@@ -108,8 +108,8 @@ const MUTATIONS: [(&str, &str, &str); 20] = [
 /// A name, what is looked for, what is put in its place, and a test that fails for it.
 type Failure = (&'static str, &'static str, &'static str, fn());
 
-/// What the differential test cannot see, as it has one clock, no failures and nobody who is silent: and a test that
-/// does.
+/// What the differential test cannot see, as it has one clock, no failures and nobody who is
+/// silent: and a test that does.
 const FAILURES: [Failure; 12] = [
     (
         "the clock of the client, which is an hour ahead",

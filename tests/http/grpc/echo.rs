@@ -1,5 +1,5 @@
-//! A gRPC service with a method of each kind, and its client; written by hand, so that no compiler of
-//! protocol buffers is needed.
+//! A gRPC service with a method of each kind, and its client; written by hand, so that no compiler
+//! of protocol buffers is needed.
 
 use std::{
     convert::Infallible,
@@ -35,8 +35,8 @@ pub(crate) const METHODS: [&str; 4] = [UNARY, DOWNLOAD, UPLOAD, CHAT];
 /// Methods whose response head comes before the end of their work.
 pub(crate) const RESPONSE_STREAMS: [&str; 2] = [DOWNLOAD, CHAT];
 
-/// Each call is on the stage once: before the response of a method that has one message, between the
-/// messages of a stream.
+/// Each call is on the stage once: before the response of a method that has one message, between
+/// the messages of a stream.
 #[derive(Clone)]
 pub(crate) struct Echo(pub(crate) Stage);
 

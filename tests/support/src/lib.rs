@@ -1,5 +1,5 @@
-//! What the tests share: requests and handlers, what was logged, and for limits that several processes
-//! share real servers, a faulty network and a checker.
+//! What the tests share: requests and handlers, what was logged, and for limits that several
+//! processes share real servers, a faulty network and a checker.
 
 #[cfg(feature = "servers")]
 mod binary;

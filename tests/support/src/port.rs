@@ -6,8 +6,8 @@ use std::{
     ops::Range,
 };
 
-/// Below the ports that systems hand out to clients: one that tried again and again to reach a server that is
-/// down would in the end be given the server's own port, and be connected to itself.
+/// Below the ports that systems hand out to clients: one that tried again and again to reach a
+/// server that is down would in the end be given the server's own port, and be connected to itself.
 const PORTS: Range<u16> = 15_000..30_000;
 
 /// Nobody listens on it. Whoever takes it may still find that somebody was faster.

@@ -56,7 +56,8 @@ impl Holders {
         Self::parse(&text.with_context(|| format!("cannot read {}", log.display()))?)
     }
 
-    /// Processes write at the same time, and some stamps are older than their lines: only the stamps count.
+    /// Processes write at the same time, and some stamps are older than their lines: only the
+    /// stamps count.
     pub fn parse(log: &str) -> Result<Self> {
         let events: Result<Vec<Event>> = log.lines().map(str::parse).collect();
         let mut events = events?;

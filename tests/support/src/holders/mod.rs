@@ -1,7 +1,7 @@
 //! The checker: who held what and when, by the word of the holders themselves.
 //!
-//! Each process writes what happens to its permits into one file. All are on the same host, so that their clocks,
-//! the monotonic one of the system, are one clock.
+//! Each process writes what happens to its permits into one file. All are on the same host, so that
+//! their clocks, the monotonic one of the system, are one clock.
 
 mod event;
 mod holds;

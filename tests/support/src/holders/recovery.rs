@@ -12,14 +12,14 @@ pub struct Recovery {
     pub units: u64,
     /// From the kill to the first grant that used some of it. `None`: there was none.
     pub first: Option<Duration>,
-    /// From the kill until the limit was used in full: all of it was granted again. `None`: it never was, perhaps
-    /// as nobody wanted it.
+    /// From the kill until the limit was used in full: all of it was granted again. `None`: it
+    /// never was, perhaps as nobody wanted it.
     pub all: Option<Duration>,
 }
 
 impl Holders {
-    /// One for each killed process. What others hold tells when its capacity was back: without it, they cannot
-    /// hold more than the rest of the limit.
+    /// One for each killed process. What others hold tells when its capacity was back: without it,
+    /// they cannot hold more than the rest of the limit.
     pub fn recoveries(&self, limit: u64) -> Vec<Recovery> {
         let recovery = |(&process, &killed_at): (&u32, &Nanos)| {
             let was_its = |hold: &&Hold| hold.process == process && hold.end == Some(killed_at);

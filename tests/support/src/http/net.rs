@@ -92,7 +92,8 @@ where
     Response::from_parts(parts, bytes)
 }
 
-/// One HTTP/1 request on each of this many connections, and as many streams on one HTTP/2 connection.
+/// One HTTP/1 request on each of this many connections, and as many streams on one HTTP/2
+/// connection.
 pub const EACH: usize = 50;
 
 /// Requests under way.

@@ -20,6 +20,12 @@ struct Counts {
     exit: Semaphore,
 }
 
+impl Default for Stage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Stage {
     pub fn new() -> Self {
         Self(Arc::new(Counts {

@@ -5,12 +5,13 @@ use std::time::Duration;
 /// At first, nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// The part of the published messages that the client never sees. Answers to `SUBSCRIBE`, which RESP3 pushes
-    /// too, always arrive.
+    /// The part of the published messages that the client never sees. Answers to `SUBSCRIBE`, which
+    /// RESP3 pushes too, always arrive.
     pub dropped_pushes: f64,
     /// Connections that are reset when a command was executed and before its reply arrives.
     pub cut: Option<Cut>,
-    /// Whatever the client sends, its goodbye included, is kept until this is over: half of a partition.
+    /// Whatever the client sends, its goodbye included, is kept until this is over: half of a
+    /// partition.
     pub holds_requests: bool,
     /// Whatever the server sends is kept until this is over.
     pub holds_replies: bool,

@@ -1,4 +1,5 @@
-//! A faulty network between a client and a server: a TCP proxy that knows where their words begin and end.
+//! A faulty network between a client and a server: a TCP proxy that knows where their words begin
+//! and end.
 
 mod carry;
 mod faults;
@@ -43,7 +44,8 @@ pub struct Counts {
 }
 
 impl Proxy {
-    /// In front of the server on this port of this host. It carries everything, until it is told not to.
+    /// In front of the server on this port of this host. It carries everything, until it is told
+    /// not to.
     pub async fn to(server: u16) -> Self {
         let server = Arc::new(AtomicU16::new(server));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))

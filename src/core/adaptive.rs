@@ -1,5 +1,5 @@
-//! What the gate keeps beside a limit that moves by itself: which units are held by lasting work, and
-//! for how long requests have been kept out.
+//! What the gate keeps beside a limit that moves by itself: which units are held by lasting work,
+//! and for how long requests have been kept out.
 
 use std::{mem, time::Duration};
 
@@ -13,11 +13,12 @@ use crate::{
 /// Work is lasting once it is held for this many times the usual time.
 const LASTING: Nanos = 8;
 
-/// And once this many times the units that were in use beside lasting work have come and gone. While a resource
-/// does not respond, everything is held for long, but nothing comes and goes.
+/// And once this many times the units that were in use beside lasting work have come and gone.
+/// While a resource does not respond, everything is held for long, but nothing comes and goes.
 const TURNOVERS: u64 = 4;
 
-/// Requests are not taken for locked out before no permit has ended for this many times the usual time,
+/// Requests are not taken for locked out before no permit has ended for this many times the usual
+/// time,
 const PATIENCE: Nanos = 4;
 
 /// nor before this, however short the usual time.
@@ -85,7 +86,8 @@ pub(super) struct Ended {
     pub(super) in_use: u32,
     /// Whether requests wait.
     pub(super) is_awaited: bool,
-    /// Whether nothing can have been acquired at this instant, so that all that is in use was before.
+    /// Whether nothing can have been acquired at this instant, so that all that is in use was
+    /// before.
     pub(super) is_first: bool,
 }
 
@@ -128,8 +130,8 @@ impl AdaptiveResource {
         own.max(more.min(self.ceiling))
     }
 
-    /// A limit that moves by itself may return anything. From below the floor a wide claim could not
-    /// raise it again.
+    /// A limit that moves by itself may return anything. From below the floor a wide claim could
+    /// not raise it again.
     fn own(&self, limit: usize) -> u32 {
         limit.clamp(self.floor as usize, Resource::MAX_LIMIT) as u32
     }
@@ -141,7 +143,8 @@ impl AdaptiveResource {
         self.kept = None;
     }
 
-    /// Work under units that were [`released`](Self::released) has ended. Returns the limit in force.
+    /// Work under units that were [`released`](Self::released) has ended. Returns the limit in
+    /// force.
     pub(super) fn ended(&mut self, now: Nanos, ended: &Ended) -> u32 {
         let held = now.saturating_sub(ended.acquired);
         if ended.outcome == Outcome::Success {
@@ -209,8 +212,8 @@ impl AdaptiveResource {
         Some(kept.since.saturating_add(patience.saturating_mul(factor)))
     }
 
-    /// A request does not fit, or waits. Once no permit has ended for long, returns the limit that is
-    /// in force from now on.
+    /// A request does not fit, or waits. Once no permit has ended for long, returns the limit that
+    /// is in force from now on.
     pub(super) fn kept_out(&mut self, now: Nanos, in_use: u32) -> Option<u32> {
         self.kept_since(now);
         if self.relief_at().is_none_or(|at| now < at) {

@@ -21,7 +21,7 @@ use super::{
 
 /// The rules of one resource, beside its limit.
 #[derive(Clone, Debug, Default)]
-pub struct LineRules {
+pub struct ResourceRules {
     pub lanes: Option<LaneRules>,
     pub reserves: Vec<ReserveRule>,
     pub rates: Vec<(By, RateRule)>,
@@ -32,8 +32,9 @@ pub struct LineRules {
     pub is_dry: bool,
 }
 
-impl LineRules {
-    /// Whether the limit is all there is, so that units can be taken past the queue while nobody waits.
+impl ResourceRules {
+    /// Whether the limit is all there is, so that units can be taken past the queue while nobody
+    /// waits.
     pub fn is_plain(&self) -> bool {
         self.lanes.is_none()
             && self.reserves.is_empty()
@@ -114,7 +115,7 @@ pub(super) enum Room {
 
 /// One resource.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ResourceQueue {
     /// Those who contend, where there are no lanes.
     heads: Heads,
     pub(super) waiting: usize,
@@ -149,8 +150,8 @@ pub(super) struct Rules {
     is_dry: bool,
 }
 
-impl Line {
-    pub(super) fn new(max_waiting: usize, limit: u32, rules: &LineRules) -> Self {
+impl ResourceQueue {
+    pub(super) fn new(max_waiting: usize, limit: u32, rules: &ResourceRules) -> Self {
         Self {
             heads: Heads::default(),
             waiting: 0,
@@ -194,8 +195,8 @@ impl Line {
         self.waiting - self.aside.waiting
     }
 
-    /// Whether a claim is more than it can have of this limit, whatever is returned: more than the limit,
-    /// than its lane may use, or than is left beside what is reserved for others.
+    /// Whether a claim is more than it can have of this limit, whatever is returned: more than the
+    /// limit, than its lane may use, or than is left beside what is reserved for others.
     pub(super) fn exceeds(&self, limit: u32, demand: &Demand, priority: u8) -> bool {
         match &self.rules {
             None => demand.units > limit,
@@ -469,7 +470,8 @@ impl Line {
         self.lanes()?.more_crowded_than(lane)
     }
 
-    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is kept.
+    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is
+    /// kept.
     pub(super) fn lowest(&self, lane: u32) -> Option<u32> {
         let backlog = &self.rules.as_ref()?.backlog;
         let mut in_lane = backlog.range((lane, 0, Reverse(u64::MAX), 0)..);
@@ -483,7 +485,7 @@ fn entry<T>(lane: u32, key: u32, waiter: &Waiter<T>) -> (u32, u8, Reverse<u64>, 
 }
 
 impl Rules {
-    fn new(rules: &LineRules, limit: u32) -> Self {
+    fn new(rules: &ResourceRules, limit: u32) -> Self {
         let lanes = rules.lanes.as_ref().map(|rules| Lanes::new(rules, limit));
         let rates = rules.rates.iter();
         let mut new = Self {

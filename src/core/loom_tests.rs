@@ -14,9 +14,9 @@ use std::{
 
 use loom::{future::block_on, thread};
 
-use super::{Claimant, Entry, Gate, Granted, WaitOptions, Waiter};
+use super::{AcquireResult, Claimant, Gate, Granted, WaitOptions, Waiter};
 use crate::{
-    admission::{Claims, Demand, Demands},
+    admission::{Attributes, Demand, Demands},
     resource::{Change, Registrar, Resource},
 };
 
@@ -71,15 +71,15 @@ impl Scene {
             return Arrived::Granted(Granted::new(claim, None));
         }
         let options = WaitOptions {
-            claims: Claims::default(),
+            claims: Attributes::default(),
             timeout: TIMEOUT,
             max_waiting: None,
             arrived: Some(self.gate.now()),
         };
         match Gate::acquire(claim, &options, Some(Waker::noop())) {
-            Entry::Granted(granted) => Arrived::Granted(granted),
-            Entry::Queued(waiter) => Arrived::Queued(waiter),
-            Entry::Refused(..) => Arrived::TooLate,
+            AcquireResult::Granted(granted) => Arrived::Granted(granted),
+            AcquireResult::Queued(waiter) => Arrived::Queued(waiter),
+            AcquireResult::Refused(..) => Arrived::TooLate,
         }
     }
 
@@ -192,7 +192,8 @@ fn explore(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies
     run(loom::model::Builder::new(), limits, held, bodies, None);
 }
 
-/// Explores every interleaving with at most so many preemptions, in a runtime, which a body may shut down.
+/// Explores every interleaving with at most so many preemptions, in a runtime, which a body may
+/// shut down.
 fn explore_in_a_runtime(preemptions: usize, held: &'static [(u32, u32)], bodies: Bodies) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let id = runtime.expect("a runtime").handle().id();
@@ -201,16 +202,16 @@ fn explore_in_a_runtime(preemptions: usize, held: &'static [(u32, u32)], bodies:
     run(builder, &[1], held, bodies, Some(id));
 }
 
-/// Explores every interleaving with at most three preemptions: where three threads queue and release,
-/// the whole space takes longer than anybody waits.
+/// Explores every interleaving with at most three preemptions: where three threads queue and
+/// release, the whole space takes longer than anybody waits.
 fn explore_most(limits: &'static [usize], held: &'static [(u32, u32)], bodies: Bodies) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     run(builder, limits, held, bodies, None);
 }
 
-/// Runs the bodies on threads of their own, the last one on this thread, after this thread has taken
-/// `held`, which the bodies have to return.
+/// Runs the bodies on threads of their own, the last one on this thread, after this thread has
+/// taken `held`, which the bodies have to return.
 fn run(
     builder: loom::model::Builder,
     limits: &'static [usize],

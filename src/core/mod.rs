@@ -1,12 +1,13 @@
-//! The thin shell around the decision: a fast path of atomics, queues under locks, wakers and deadlines.
+//! The thin shell around the decision: a fast path of atomics, queues under locks, wakers and
+//! deadlines.
 //!
 //! A request takes one way in. [`Gate::try_acquire`] and [`Gate::release`] are the whole cost while
-//! nothing waits (`fast_path`). [`Gate::acquire`] admits, queues or refuses (`acquire`): at the FIFO of
-//! a resource while nothing but the order of arrival decides there (`fifo`), or else at the general
-//! [`Queue`](crate::admission::Queue), under one lock. A [`Waiter`] is the request's side of its place
-//! in a queue, `dispatch` carries out what the queue decides, and `timers` end waits. A grant is a
-//! [`Granted`] value, which releases the set when it is dropped. Wakers are called after the lock is
-//! released, a few at a time.
+//! nothing waits (`fast_path`). [`Gate::acquire`] admits, queues or refuses (`acquire`): at the
+//! FIFO of a resource while nothing but the order of arrival decides there (`fifo`), or else at the
+//! general [`Queue`](crate::admission::Queue), under one lock. A [`Waiter`] is the request's side
+//! of its place in a queue, `dispatch` carries out what the queue decides, and `timers` end waits.
+//! A grant is a [`Granted`] value, which releases the set when it is dropped. Wakers are called
+//! after the lock is released, a few at a time.
 
 mod acquire;
 mod adaptive;
@@ -17,6 +18,7 @@ mod drained;
 mod dry_run;
 mod fast_path;
 mod fifo;
+mod fifo_dispatch;
 mod granted;
 mod leases;
 mod ledger;
@@ -26,6 +28,7 @@ mod loom_tests;
 mod notes;
 mod record;
 mod remote;
+mod request;
 #[cfg(all(test, not(tcl_loom)))]
 mod tests;
 mod timers;
@@ -36,12 +39,11 @@ mod wake_list;
 use std::{sync::atomic::AtomicBool, time::Duration};
 
 use crate::{
-    admission::{LineSpec, Nanos, Queue, Shadow},
+    admission::{DryRun, Nanos, Queue, ResourceSpec},
     resource::Resource,
     sync::{Mutex, MutexGuard, lock},
 };
 
-pub(crate) use acquire::{Entry, Refused, WaitOptions};
 use adaptive::AdaptiveResource;
 use clock::{Clock, nanos};
 use clocks::{Clocks, Readings};
@@ -51,8 +53,9 @@ pub(crate) use granted::{Claimant, GateSet, Granted};
 pub(crate) use leases::Leases;
 pub(crate) use record::Record;
 use remote::RemoteLimits;
+pub(crate) use request::{Refused, WaitOptions};
 use timers::Timers;
-pub(crate) use waiter::{Waited, Waiter};
+pub(crate) use waiter::{AcquireResult, Waited, Waiter};
 use waiter_cell::Registration;
 
 /// The resources of one limiter and the requests that wait for them.
@@ -84,7 +87,7 @@ struct State {
     /// Those who wait for nothing to be in use.
     drains: Drains,
     /// What would be decided about resources in a dry run.
-    dry_run: Option<Box<Shadow>>,
+    dry_run: Option<Box<DryRun>>,
 }
 
 impl Gate {
@@ -98,7 +101,7 @@ impl Gate {
         let credit = credit.map(nanos);
         let adaptive: Vec<_> = resources.iter().map(Self::adaptive).collect();
         let bound = |resource: &Resource| resource.max_waiting().unwrap_or(max_waiting);
-        let spec = |resource: &Resource, rules| LineSpec {
+        let spec = |resource: &Resource, rules| ResourceSpec {
             max_waiting: bound(resource),
             limit: resource.usage().load().limit(),
             rules,
@@ -106,13 +109,14 @@ impl Gate {
         let specs = resources.iter().map(|r| spec(r, r.rules().enforced()));
         let dry_run = resources.iter().any(|r| r.rules().is_dry).then(|| {
             let specs = resources.iter().map(|r| spec(r, r.rules().foretold()));
-            Box::new(Shadow::new(specs.collect(), credit))
+            Box::new(DryRun::new(specs.collect(), credit))
         });
         let has_more = |r: &Resource| !r.rules().is_plain() || r.is_shared();
         for resource in resources.iter().filter(|r| has_more(r)) {
             resource.usage().set_contended(); // always by way of the general queue
         }
-        // A waiter that ages must not lose its place among others when it moves to the general queue.
+        // A waiter that ages must not lose its place among others when it moves to the general
+        // queue.
         let is_plain = |r: &Resource| !has_more(r) && credit.is_none();
         let fifos = resources
             .iter()

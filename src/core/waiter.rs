@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Claimant, Entry, Gate, Granted, Record, Refused,
+    Claimant, Gate, Granted, Record, Refused,
     fifo::FifoPlace,
     waiter_cell::{WaitResult, WaiterCell},
 };
@@ -16,6 +16,13 @@ use crate::{
     admission::{Nanos, Refusal, Ticket},
     sync::lock,
 };
+
+/// What becomes of a request that arrives.
+pub(crate) enum AcquireResult<C: Claimant> {
+    Granted(Granted<C>),
+    Queued(Waiter<C>),
+    Refused(C, Refused),
+}
 
 /// A place in a queue. Dropping it leaves the queue, and releases a grant that was not collected.
 pub(crate) struct Waiter<C: Claimant> {
@@ -111,9 +118,9 @@ impl<C: Claimant> Waiter<C> {
         let result = match cell.read() {
             Some(result) => result,
             None => match self.keep_waiting(cell, *ticket, cx.waker()) {
-                Kept::Waiting => return Poll::Pending,
-                Kept::Decided(result) => result,
-                Kept::Untimed => return Poll::Ready(self.leave_with_reason()),
+                Looked::Waiting => return Poll::Pending,
+                Looked::Decided(result) => result,
+                Looked::Untimed => return Poll::Ready(self.leave_with_reason()),
             },
         };
         Poll::Ready(match result {
@@ -125,16 +132,16 @@ impl<C: Claimant> Waiter<C> {
         })
     }
 
-    /// Polled without a result: for the first time, by another task than before, in another runtime, or
-    /// because a timer is gone.
+    /// Polled without a result: for the first time, by another task than before, in another
+    /// runtime, or because a timer is gone.
     #[cold]
-    fn keep_waiting(&self, cell: &WaiterCell, ticket: Ticket, waker: &Waker) -> Kept {
+    fn keep_waiting(&self, cell: &WaiterCell, ticket: Ticket, waker: &Waker) -> Looked {
         let gate = self.gate();
         let waker = waker.clone(); // before the lock: that is the code of others
         let mut state = lock(&gate.state);
         let Some(registration) = state.queue.payload_mut(ticket) else {
             return match cell.read() {
-                Some(result) => Kept::Decided(result),
+                Some(result) => Looked::Decided(result),
                 None => unreachable!("it leaves the queue with a result"),
             };
         };
@@ -151,29 +158,29 @@ impl<C: Claimant> Waiter<C> {
         drop(state);
         drop(outdated); // after the lock, as above
         match action.is_none_or(|action| gate.carry_out(action)) {
-            true => Kept::Waiting,
-            false => Kept::Untimed,
+            true => Looked::Waiting,
+            false => Looked::Untimed,
         }
     }
 
     /// Has a timer look at the deadline of a place in a FIFO.
     #[cold]
-    pub(super) fn watch(self) -> Entry<C> {
+    pub(super) fn watch(self) -> AcquireResult<C> {
         let Place::Fifo(number) = self.place else {
             unreachable!("it is in a FIFO");
         };
         match self.gate().watch_fifo(self.resource(), number) {
-            true => Entry::Queued(self),
+            true => AcquireResult::Queued(self),
             false => self.leave_untimed(),
         }
     }
 
     /// Leaves a queue where no timer runs, because the runtime shuts down.
     #[cold]
-    pub(super) fn leave_untimed(mut self) -> Entry<C> {
+    pub(super) fn leave_untimed(mut self) -> AcquireResult<C> {
         match self.leave_with_reason() {
-            Ok(granted) => Entry::Granted(granted),
-            Err((claimant, refused)) => Entry::Refused(claimant, refused),
+            Ok(granted) => AcquireResult::Granted(granted),
+            Err((claimant, refused)) => AcquireResult::Refused(claimant, refused),
         }
     }
 
@@ -248,7 +255,7 @@ impl<C: Claimant> Waiter<C> {
 }
 
 /// What a waiter finds that is polled without a result.
-enum Kept {
+enum Looked {
     Waiting,
     Decided(WaitResult),
     /// No timer runs here, because the runtime shuts down.

@@ -37,8 +37,8 @@ impl Claimant for GateSet {
     }
 }
 
-/// A granted set. Dropping it releases the set; if no [work has begun](Self::begin_work) under it, with
-/// all that was spent.
+/// A granted set. Dropping it releases the set; if no [work has begun](Self::begin_work) under it,
+/// with all that was spent.
 pub(crate) struct Granted<C: Claimant> {
     /// `None` once it was moved out.
     claimant: Option<C>,
@@ -128,14 +128,16 @@ impl<C: Claimant> Granted<C> {
         self.claimant.take().expect("moved out with the grant")
     }
 
-    #[inline]
+    #[inline(always)]
     fn release(&mut self) {
         let Some(claimant) = &self.claimant else {
             return;
         };
-        match self.record.take() {
-            None => claimant.release(),
-            Some(record) => claimant.gate().release_recorded(&record),
+        if self.record.is_none() {
+            return claimant.release();
+        }
+        if let Some(record) = self.record.take() {
+            claimant.gate().release_recorded(&record);
         }
     }
 }

@@ -21,9 +21,9 @@ pub(super) struct Registration {
 /// The result of a wait. Written once, under the lock of the gate, and read without it.
 pub(super) struct WaiterCell {
     result: AtomicU64,
-    /// For a refusal: the nanoseconds after which to retry, plus 1; 0 if that is unknown. Stored before
-    /// `result` and loaded after it: the `Release` store of the one and the `Acquire` load of it order
-    /// both. A grant does not write it.
+    /// For a refusal: the nanoseconds after which to retry, plus 1; 0 if that is unknown. Stored
+    /// before `result` and loaded after it: the `Release` store of the one and the `Acquire` load
+    /// of it order both. A grant does not write it.
     retry_after: AtomicU64,
 }
 

@@ -2,17 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Gate, Record, clock::nanos};
+use super::{Gate, Record, clock::nanos, record::DryRunCase};
 use crate::{
-    admission::{Demands, Foretold, Nanos, News},
+    admission::{Demands, DryOutcome, DryReport, Nanos},
     observe,
     rejection::Reason,
     sync::lock,
 };
-
-/// A request as the dry run knows it, while its work goes on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DryRunCase(pub(super) u32);
 
 impl Gate {
     /// The work under a grant begins, which is when the dry run sees the request arrive.
@@ -50,8 +46,8 @@ impl Gate {
         }
     }
 
-    pub(super) fn tell(&self, news: Vec<News>) {
-        for News {
+    pub(super) fn tell(&self, news: Vec<DryReport>) {
+        for DryReport {
             demands,
             waited,
             fate,
@@ -60,17 +56,17 @@ impl Gate {
             let waited = Duration::from_nanos(waited);
             let name = |resource: u32| Arc::clone(self.resources[resource as usize].shared_name());
             let (reason, resource) = match fate {
-                Foretold::Granted => {
+                DryOutcome::Granted => {
                     let names = demands.iter().map(|demand| name(demand.resource));
                     let names = || names.collect::<Vec<_>>().join("+");
                     observe::would_be_admitted(names, waited);
                     continue;
                 }
-                Foretold::NotNow { short } => (Reason::NotNow, short),
-                Foretold::Hopeless { short } => (Reason::WouldTimeOut, short),
-                Foretold::TimedOut { short } => (Reason::Timeout, short),
-                Foretold::Full { resource } => (Reason::QueueFull, resource),
-                Foretold::Shed { resource } => (Reason::Shed, resource),
+                DryOutcome::NotNow { short } => (Reason::NotNow, short),
+                DryOutcome::WouldTimeOut { short } => (Reason::WouldTimeOut, short),
+                DryOutcome::TimedOut { short } => (Reason::Timeout, short),
+                DryOutcome::Full { resource } => (Reason::QueueFull, resource),
+                DryOutcome::Shed { resource } => (Reason::Shed, resource),
             };
             observe::would_be_rejected(&name(resource), waited, reason);
         }

@@ -1,17 +1,18 @@
 //! One timer for all that wait at a gate in one runtime.
 //!
 //! A sleep for each waiter would take the lock of tokio's timer at its first poll and again at its
-//! drop. Instead one task in each runtime that has waiters sleeps until the earliest deadline. It starts
-//! with the first waiter and ends when it wakes up and finds none. Where every request has the same
-//! timeout, a new deadline is never the earliest, and waiting does not touch the timer at all.
+//! drop. Instead one task in each runtime that has waiters sleeps until the earliest deadline. It
+//! starts with the first waiter and ends when it wakes up and finds none. Where every request has
+//! the same timeout, a new deadline is never the earliest, and waiting does not touch the timer at
+//! all.
 //!
-//! A deadline depends on the waiter's own runtime alone: another one may be busy, paused, or not driven
-//! any more. A timer that wakes up still looks at all deadlines: what is due is due, and the work is done
-//! under the lock, once.
+//! A deadline depends on the waiter's own runtime alone: another one may be busy, paused, or not
+//! driven any more. A timer that wakes up still looks at all deadlines: what is due is due, and the
+//! work is done under the lock, once.
 //!
-//! A runtime that shuts down drops its timer, and every new one as soon as it is spawned. Futures that
-//! are still polled there, by `block_on` in a blocking thread, could wait for ever: they are refused. A
-//! future that is polled in another runtime later goes on waiting there.
+//! A runtime that shuts down drops its timer, and every new one as soon as it is spawned. Futures
+//! that are still polled there, by `block_on` in a blocking thread, could wait for ever: they are
+//! refused. A future that is polled in another runtime later goes on waiting there.
 
 use std::sync::{Arc, Weak};
 
@@ -74,7 +75,8 @@ impl Timers {
         self.0.len()
     }
 
-    /// Whether there are timers, and all look later. The deadlines of all that wait come later, too.
+    /// Whether there are timers, and all look later. The deadlines of all that wait come later,
+    /// too.
     #[inline]
     pub(super) fn all_look_after(&self, time: Nanos) -> bool {
         !self.0.is_empty() && self.0.iter().all(|timer| timer.at > time)
@@ -154,8 +156,8 @@ impl Gate {
         runtime.is_none_or(|runtime| self.spawn_timer(runtime, |timer| self.clock.spawn(timer)))
     }
 
-    /// Starts the timer of a runtime in which something waits, unless there is one; `false` if it is lost
-    /// at once, because the runtime shuts down.
+    /// Starts the timer of a runtime in which something waits, unless there is one; `false` if it
+    /// is lost at once, because the runtime shuts down.
     pub(super) fn spawn_timer(self: &Arc<Self>, runtime: Id, spawn: impl FnOnce(Timer)) -> bool {
         let mut state = lock(&self.state);
         self.look(&mut state); // the clock of this runtime may be another than was seen before

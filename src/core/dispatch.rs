@@ -1,4 +1,5 @@
-//! Carries out what the general queue decides: grants, refusals, and the wakers to call after the lock.
+//! Carries out what the general queue decides: grants, refusals, and the wakers to call after the
+//! lock.
 
 use std::{task::Waker, time::Duration};
 
@@ -17,8 +18,8 @@ use crate::{
 };
 
 impl Gate {
-    /// Looks whether waiters of the general queue can be admitted at these resources, of which units were
-    /// released.
+    /// Looks whether waiters of the general queue can be admitted at these resources, of which
+    /// units were released.
     #[cold]
     pub(super) fn dispatch_released(&self, demands: &[Demand]) {
         let (mut state, now) = self.lock_now();
@@ -43,8 +44,8 @@ impl Gate {
         true
     }
 
-    /// Carries out every decision that has become possible. Waiters whose deadline has passed are timed
-    /// out on the way: in an overload the timer may be late.
+    /// Carries out every decision that has become possible. Waiters whose deadline has passed are
+    /// timed out on the way: in an overload the timer may be late.
     pub(super) fn dispatch<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
         let now = self.tick(&mut state, now);
         let first = state.deliver(now, &mut self.ledger());
@@ -89,8 +90,9 @@ impl Gate {
         }
     }
 
-    /// Times out every waiter whose deadline has come, and returns when, by its own clock, the timer of
-    /// `runtime` (a loom test has none) has to look again; `None` if nothing waits there any more.
+    /// Times out every waiter whose deadline has come, and returns when, by its own clock, the
+    /// timer of `runtime` (a loom test has none) has to look again; `None` if nothing waits there
+    /// any more.
     pub(super) fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
             let (mut state, now) = self.lock_now();
@@ -113,7 +115,8 @@ impl Gate {
         }
     }
 
-    /// When the timer of `runtime` has to look at the general queue again; `None` if nothing waits there.
+    /// When the timer of `runtime` has to look at the general queue again; `None` if nothing waits
+    /// there.
     fn next_event_in(&self, state: &mut State, runtime: runtime::Id) -> Option<Nanos> {
         let is_there = |registration: &Registration| registration.runtime == Some(runtime);
         if !state.queue.payloads().any(is_there) {
@@ -133,8 +136,8 @@ impl Gate {
         Some(self.next_relief(state).map_or(next, |at| at.min(next)))
     }
 
-    /// Where rates, higher priorities or an adaptive limit block waiters, the timers have to look when
-    /// that ends.
+    /// Where rates, higher priorities or an adaptive limit block waiters, the timers have to look
+    /// when that ends.
     pub(super) fn look_again(&self, state: &mut State) {
         if state.queue.depends_on_time() {
             if let Some(next) = self.next_event(state) {

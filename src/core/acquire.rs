@@ -3,64 +3,28 @@
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use super::{
-    Claimant, Gate, Granted, Record, State, Waiter,
+    AcquireResult, Claimant, Gate, Granted, Record, Refused, State, WaitOptions, Waiter,
     clock::nanos,
     fifo::Joined,
     timers::TimerAction,
     waiter_cell::{Registration, WaiterCell},
 };
 use crate::{
-    admission::{Answer, Arrival, Claims, Nanos, Refusal},
+    admission::{Admission, Arrival, Nanos, Refusal},
     sync::lock,
 };
 
-/// What a request declares, and how it waits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WaitOptions {
-    pub(crate) claims: Claims,
-    pub(crate) timeout: Duration,
-    /// Instead of each resource's own bound on the length of its queue.
-    pub(crate) max_waiting: Option<usize>,
-    /// When the request arrived, on the gate's clock, if that was before it was first polled.
-    pub(crate) arrived: Option<Nanos>,
-}
-
-/// Why a request was not admitted, how long it had waited, and when to retry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused {
-    pub(crate) refusal: Refusal,
-    pub(crate) waited: Duration,
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Refused {
-    /// Of a request that did not wait.
-    pub(crate) fn at_once(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            waited: Duration::ZERO,
-            retry_after: None,
-        }
-    }
-}
-
-/// What becomes of a request that arrives.
-pub(crate) enum Entry<C: Claimant> {
-    Granted(Granted<C>),
-    Queued(Waiter<C>),
-    Refused(C, Refused),
-}
-
 impl Gate {
-    /// Admits, queues or refuses a request that the [fast path](Self::try_acquire) has not admitted.
+    /// Admits, queues or refuses a request that the [fast path](Self::try_acquire) has not
+    /// admitted.
     ///
-    /// Without a waker the request is queued all the same, and has to be polled before its deadline is
-    /// timed.
+    /// Without a waker the request is queued all the same, and has to be polled before its deadline
+    /// is timed.
     pub(crate) fn acquire<C: Claimant>(
         claimant: C,
         options: &WaitOptions,
         waker: Option<&Waker>,
-    ) -> Entry<C> {
+    ) -> AcquireResult<C> {
         let gate = claimant.gate();
         let arrived = options.arrived.unwrap_or_else(|| gate.clock.now());
         let Some(claim) = gate.fifo_claim(claimant.demands(), options) else {
@@ -72,7 +36,7 @@ impl Gate {
             Joined::Queued { number, is_timed } => {
                 let waiter = Waiter::in_fifo(claimant, number, arrived);
                 match is_timed || waker.is_none() {
-                    true => Entry::Queued(waiter),
+                    true => AcquireResult::Queued(waiter),
                     false => waiter.watch(),
                 }
             }
@@ -82,7 +46,7 @@ impl Gate {
                     retry_after,
                     ..Refused::at_once(refusal)
                 };
-                Entry::Refused(claimant, refused)
+                AcquireResult::Refused(claimant, refused)
             }
         }
     }
@@ -93,7 +57,7 @@ impl Gate {
         options: &WaitOptions,
         arrived: Nanos,
         waker: Option<&Waker>,
-    ) -> Entry<C> {
+    ) -> AcquireResult<C> {
         let gate = Arc::clone(claimant.gate());
         let demands = claimant.demands();
         let last_reading = arrived.saturating_add(nanos(options.timeout));
@@ -119,7 +83,8 @@ impl Gate {
             (answer, *arrival) = state.queue.arrive(now, arriving, &mut gate.ledger());
             answer
         };
-        // Rates count what is acquired at the time of the grant, and the first poll may have come late.
+        // Rates count what is acquired at the time of the grant, and the first poll may have come
+        // late.
         let now = match gate.has_rules {
             true => gate.clock.now(),
             false => arrived,
@@ -133,7 +98,10 @@ impl Gate {
             gate.relieve(&mut state, demands, now);
         }
         let mut answer = arrive(&mut state, now, &mut arrival);
-        if let Answer::NoTime { .. } | Answer::Hopeless { .. } | Answer::Full { .. } = answer {
+        if let Admission::NoTime { .. }
+        | Admission::WouldTimeOut { .. }
+        | Admission::QueueFull { .. } = answer
+        {
             let later = gate.tick(&mut state, gate.clock.now());
             if state.queue.is_due(later) {
                 // A request is not refused because of waiters whose deadline has come.
@@ -148,8 +116,8 @@ impl Gate {
         }
         let in_lanes = match (answer, &arrival) {
             _ if !gate.records(demands) => None,
-            (Answer::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
-            (Answer::Granted, Some(arrival)) => Some(arrival.demands.clone()),
+            (Admission::Queued(ticket), _) => state.queue.demands(ticket).cloned(),
+            (Admission::Granted, Some(arrival)) => Some(arrival.demands.clone()),
             _ => None,
         };
         let record = in_lanes.map(|demands| {
@@ -159,8 +127,8 @@ impl Gate {
         });
         let (mut action, mut refused) = (TimerAction::None, None);
         match answer {
-            Answer::Granted => {}
-            Answer::Queued(ticket) => {
+            Admission::Granted => {}
+            Admission::Queued(ticket) => {
                 gate.look_again(&mut state);
                 if waker.is_some() {
                     let deadline = state.clocks.at(last_reading);
@@ -184,11 +152,11 @@ impl Gate {
         }
         drop(arrival); // after the lock: dropping a waker is the code of others
         match (answer, refused) {
-            (_, Some(refused)) => Entry::Refused(claimant, refused),
-            (Answer::Queued(ticket), None) => {
+            (_, Some(refused)) => AcquireResult::Refused(claimant, refused),
+            (Admission::Queued(ticket), None) => {
                 let waiter = Waiter::in_queue(claimant, cell, ticket, record, arrived);
                 match gate.carry_out(action) {
-                    true => Entry::Queued(waiter),
+                    true => AcquireResult::Queued(waiter),
                     false => waiter.leave_untimed(),
                 }
             }
@@ -201,9 +169,9 @@ impl Gate {
 }
 
 impl State {
-    fn refusal(&self, answer: Answer, options: &WaitOptions, now: Nanos) -> Refusal {
+    fn refusal(&self, answer: Admission, options: &WaitOptions, now: Nanos) -> Refusal {
         match answer {
-            Answer::NoTime { short, by_rate } => match options.timeout.is_zero() {
+            Admission::NoTime { short, by_rate } => match options.timeout.is_zero() {
                 true => Refusal::NotNow {
                     resource: short,
                     by_rate,
@@ -213,35 +181,36 @@ impl State {
                     by_rate,
                 },
             },
-            Answer::Hopeless { short, by_rate } => Refusal::WouldTimeOut {
+            Admission::WouldTimeOut { short, by_rate } => Refusal::WouldTimeOut {
                 resource: short,
                 by_rate,
             },
-            Answer::Full { resource } => Refusal::QueueFull {
+            Admission::QueueFull { resource } => Refusal::QueueFull {
                 resource,
                 by_rate: self
                     .queue
                     .is_kept_by_rate(resource, options.claims.load, now),
             },
-            Answer::Closed => Refusal::Closed,
-            Answer::Granted | Answer::Queued(_) => unreachable!("no refusal"),
+            Admission::Closed => Refusal::Closed,
+            Admission::Granted | Admission::Queued(_) => unreachable!("no refusal"),
         }
     }
 }
 
 impl<C: Claimant> Granted<C> {
-    /// Refuses a request that is granted its set after its deadline: its first poll may have come late.
+    /// Refuses a request that is granted its set after its deadline: its first poll may have come
+    /// late.
     #[inline]
-    fn in_time(self, options: &WaitOptions, arrived: Nanos) -> Entry<C> {
+    fn in_time(self, options: &WaitOptions, arrived: Nanos) -> AcquireResult<C> {
         let last_reading = arrived.saturating_add(nanos(options.timeout));
         let gate = self.claimant().gate();
         if options.timeout.is_zero() || gate.clock.now() <= last_reading {
-            return Entry::Granted(self);
+            return AcquireResult::Granted(self);
         }
         let refusal = Refusal::Timeout {
             resource: self.claimant().demands()[0].resource,
             by_rate: false,
         };
-        Entry::Refused(self.give_up(), Refused::at_once(refusal))
+        AcquireResult::Refused(self.give_up(), Refused::at_once(refusal))
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     shared::{FencingToken, Lease},
 };
 
-/// What is held of shared limits. Dropping it returns it all; unspent, unless work has begun under it.
+/// What is held of shared limits. Dropping it returns it all; unspent, unless work has begun under
+/// it.
 #[derive(Default)]
 pub(crate) struct Leases {
     held: Vec<Leased>,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Gate, Leases, State, WaitOptions, adaptive::Ended, dry_run::DryRunCase};
+use super::{Gate, Leases, State, WaitOptions, adaptive::Ended};
 use crate::{
     adaptive::Outcome,
-    admission::{Charge, Claims, Demand, Demands, Nanos},
+    admission::{Attributes, Charge, Demand, Demands, Nanos},
     sync::{MutexGuard, lock},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Record {
     /// In the lanes that the request was assigned.
     pub(super) demands: Demands,
-    pub(super) claims: Claims,
+    pub(super) claims: Attributes,
     pub(super) timeout: Duration,
     pub(super) max_waiting: Option<usize>,
     pub(super) at: Nanos,
@@ -27,6 +27,10 @@ pub(crate) struct Record {
     /// Of resources that are shared between processes, which are not among the demands.
     leases: Leases,
 }
+
+/// A request as the dry run knows it, while its work goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DryRunCase(pub(super) u32);
 
 impl Record {
     /// Of a set that was charged with this load.
@@ -77,7 +81,9 @@ impl Gate {
         self.has_rules && demands.iter().any(has_rules)
     }
 
-    /// Releases a set of which this was recorded; if no work has begun under it, with all that was spent.
+    /// Releases a set of which this was recorded; if no work has begun under it, with all that was
+    /// spent.
+    #[cold]
     pub(super) fn release_recorded(&self, record: &Record) {
         self.end_dry_run(record, self.clock.now());
         if !self.records(&record.demands) {

@@ -5,24 +5,24 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use slab::Slab;
 
 use super::{
-    Answer, Arrival, Charge, Claims, Demands, Drain, Ledger, LineSpec, Nanos, NewRule, Queue,
-    Usage, Verdict,
+    Admission, Arrival, Attributes, Charge, Demands, Drain, Ledger, Nanos, NewRule, Queue,
+    ResourceSpec, Usage, Verdict,
 };
 
 /// A queue for requests that do not wait for it.
 ///
-/// It is told when each request comes, and when its work is done, which took as long as it would have
-/// taken later. From that it works out, in virtual time, when each would have been granted its set, or
-/// refused it: the same queue with the same rules, so the same decisions.
+/// It is told when each request comes, and when its work is done, which took as long as it would
+/// have taken later. From that it works out, in virtual time, when each would have been granted its
+/// set, or refused it: the same queue with the same rules, so the same decisions.
 #[derive(Debug)]
-pub struct Shadow {
+pub struct DryRun {
     queue: Queue<u32>,
     usages: Usages,
     cases: Slab<Case>,
     /// What is still to happen to cases that were granted, and when.
     events: BinaryHeap<Reverse<(Nanos, Event)>>,
     now: Nanos,
-    news: Vec<News>,
+    news: Vec<DryReport>,
 }
 
 #[derive(Debug)]
@@ -54,20 +54,20 @@ enum Fate {
 
 /// What would have been said to a request after it had waited.
 #[derive(Clone, Debug)]
-pub struct News {
+pub struct DryReport {
     pub demands: Demands,
     pub waited: Nanos,
-    pub fate: Foretold,
+    pub fate: DryOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foretold {
+pub enum DryOutcome {
     Granted,
     /// It had no time to wait.
     NotNow {
         short: u32,
     },
-    Hopeless {
+    WouldTimeOut {
         short: u32,
     },
     TimedOut {
@@ -81,8 +81,8 @@ pub enum Foretold {
     },
 }
 
-impl Shadow {
-    pub fn new(specs: Vec<LineSpec>, credit: Option<Nanos>) -> Self {
+impl DryRun {
+    pub fn new(specs: Vec<ResourceSpec>, credit: Option<Nanos>) -> Self {
         let usages = specs.iter().map(|spec| Usage::new(spec.limit));
         Self {
             usages: Usages(usages.collect()),
@@ -99,7 +99,7 @@ impl Shadow {
         &mut self,
         now: Nanos,
         demands: Demands,
-        claims: Claims,
+        claims: Attributes,
         timeout: Nanos,
         max_waiting: Option<usize>,
     ) -> u32 {
@@ -123,21 +123,23 @@ impl Shadow {
         };
         let (answer, unused) = self.queue.arrive(now, arrival, &mut self.usages);
         let in_lanes = match answer {
-            Answer::Queued(ticket) => self.queue.demands(ticket).cloned(),
+            Admission::Queued(ticket) => self.queue.demands(ticket).cloned(),
             _ => unused.map(|arrival| arrival.demands),
         };
         let this = &mut self.cases[case as usize];
         this.demands = in_lanes.unwrap_or_else(|| this.demands.clone());
         match answer {
-            Answer::Queued(_) => {}
-            Answer::Granted => this.fate = Fate::Granted(now),
+            Admission::Queued(_) => {}
+            Admission::Granted => this.fate = Fate::Granted(now),
             // With time it would be queued.
-            Answer::NoTime { short, .. } => self.refuse(case, now, Foretold::NotNow { short }),
-            Answer::Hopeless { short, .. } => {
-                self.refuse(case, now, Foretold::Hopeless { short });
+            Admission::NoTime { short, .. } => self.refuse(case, now, DryOutcome::NotNow { short }),
+            Admission::WouldTimeOut { short, .. } => {
+                self.refuse(case, now, DryOutcome::WouldTimeOut { short });
             }
-            Answer::Full { resource } => self.refuse(case, now, Foretold::Full { resource }),
-            Answer::Closed => this.fate = Fate::Refused,
+            Admission::QueueFull { resource } => {
+                self.refuse(case, now, DryOutcome::Full { resource })
+            }
+            Admission::Closed => this.fate = Fate::Refused,
         }
         self.settle();
         case
@@ -196,7 +198,7 @@ impl Shadow {
     }
 
     /// Those who had to wait, or were refused, and what became of them.
-    pub fn take_news(&mut self) -> Vec<News> {
+    pub fn take_news(&mut self) -> Vec<DryReport> {
         std::mem::take(&mut self.news)
     }
 
@@ -257,10 +259,10 @@ impl Shadow {
                 None => {}
                 Some((case, Verdict::Granted)) => self.grant(case),
                 Some((case, Verdict::TimedOut { short, .. })) => {
-                    self.refuse(case, now, Foretold::TimedOut { short });
+                    self.refuse(case, now, DryOutcome::TimedOut { short });
                 }
                 Some((case, Verdict::Shed { resource })) => {
-                    self.refuse(case, now, Foretold::Shed { resource });
+                    self.refuse(case, now, DryOutcome::Shed { resource });
                 }
                 Some((case, Verdict::Closed)) => self.end(case, Fate::Refused),
             }
@@ -269,18 +271,18 @@ impl Shadow {
 
     fn grant(&mut self, case: u32) {
         let at = self.now;
-        self.tell(case, at, Foretold::Granted);
+        self.tell(case, at, DryOutcome::Granted);
         self.end(case, Fate::Granted(at));
     }
 
-    fn refuse(&mut self, case: u32, at: Nanos, fate: Foretold) {
+    fn refuse(&mut self, case: u32, at: Nanos, fate: DryOutcome) {
         self.tell(case, at, fate);
         self.end(case, Fate::Refused);
     }
 
-    fn tell(&mut self, case: u32, at: Nanos, fate: Foretold) {
+    fn tell(&mut self, case: u32, at: Nanos, fate: DryOutcome) {
         let this = &self.cases[case as usize];
-        self.news.push(News {
+        self.news.push(DryReport {
             demands: this.demands.clone(),
             waited: at.saturating_sub(this.arrived),
             fate,
@@ -347,18 +349,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::admission::{Demand, LineRules};
+    use crate::admission::{Demand, ResourceRules};
 
-    fn specs(limit: u32, max_waiting: usize) -> Vec<LineSpec> {
-        vec![LineSpec {
+    fn specs(limit: u32, max_waiting: usize) -> Vec<ResourceSpec> {
+        vec![ResourceSpec {
             max_waiting,
             limit,
-            rules: LineRules::default(),
+            rules: ResourceRules::default(),
         }]
     }
 
-    /// What became of each request of a trace of arrivals and times of work: when it was granted its
-    /// unit, if it was.
+    /// What became of each request of a trace of arrivals and times of work: when it was granted
+    /// its unit, if it was.
     fn for_real(trace: &[(Nanos, Nanos)], limit: u32, max_waiting: usize, timeout: Nanos) -> usize {
         let mut queue = Queue::new(specs(limit, max_waiting), None);
         let mut usages = Usages(vec![Usage::new(limit)]);
@@ -400,12 +402,12 @@ mod tests {
                     payload: took,
                     demands: demands.clone(),
                     deadline: now + timeout,
-                    claims: Claims::default(),
+                    claims: Attributes::default(),
                     max_waiting: None,
                 };
                 match queue.arrive(now, arrival, &mut usages).0 {
-                    Answer::Granted => ends.push(Reverse(now + took)),
-                    Answer::Queued(_) => {}
+                    Admission::Granted => ends.push(Reverse(now + took)),
+                    Admission::Queued(_) => {}
                     _ => refused += 1,
                 }
             }
@@ -418,7 +420,7 @@ mod tests {
         max_waiting: usize,
         timeout: Nanos,
     ) -> usize {
-        let mut shadow = Shadow::new(specs(limit, max_waiting), None);
+        let mut shadow = DryRun::new(specs(limit, max_waiting), None);
         let demands = Demands::collect([Demand::new(0, 1)].into_iter());
         let mut open: Vec<(Nanos, u32)> = Vec::new();
         for &(at, took) in trace {
@@ -427,7 +429,7 @@ mod tests {
                 shadow.done(end, case);
                 open.remove(0);
             }
-            let case = shadow.arrive(at, demands.clone(), Claims::default(), timeout, None);
+            let case = shadow.arrive(at, demands.clone(), Attributes::default(), timeout, None);
             open.push((at + took, case));
         }
         open.sort();
@@ -438,7 +440,9 @@ mod tests {
         assert!(shadow.cases.is_empty(), "every case is closed");
         assert_eq!(shadow.usages.usage(0).in_use(), 0);
         let news = shadow.take_news();
-        news.iter().filter(|n| n.fate != Foretold::Granted).count()
+        news.iter()
+            .filter(|n| n.fate != DryOutcome::Granted)
+            .count()
     }
 
     proptest! {

@@ -35,16 +35,16 @@ mod tokio_clock {
 
     use super::{Nanos, Reading};
 
-    /// Time since the limiter was built, on tokio's clock, so that tests can pause it. Each runtime that
-    /// does so has a clock of its own.
-    pub(in crate::gate) struct Clock(Instant);
+    /// Time since the limiter was built, on tokio's clock, so that tests can pause it. Each runtime
+    /// that does so has a clock of its own.
+    pub(in crate::core) struct Clock(Instant);
 
     impl Clock {
-        pub(in crate::gate) fn start() -> Self {
+        pub(in crate::core) fn start() -> Self {
             Self(Instant::now())
         }
 
-        pub(in crate::gate) fn now(&self) -> Nanos {
+        pub(in crate::core) fn now(&self) -> Nanos {
             self.since_start(Instant::now())
         }
 
@@ -54,7 +54,7 @@ mod tokio_clock {
         }
 
         /// A look at the clock itself.
-        pub(in crate::gate) fn read(&self) -> Reading {
+        pub(in crate::core) fn read(&self) -> Reading {
             let before = system_time();
             let now = Instant::now();
             Reading {
@@ -64,7 +64,7 @@ mod tokio_clock {
         }
 
         /// The instant that this clock calls `time`; about 30 years ahead if that is out of range.
-        pub(in crate::gate) fn instant(&self, time: Nanos) -> Instant {
+        pub(in crate::core) fn instant(&self, time: Nanos) -> Instant {
             const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
             let far = self.0 + FAR;
             self.0
@@ -74,7 +74,7 @@ mod tokio_clock {
 
         /// The runtime of the code that runs on this thread.
         #[inline]
-        pub(in crate::gate) fn runtime(&self) -> Option<Id> {
+        pub(in crate::core) fn runtime(&self) -> Option<Id> {
             Handle::try_current().ok().map(|runtime| runtime.id())
         }
     }
@@ -99,12 +99,12 @@ mod manual_clock {
 
     use super::{Nanos, Reading};
     use crate::{
-        gate::timers::Timer,
+        core::timers::Timer,
         sync::{Mutex, lock},
     };
 
     /// Time that stands still until a loom test moves it, and the runtime of a test that has one.
-    pub(in crate::gate) struct Clock {
+    pub(in crate::core) struct Clock {
         time: AtomicU64,
         runtime: OnceLock<Id>,
         tasks: Mutex<Tasks>,
@@ -118,7 +118,7 @@ mod manual_clock {
     }
 
     impl Clock {
-        pub(in crate::gate) fn start() -> Self {
+        pub(in crate::core) fn start() -> Self {
             Self {
                 time: AtomicU64::new(0),
                 runtime: OnceLock::new(),
@@ -126,11 +126,11 @@ mod manual_clock {
             }
         }
 
-        pub(in crate::gate) fn now(&self) -> Nanos {
+        pub(in crate::core) fn now(&self) -> Nanos {
             self.time.load(Ordering::Acquire)
         }
 
-        pub(in crate::gate) fn read(&self) -> Reading {
+        pub(in crate::core) fn read(&self) -> Reading {
             Reading {
                 time: self.now(),
                 is_system: true,
@@ -138,24 +138,24 @@ mod manual_clock {
         }
 
         /// Never called: under loom the test is the timer.
-        pub(in crate::gate) fn instant(&self, _: Nanos) -> tokio::time::Instant {
+        pub(in crate::core) fn instant(&self, _: Nanos) -> tokio::time::Instant {
             tokio::time::Instant::now()
         }
 
-        pub(in crate::gate) fn set(&self, time: Nanos) {
+        pub(in crate::core) fn set(&self, time: Nanos) {
             self.time.store(time, Ordering::Release);
         }
 
-        pub(in crate::gate) fn runtime(&self) -> Option<Id> {
+        pub(in crate::core) fn runtime(&self) -> Option<Id> {
             self.runtime.get().copied()
         }
 
-        pub(in crate::gate) fn run_in(&self, runtime: Id) {
+        pub(in crate::core) fn run_in(&self, runtime: Id) {
             self.runtime.set(runtime).expect("set once");
         }
 
         /// What tokio does: a task is dropped at once if the runtime has begun to shut down.
-        pub(in crate::gate) fn spawn(&self, timer: Timer) {
+        pub(in crate::core) fn spawn(&self, timer: Timer) {
             let mut tasks = lock(&self.tasks);
             if tasks.are_shut_down {
                 drop(tasks);
@@ -168,7 +168,7 @@ mod manual_clock {
         }
 
         /// Drops the tasks of the runtime, now and from now on.
-        pub(in crate::gate) fn shut_down(&self) {
+        pub(in crate::core) fn shut_down(&self) {
             let mut tasks = lock(&self.tasks);
             tasks.are_shut_down = true;
             let timer = tasks.timer.take();

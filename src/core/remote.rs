@@ -1,6 +1,8 @@
-//! Resources whose limits are shared between processes: the queue of this one knows nothing of them.
+//! Resources whose limits are shared between processes: the queue of this one knows nothing of
+//! them.
 //!
-//! Their words are marked as contended for good, so that whoever asks for one of them takes the long way.
+//! Their words are marked as contended for good, so that whoever asks for one of them takes the
+//! long way.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -16,8 +18,8 @@ use crate::{
     shared::SharedLimit,
 };
 
-/// By resource; empty if none is shared. Permits are `UnwindSafe`, and whoever implements a limit sees to what
-/// a panic of its own code leaves behind.
+/// By resource; empty if none is shared. Permits are `UnwindSafe`, and whoever implements a limit
+/// sees to what a panic of its own code leaves behind.
 pub(super) type RemoteLimits = Box<[Option<AssertUnwindSafe<Arc<dyn SharedLimit>>>]>;
 
 /// A resource whose shared limit cannot be opened, and why.

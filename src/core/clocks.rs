@@ -1,11 +1,11 @@
 //! One time for readers whose clocks differ.
 //!
-//! Outside tests every clock is the system's, and the gate's time is what it shows. A runtime that has
-//! paused its time has a clock of its own, which may stand still, jump ahead, or lie behind what others
-//! have shown: in tests that share a limiter in a `static`, one after the other or side by side. Then the
-//! gate's time goes on by as much as any clock does, and never back. To the clocks that stand still
-//! meanwhile, and to the deadlines of those who wait by them, the difference is added. So a wait lasts as
-//! long as the waiter's own clock says.
+//! Outside tests every clock is the system's, and the gate's time is what it shows. A runtime that
+//! has paused its time has a clock of its own, which may stand still, jump ahead, or lie behind
+//! what others have shown: in tests that share a limiter in a `static`, one after the other or side
+//! by side. Then the gate's time goes on by as much as any clock does, and never back. To the
+//! clocks that stand still meanwhile, and to the deadlines of those who wait by them, the
+//! difference is added. So a wait lasts as long as the waiter's own clock says.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -33,7 +33,8 @@ pub(super) struct Clocks {
     are_several: bool,
 }
 
-/// Short beside any timeout, and long beside the time between two requests where it matters what they cost.
+/// Short beside any timeout, and long beside the time between two requests where it matters what
+/// they cost.
 const STEP: Nanos = 10_000_000;
 
 /// A reading may have been taken so long before the lock. It is also what tokio's timers resolve.
@@ -125,9 +126,9 @@ impl Gate {
         }
     }
 
-    /// The gate's time, and the deadline of a request that arrived at a reading of this thread's clock;
-    /// without a timeout both are the same. `None` where both may change before they are used, because
-    /// there are several clocks.
+    /// The gate's time, and the deadline of a request that arrived at a reading of this thread's
+    /// clock; without a timeout both are the same. `None` where both may change before they are
+    /// used, because there are several clocks.
     #[inline]
     pub(super) fn times(&self, arrived: Nanos, timeout: Duration) -> Option<(Nanos, Nanos)> {
         let deadline = arrived.saturating_add(nanos(timeout));
@@ -158,7 +159,8 @@ impl Gate {
         (now, more)
     }
 
-    /// The gate's time: what was read before the lock, unless another was here with a later one meanwhile.
+    /// The gate's time: what was read before the lock, unless another was here with a later one
+    /// meanwhile.
     #[inline]
     pub(super) fn tick(&self, state: &mut State, reading: Nanos) -> Nanos {
         let clocks = &mut state.clocks;
@@ -175,7 +177,8 @@ impl Gate {
         }
     }
 
-    /// Reads the clock of this thread's runtime, and finds out whether it is another than the system's.
+    /// Reads the clock of this thread's runtime, and finds out whether it is another than the
+    /// system's.
     #[cold]
     pub(super) fn look(&self, state: &mut State) -> Nanos {
         let State {

@@ -49,7 +49,8 @@ impl Gate {
         }
     }
 
-    /// All units are released before waiters are looked at: to them, a set becomes free at one instant.
+    /// All units are released before waiters are looked at: to them, a set becomes free at one
+    /// instant.
     fn release_all(&self, demands: &[Demand]) {
         let is_contended = demands.iter().fold(false, |contended, demand| {
             self.usage(*demand).release(demand.units) | contended
