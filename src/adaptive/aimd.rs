@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     AdaptiveLimit, InvalidAdaptiveLimit, Outcome, Sample,
     bounds::{Bounded, Range},
-    error::Kind,
+    error::AdaptiveFault,
 };
 
 /// Additive increase, multiplicative decrease: the limit rises by a constant while work succeeds,
@@ -137,13 +137,13 @@ impl AimdBuilder {
     pub fn try_build(self) -> Result<Aimd, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if self.increase == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroIncrease));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroIncrease));
         }
         if !(self.backoff > 0.0 && self.backoff < 1.0) {
-            return Err(InvalidAdaptiveLimit(Kind::Backoff(self.backoff)));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Backoff(self.backoff)));
         }
         if self.timeout == Some(Duration::ZERO) {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroTimeout));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroTimeout));
         }
         Ok(Aimd {
             limit,

@@ -1,6 +1,6 @@
 //! The range of a limit, and its initial value.
 
-use super::{InvalidAdaptiveLimit, Sample, error::Kind};
+use super::{InvalidAdaptiveLimit, Sample, error::AdaptiveFault};
 
 /// A range that was not validated yet.
 #[derive(Clone, Copy, Debug)]
@@ -14,17 +14,17 @@ impl Range {
     pub(super) fn check(self) -> Result<Bounded, InvalidAdaptiveLimit> {
         let Self { floor, ceiling, .. } = self;
         if floor == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroFloor));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroFloor));
         }
         if floor > ceiling {
-            return Err(InvalidAdaptiveLimit(Kind::FloorAboveCeiling {
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::FloorAboveCeiling {
                 floor,
                 ceiling,
             }));
         }
         let start = self.start.unwrap_or(floor);
         if !(floor..=ceiling).contains(&start) {
-            return Err(InvalidAdaptiveLimit(Kind::Start {
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Start {
                 start,
                 floor,
                 ceiling,

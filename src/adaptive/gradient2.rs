@@ -5,7 +5,7 @@ use std::{mem, time::Duration};
 use super::{
     AdaptiveLimit, InvalidAdaptiveLimit, Sample,
     bounds::{Bounded, Range},
-    error::Kind,
+    error::AdaptiveFault,
     round::Round,
 };
 
@@ -199,16 +199,20 @@ impl Gradient2Builder {
     pub fn try_build(self) -> Result<Gradient2, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if !(self.smoothing > 0.0 && self.smoothing <= 1.0) {
-            return Err(InvalidAdaptiveLimit(Kind::Smoothing(self.smoothing)));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Smoothing(
+                self.smoothing,
+            )));
         }
         if !(self.tolerance >= 1.0 && self.tolerance.is_finite()) {
-            return Err(InvalidAdaptiveLimit(Kind::Tolerance(self.tolerance)));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Tolerance(
+                self.tolerance,
+            )));
         }
         if self.queue_size == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroQueueSize));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroQueueSize));
         }
         if self.long_window == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroLongWindow));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroLongWindow));
         }
         let probe_every = self.long_window.div_ceil(PROBES_PER_LONG_WINDOW);
         Ok(Gradient2 {

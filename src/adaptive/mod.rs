@@ -90,10 +90,10 @@
 //!
 //! Both are required, as every measurement is wrong at times.
 //!
-//! * The **floor** is the limit that always applies. It keeps samples coming: with too few permits
-//!   there is too little to measure. Choose a number that is known to be safe, such as the
-//!   connections of a quiet hour, and well below what the resource can serve at once: [`Gradient2`]
-//!   probes with a third of its limit, and cannot probe below the floor.
+//! * The **floor** is the limit that always applies. It ensures that there are samples: with too
+//!   few permits there is too little to measure. Choose a number that is known to be safe, such as
+//!   the connections of a quiet hour, and well below what the resource can serve at once:
+//!   [`Gradient2`] probes with a third of its limit, and cannot probe below the floor.
 //! * The **ceiling** is never exceeded: the size of the connection pool, file descriptors, memory
 //!   per request.
 //!

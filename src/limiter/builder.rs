@@ -5,7 +5,8 @@ use std::{borrow::Borrow, collections::HashSet, fmt, sync::Arc, time::Duration};
 use http::Response;
 
 use super::{
-    DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind, respond_with,
+    DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, InvalidLimiter, Limiter, LimiterInner,
+    error::LimiterFault, respond_with,
 };
 use crate::{
     core::Gate,
@@ -83,7 +84,7 @@ impl LimiterBuilder {
     }
 
     /// Rejects requests with `429 Too Many Requests` instead of 503 if a [rate](crate::Rate) did
-    /// not admit them in time, or kept the queue full, or if they waited behind a request that a
+    /// not admit them in time, or filled the queue, or if they waited behind a request that a
     /// rate did not admit; see [`Rejection::is_rate_limited`]. Use it if a rate is a quota of the
     /// clients, and not the capacity of the server.
     ///
@@ -188,13 +189,13 @@ impl LimiterBuilder {
     /// limiter, or if the settings of one cannot be shared between processes.
     pub fn try_build(self) -> Result<Limiter, InvalidLimiter> {
         if self.resources.is_empty() {
-            return Err(InvalidLimiter(Kind::NoResources));
+            return Err(InvalidLimiter(LimiterFault::NoResources));
         }
         let mut names = HashSet::with_capacity(self.resources.len());
         let mut resources = self.resources.iter();
         if let Some(repeated) = resources.find(|resource| !names.insert(resource.name())) {
             let name = Arc::clone(repeated.shared_name());
-            return Err(InvalidLimiter(Kind::RepeatedName(name)));
+            return Err(InvalidLimiter(LimiterFault::RepeatedName(name)));
         }
         for (index, resource) in self.resources.iter().enumerate() {
             if !resource.usage().register(index as u32) {
@@ -202,15 +203,15 @@ impl LimiterBuilder {
                     registered.usage().unregister();
                 }
                 let name = Arc::clone(resource.shared_name());
-                return Err(InvalidLimiter(Kind::Taken(name)));
+                return Err(InvalidLimiter(LimiterFault::Taken(name)));
             }
         }
         let mut gate = Gate::new(self.resources, self.max_waiting, self.credit);
         gate.open(self.max_waiting, self.credit)
-            .map_err(|(name, fault)| InvalidLimiter(Kind::Shared { name, fault }))?;
+            .map_err(|(name, fault)| InvalidLimiter(LimiterFault::Shared { name, fault }))?;
         let gate = Arc::new(gate);
         gate.attach();
-        Ok(Limiter(Arc::new(Inner {
+        Ok(Limiter(Arc::new(LimiterInner {
             gate,
             timeout: self.timeout,
             allows_any_order: self.allows_any_order,

@@ -74,9 +74,9 @@ pub const DEFAULT_MAX_WAITING: usize = 1024;
 /// A resource can be registered with one limiter at a time, because the resources of one set share
 /// a lock.
 #[derive(Clone)]
-pub struct Limiter(Arc<Inner>);
+pub struct Limiter(Arc<LimiterInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct LimiterInner {
     pub(crate) gate: Arc<Gate>,
     pub(crate) timeout: Duration,
     allows_any_order: bool,
@@ -313,8 +313,8 @@ impl Limiter {
     }
 }
 
-impl Inner {
-    /// A refusal of the gate as the user sees it, of a set whose first resource is this.
+impl LimiterInner {
+    /// Creates the public rejection for a refusal. `first` is the first resource of the set.
     #[cold]
     pub(crate) fn rejection(&self, first: u32, refused: Refused) -> Rejection {
         let refusal = refused.refusal;

@@ -31,11 +31,11 @@ pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
     /// Acquires units without a call to the server: from the idle units of this process, or because
     /// the server is away and no request has to wait for it. `None` does not mean that none are
     /// available.
-    fn try_enter(&self, ask: &Ask) -> Option<Box<dyn Lease>>;
+    fn try_enter(&self, request: &LeaseRequest) -> Option<Box<dyn Lease>>;
 
     /// Acquires units, waiting until the deadline, which the future times itself. Dropping the
     /// future removes the request from the queue, and releases a grant that was not collected.
-    fn enter(&self, ask: Ask) -> Entering;
+    fn enter(&self, request: LeaseRequest) -> Entering;
 
     /// Changes the limit for all processes.
     fn set_limit(&self, limit: u32);
@@ -48,7 +48,7 @@ pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
 
 /// A request for units of a shared limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct LeaseRequest {
     pub(crate) units: u32,
     /// The lane, by the hash that is the same in all processes.
     pub(crate) lane: Option<u64>,
