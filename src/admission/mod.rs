@@ -58,7 +58,7 @@ pub use queue::{Queue, ResourceSpec, Verdict};
 pub use rate::{RateRule, Shape};
 pub use refusal::Refusal;
 pub use resource_queue::{Beneficiary, By, ReserveRule, ResourceRules};
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "unstable-admission"))]
 pub use scatter::Slots;
 pub use waiters::Ticket;
 
