@@ -5,35 +5,35 @@ use std::time::Duration;
 use super::{
     AdaptiveLimit, InvalidAdaptiveLimit, Outcome, Sample,
     bounds::{Bounded, Range},
-    error::Kind,
+    error::AdaptiveFault,
 };
 
-/// Additive increase, multiplicative decrease: up by a little while all goes well, down by a share
-/// at the first overload.
+/// Additive increase, multiplicative decrease: the limit rises by a constant while work succeeds,
+/// and falls by a share at an overload.
 ///
-/// It reads two signals: [`Outcome::Overload`], and a permit held longer than
+/// It has two signals: [`Outcome::Overload`], and a permit held for longer than the
 /// [`timeout`](AimdBuilder::timeout). Without either it rises to the ceiling.
 ///
-/// * **Up**: each success adds [`increase`](AimdBuilder::increase) divided by the limit, which
-///   comes to `increase` units a round, a round being as many permits as the limit. Only while at
-///   least half of the limit is in use: a limit that nobody reaches has not been tried, and raising
-///   it would say nothing (the "application-limited" rule of TCP, RFC 7661).
-/// * **Down**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and takes at
-///   least one unit. The permits that are out at that moment were acquired under the old limit and
-///   carry the same news, so the limit does not move until as many units have been returned,
-///   whatever the outcome. One burst of timeouts is one step down.
+/// * **Increase**: each success adds [`increase`](AimdBuilder::increase) divided by the limit,
+///   which is `increase` units per round; a round is as many permits as the limit. It only does
+///   while at least half of the limit is in use: a limit that is not reached has not been tested
+///   (the "application-limited" rule of TCP, RFC 7661).
+/// * **Decrease**: an overload multiplies the limit by [`backoff`](AimdBuilder::backoff), and
+///   lowers it by at least one unit. The permits that are held at that moment were acquired under
+///   the old limit and carry the same signal, so the limit does not move until as many units have
+///   been released, whatever the outcome. One burst of timeouts is one decrease.
 ///
-/// The limit saws to and fro below the point where overload shows: with the defaults between 70 %
-/// of it and all of it.
+/// The limit moves in a sawtooth below the point of overload: with the defaults between 70 % and
+/// 100 % of it.
 ///
 /// # Sources
 ///
 /// D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance
 /// in Computer Networks", 1989: of the linear rules this is the one by which users that share a
-/// resource come to use all of it, in equal parts. The Java library
+/// resource converge to use all of it, in equal parts. The Java library
 /// [concurrency-limits](https://github.com/Netflix/concurrency-limits) has it as `AIMDLimit`, with
-/// steps per permit instead of per round: there one full round of successes doubles the limit, and
-/// one full round of timeouts takes it to the bottom.
+/// steps per permit instead of per round: there one round of successes doubles the limit, and one
+/// round of timeouts takes it to the bottom.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ use super::{
 ///
 /// let slow = Sample::new(Duration::from_secs(2), 20, Outcome::Success);
 /// assert_eq!(limit.update(&slow), 14); // 70 % of 20
-/// assert_eq!(limit.update(&slow), 14); // began before that
+/// assert_eq!(limit.update(&slow), 14); // acquired before the decrease
 /// ```
 #[derive(Clone, Debug)]
 pub struct Aimd {
@@ -52,7 +52,7 @@ pub struct Aimd {
     increase: f64,
     backoff: f64,
     timeout: Option<Duration>,
-    /// How many units are still to be returned that were acquired before the last decrease.
+    /// How many units that were acquired before the last decrease are still held.
     stale: usize,
 }
 
@@ -67,8 +67,8 @@ pub struct AimdBuilder {
 }
 
 impl Aimd {
-    /// A limit between `floor` and `ceiling`, both included. See [the
-    /// module](super#floor-and-ceiling) for how to choose them.
+    /// Creates a builder of a limit between `floor` and `ceiling`, both inclusive. The
+    /// [module](super#floor-and-ceiling) describes how to choose them.
     pub fn between(floor: usize, ceiling: usize) -> AimdBuilder {
         AimdBuilder {
             range: Range {
@@ -77,7 +77,7 @@ impl Aimd {
                 start: None,
             },
             increase: 1,
-            // CUBIC's, RFC 9438. A shallower step comes to overload again sooner.
+            // That of CUBIC, RFC 9438. A smaller step reaches the next overload sooner.
             backoff: 0.7,
             timeout: None,
         }
@@ -85,38 +85,31 @@ impl Aimd {
 }
 
 impl AimdBuilder {
-    /// The limit to start with, from the floor to the ceiling.
-    ///
-    /// Default: the floor.
+    /// Sets the initial limit, from the floor to the ceiling. Default: the floor.
     pub fn start(mut self, units: usize) -> Self {
         self.range.start = Some(units);
         self
     }
 
-    /// How many units a round of successes adds, 1 or more.
-    ///
-    /// Default: 1. Limits in the hundreds move sooner with more.
+    /// Sets how many units a round of successes adds, 1 or more. Default: 1. Limits in the hundreds
+    /// adapt sooner with more.
     pub fn increase(mut self, units: usize) -> Self {
         self.increase = units;
         self
     }
 
-    /// What remains of the limit after an overload, above 0 and below 1.
-    ///
-    /// Default: 0.7.
+    /// Sets the ratio by which an overload multiplies the limit, above 0 and below 1. Default: 0.7.
     pub fn backoff(mut self, ratio: f64) -> Self {
         self.backoff = ratio;
         self
     }
 
-    /// How long a permit may be held; longer counts as overload, also if the work was
-    /// [dropped](Outcome::Dropped). Only [`Outcome::Ignore`] exempts a permit, such as that of a
-    /// stream.
+    /// Sets how long a permit can be held before it counts as overload, even if the work was
+    /// [dropped](Outcome::Dropped). [`Outcome::Ignore`] exempts a permit, such as that of a stream.
+    /// Default: none; only [`Outcome::Overload`] lowers the limit.
     ///
-    /// Set it well above the slowest request on a quiet day, or slow work is taken for too much
-    /// work, and below the time at which clients give up.
-    ///
-    /// Default: none, so that only [`Outcome::Overload`] lowers the limit.
+    /// Choose it well above the slowest request on a quiet day, or slow work counts as overload,
+    /// and below the time after which clients give up.
     pub fn timeout(mut self, held: Duration) -> Self {
         self.timeout = Some(held);
         self
@@ -126,7 +119,7 @@ impl AimdBuilder {
     ///
     /// # Panics
     ///
-    /// Where [`try_build`](Self::try_build) returns an error, with its message.
+    /// If [`try_build`](Self::try_build) returns an error, with its message.
     #[track_caller]
     pub fn build(self) -> Aimd {
         match self.try_build() {
@@ -139,18 +132,18 @@ impl AimdBuilder {
     ///
     /// # Errors
     ///
-    /// If the floor, the increase or the timeout is 0, the floor above the ceiling, the start not
-    /// between them, or the backoff not between 0 and 1.
+    /// If the floor, the increase or the timeout is 0, the floor is above the ceiling, the start is
+    /// not between them, or the backoff is not between 0 and 1.
     pub fn try_build(self) -> Result<Aimd, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if self.increase == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroIncrease));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroIncrease));
         }
         if !(self.backoff > 0.0 && self.backoff < 1.0) {
-            return Err(InvalidAdaptiveLimit(Kind::Backoff(self.backoff)));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Backoff(self.backoff)));
         }
         if self.timeout == Some(Duration::ZERO) {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroTimeout));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroTimeout));
         }
         Ok(Aimd {
             limit,

@@ -1,8 +1,8 @@
-//! Between which values a limit moves, and where it starts.
+//! The range of a limit, and its initial value.
 
-use super::{InvalidAdaptiveLimit, Sample, error::Kind};
+use super::{InvalidAdaptiveLimit, Sample, error::AdaptiveFault};
 
-/// The ends of the range, not checked yet.
+/// A range that was not validated yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
     pub(super) floor: usize,
@@ -14,17 +14,17 @@ impl Range {
     pub(super) fn check(self) -> Result<Bounded, InvalidAdaptiveLimit> {
         let Self { floor, ceiling, .. } = self;
         if floor == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroFloor));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroFloor));
         }
         if floor > ceiling {
-            return Err(InvalidAdaptiveLimit(Kind::FloorAboveCeiling {
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::FloorAboveCeiling {
                 floor,
                 ceiling,
             }));
         }
         let start = self.start.unwrap_or(floor);
         if !(floor..=ceiling).contains(&start) {
-            return Err(InvalidAdaptiveLimit(Kind::Start {
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Start {
                 start,
                 floor,
                 ceiling,
@@ -38,9 +38,9 @@ impl Range {
     }
 }
 
-/// A limit that stays in its range.
+/// A limit that is clamped to its range.
 ///
-/// It is kept with its fraction, so that steps smaller than a unit add up.
+/// It is stored with its fraction, so that steps of less than a unit add up.
 #[derive(Clone, Debug)]
 pub(super) struct Bounded {
     floor: usize,
@@ -68,15 +68,15 @@ impl Bounded {
         (estimate as usize).clamp(self.floor, self.ceiling)
     }
 
-    /// Whether so few units are in use that the limit is not what holds the traffic back.
+    /// Whether so few units are in use that the limit does not bound the traffic.
     pub(super) fn is_app_limited(&self, in_use: usize) -> bool {
         in_use < self.units().div_ceil(2)
     }
 
     /// How many other units are in use when a permit ends. Their work began under the present
-    /// limit, whatever it becomes.
+    /// limit.
     ///
-    /// The ceiling caps it: after an impossible report the limit still moves again.
+    /// Clamped to the ceiling, so that the limit moves again after an impossible sample.
     pub(super) fn others(&self, sample: &Sample) -> usize {
         let others = sample.in_use().saturating_sub(sample.units());
         others.min(self.ceiling)

@@ -1,13 +1,13 @@
-//! What can be wrong with an adaptive limit.
+//! The error of adaptive limits.
 
 use std::fmt;
 
-/// An adaptive limit that cannot be built. The message names the cure.
+/// The error of an adaptive limit that cannot be built. The message names the cure.
 #[derive(Clone, PartialEq)]
-pub struct InvalidAdaptiveLimit(pub(super) Kind);
+pub struct InvalidAdaptiveLimit(pub(super) AdaptiveFault);
 
 #[derive(Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum AdaptiveFault {
     ZeroFloor,
     FloorAboveCeiling {
         floor: usize,
@@ -32,7 +32,9 @@ impl InvalidAdaptiveLimit {
     pub fn is_range(&self) -> bool {
         matches!(
             self.0,
-            Kind::ZeroFloor | Kind::FloorAboveCeiling { .. } | Kind::Start { .. }
+            AdaptiveFault::ZeroFloor
+                | AdaptiveFault::FloorAboveCeiling { .. }
+                | AdaptiveFault::Start { .. }
         )
     }
 
@@ -45,16 +47,16 @@ impl InvalidAdaptiveLimit {
 impl fmt::Display for InvalidAdaptiveLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Kind::ZeroFloor => f.write_str(
+            AdaptiveFault::ZeroFloor => f.write_str(
                 "a floor of 0 would let the limit fall to 0, from where no permit could raise it; \
                  pass 1 or more",
             ),
-            Kind::FloorAboveCeiling { floor, ceiling } => write!(
+            AdaptiveFault::FloorAboveCeiling { floor, ceiling } => write!(
                 f,
                 "the floor {floor} is above the ceiling {ceiling}; \
                  pass the smaller one first, as `between({ceiling}, {floor})`"
             ),
-            Kind::Start {
+            AdaptiveFault::Start {
                 start,
                 floor,
                 ceiling,
@@ -63,34 +65,34 @@ impl fmt::Display for InvalidAdaptiveLimit {
                 "a start at {start} is not between the floor {floor} and the ceiling {ceiling}; \
                  pass one that is to `.start(units)`, or leave it out to start at the floor"
             ),
-            Kind::ZeroIncrease => f.write_str(
+            AdaptiveFault::ZeroIncrease => f.write_str(
                 "an increase of 0 would let the limit fall but never rise; \
                  pass 1 or more to `.increase(units)`",
             ),
-            Kind::Backoff(ratio) => write!(
+            AdaptiveFault::Backoff(ratio) => write!(
                 f,
                 "a backoff to {ratio} of the limit is not between 0 and 1; \
                  pass a ratio above 0 and below 1 to `.backoff(ratio)`, such as 0.7"
             ),
-            Kind::ZeroTimeout => f.write_str(
+            AdaptiveFault::ZeroTimeout => f.write_str(
                 "a timeout of zero would count every permit as overload; \
                  pass a longer one to `.timeout(duration)`, or leave it out",
             ),
-            Kind::Smoothing(share) => write!(
+            AdaptiveFault::Smoothing(share) => write!(
                 f,
                 "a smoothing of {share} is not a share of the way to the new limit; \
                  pass one above 0 and at most 1 to `.smoothing(share)`, such as 0.2"
             ),
-            Kind::Tolerance(ratio) => write!(
+            AdaptiveFault::Tolerance(ratio) => write!(
                 f,
                 "a tolerance of {ratio} is not a ratio of 1 or more; \
                  pass a finite one to `.tolerance(ratio)`, such as 1.5"
             ),
-            Kind::ZeroQueueSize => f.write_str(
+            AdaptiveFault::ZeroQueueSize => f.write_str(
                 "a queue size of 0 would let the limit fall but never rise; \
                  pass 1 or more to `.queue_size(units)`",
             ),
-            Kind::ZeroLongWindow => f.write_str(
+            AdaptiveFault::ZeroLongWindow => f.write_str(
                 "a long window of 0 rounds has no average; \
                  pass 1 or more to `.long_window(rounds)`, such as 600",
             ),

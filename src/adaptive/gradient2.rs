@@ -5,15 +5,15 @@ use std::{mem, time::Duration};
 use super::{
     AdaptiveLimit, InvalidAdaptiveLimit, Sample,
     bounds::{Bounded, Range},
-    error::Kind,
+    error::AdaptiveFault,
     round::Round,
 };
 
-/// Down when permits are held longer than they used to be, up while they are not.
+/// A limit that falls while permits are held for longer than usual, and rises otherwise.
 ///
-/// It needs no timeout and no word from the resource. It moves once a round, which is as many
-/// permits as the limit and at least 10, by comparing two averages of the held times: `short`, of
-/// this round, and `long`, over [`long_window`](Gradient2Builder::long_window) rounds.
+/// It needs neither a timeout nor a signal from the resource. It moves once per round, which is as
+/// many permits as the limit and at least 10, and compares two averages of the held times: `short`,
+/// that of the round, and `long`, over [`long_window`](Gradient2Builder::long_window) rounds.
 ///
 /// ```text
 /// gradient = clamp(tolerance * long / short, 0.5, 1)
@@ -21,43 +21,43 @@ use super::{
 /// limit    = limit * (1 - smoothing) + target * smoothing
 /// ```
 ///
-/// Where a resource serves `c` units at once and queues the rest, that settles near
-/// `tolerance * c + queue_size`: enough to keep it busy, with a queue it gets through in half a
+/// If a resource serves `c` units at once and queues the rest, the limit settles near
+/// `tolerance * c + queue_size`: enough to use all of it, with a queue that it serves in half a
 /// held time.
 ///
-/// * If `long` is more than twice `short`, the load is over and `long` is taken down by 5 % a
+/// * If `long` is more than twice `short`, the load is over, and `long` is lowered by 5 % per
 ///   round, ahead of its average.
-/// * The times of a round in which less than half of the limit was in use count for `long` and
-///   leave the limit alone: a limit that nobody reaches is not what makes the resource slow or fast
-///   (the "application-limited" rule of TCP, RFC 7661).
-/// * Overload takes the limit down by its share of the round: with the share `p` of successes, the
+/// * The times of a round in which less than half of the limit was in use count for `long` and do
+///   not move the limit: a limit that is not reached does not make the resource slow or fast (the
+///   "application-limited" rule of TCP, RFC 7661).
+/// * Overloads lower the limit by their share of the round: with the share `p` of successes, the
 ///   gradient becomes `max(gradient * p, 0.5)` and the queue `queue_size * p`. The held times of
-///   overloads are not averaged, as a quick refusal would make the resource look fast.
-/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. Above `long` it
-///   is averaged, below it is not, as it may have been as fast as any. A round in which more was
-///   dropped above `long` than done counts what was dropped as overload: the resource works for
-///   clients that are gone.
-/// * A single time counts as 10 times `long` at most.
+///   overloads are not averaged, as quick failures would make the resource seem fast.
+/// * The time of work that was [dropped](super::Outcome::Dropped) is a lower bound. It is averaged
+///   if it is above `long`; below, the work may have been as fast as usual. In a round in which
+///   more was dropped above `long` than completed, dropped work counts as overload: the resource
+///   works for clients that have left.
+/// * A single time counts as at most 10 times `long`.
 ///
 /// # Probes
 ///
-/// Under a load that stays, `long` learns the slow times, and `short` no longer looks slow beside
-/// it: by the formula alone the limit doubles every few hundred rounds, up to the ceiling. So ten
-/// times in a long window of rounds at the limit, the limit drops to `limit / (2 * tolerance)`
-/// until as many units as were in use have been returned, and for one round more, both whatever the
-/// outcomes. The average of that round becomes `long`. If the resource was overloaded, it is now
-/// less so, the limit comes down by half or until it fits, and the next probe comes soon. If the
-/// work itself has become slower, that shows, too, and the limit comes back up. At a load that
-/// stays, probes cost about 1 % of the throughput. A probe during which no permit ends although
-/// requests wait is given up; see [lasting work](super#lasting-work).
+/// Under a lasting load, `long` approaches the slow times, and `short` is no longer slow relative
+/// to it: by the formula alone the limit doubles every few hundred rounds, up to the ceiling. So
+/// ten times in a long window of rounds at the limit, the limit drops to `limit / (2 * tolerance)`
+/// until as many units as were in use have been released, and for one more round, both whatever the
+/// outcomes. The average of that round becomes `long`. If the resource was overloaded, it is less
+/// so now, the limit falls by half or until it fits, and the next probe follows soon. If the work
+/// itself has become slower, the probe measures that, and the limit rises again. Under a lasting
+/// load, probes cost about 1 % of the throughput. A probe is ended if no permit ends during it
+/// while requests wait; see [lasting work](super#lasting-work).
 ///
 /// # Sources
 ///
 /// `Gradient2Limit` of Netflix's Java library
 /// [concurrency-limits](https://github.com/Netflix/concurrency-limits): the formula, the drift, the
-/// defaults. It goes back to TCP Vegas (L. Brakmo and L. Peterson, 1995), which first read a queue
-/// from the times instead of from losses. There a round is a second, and overload is not heard.
-/// Probes are in its predecessor `GradientLimit` and in Envoy's adaptive concurrency filter.
+/// defaults. It is derived from TCP Vegas (L. Brakmo and L. Peterson, 1995), which first estimated
+/// a queue from the times instead of from losses. There a round is a second, and overloads do not
+/// count. Its predecessor `GradientLimit` and Envoy's adaptive concurrency filter have probes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -69,7 +69,7 @@ use super::{
 ///     let in_use = limit.limit();
 ///     limit.update(&Sample::new(Duration::from_millis(10), in_use, Outcome::Success));
 /// }
-/// assert_eq!(limit.limit(), 26); // no slower with more: up by 0.8 a round, which is 20 permits and more
+/// assert_eq!(limit.limit(), 26); // not slower at a higher limit: up by 0.8 per round
 /// ```
 #[derive(Clone, Debug)]
 pub struct Gradient2 {
@@ -87,25 +87,27 @@ pub struct Gradient2 {
 
 #[derive(Clone, Debug)]
 enum Stage {
-    /// The limit applies, for so many rounds until the next probe.
+    /// The limit applies. The next probe begins after this many rounds.
     Open { rounds: usize },
-    /// The probe's limit applies to newcomers. `units` that were acquired before are still to be
-    /// returned.
+    /// The limit of the probe applies to new permits. `units` that were acquired before are still
+    /// held.
     Drain { units: usize },
-    /// The probe's limit applies to all that end.
+    /// The limit of the probe applied to all permits that end.
     Probe,
 }
 
-/// Fewer held times make too rough an average.
+/// An average of fewer held times is too rough.
 const MIN_ROUND: usize = 10;
 
+/// At a tenth of the window a probe costs about 1 % of the throughput, and comes before `long` has
+/// approached the slow times of a lasting load by a fifth.
 const PROBES_PER_LONG_WINDOW: usize = 10;
 
-/// After how many rounds a probe comes when it is urgent. The limit needs some to follow the last
-/// one.
+/// The number of rounds until an urgent probe. The limit needs some to follow the previous probe.
 const EARLY_PROBE: usize = 10;
 
-/// No round takes more than half of the limit for slow, as one outlier may spoil its average.
+/// The steepest gradient: no round lowers the limit by more than half, as one outlier can distort
+/// its average.
 const STEEPEST: f64 = 0.5;
 
 /// Builds a [`Gradient2`].
@@ -120,8 +122,8 @@ pub struct Gradient2Builder {
 }
 
 impl Gradient2 {
-    /// A limit between `floor` and `ceiling`, both included. See [the
-    /// module](super#floor-and-ceiling) for how to choose them.
+    /// Creates a builder of a limit between `floor` and `ceiling`, both inclusive. The
+    /// [module](super#floor-and-ceiling) describes how to choose them.
     pub fn between(floor: usize, ceiling: usize) -> Gradient2Builder {
         Gradient2Builder {
             range: Range {
@@ -138,44 +140,37 @@ impl Gradient2 {
 }
 
 impl Gradient2Builder {
-    /// The limit to start with, from the floor to the ceiling.
-    ///
-    /// Default: the floor. From far above, the probes have to find the way down first.
+    /// Sets the initial limit, from the floor to the ceiling. Default: the floor. From far above
+    /// the right value, it takes several probes to fall.
     pub fn start(mut self, units: usize) -> Self {
         self.range.start = Some(units);
         self
     }
 
-    /// Which share of the way to its target the limit moves in a round, above 0 and at most 1.
-    ///
-    /// Default: 0.2.
+    /// Sets the share of the way to its target that the limit moves in a round, above 0 and at most
+    /// 1. Default: 0.2.
     pub fn smoothing(mut self, share: f64) -> Self {
         self.smoothing = share;
         self
     }
 
-    /// How much longer than usual permits may be held before the limit comes down, as a ratio of 1
-    /// or more. Work of uneven length needs more, or chance is taken for load.
-    ///
-    /// Default: 1.5, half as long again.
+    /// Sets how much longer than usual permits can be held before the limit falls, as a ratio of 1
+    /// or more. Default: 1.5. Work of uneven length needs more, or its variation counts as load.
     pub fn tolerance(mut self, ratio: f64) -> Self {
         self.tolerance = ratio;
         self
     }
 
-    /// How many units the limit may have above what the resource gets through at once, 1 or more;
-    /// times [`smoothing`](Self::smoothing), how fast the limit grows in a round.
-    ///
-    /// Default: 4. Limits in the hundreds move sooner with more.
+    /// Sets how many units the limit can have above what the resource serves at once, 1 or more.
+    /// Multiplied by [`smoothing`](Self::smoothing), it is also how much the limit rises in a
+    /// round. Default: 4. Limits in the hundreds adapt sooner with more.
     pub fn queue_size(mut self, units: usize) -> Self {
         self.queue_size = units;
         self
     }
 
-    /// Over how many rounds "usual" is averaged, 1 or more. A tenth of them lies between two
-    /// [probes](Gradient2#probes).
-    ///
-    /// Default: 600.
+    /// Sets the number of rounds over which the usual time is averaged, 1 or more. There is a
+    /// [probe](Gradient2#probes) every tenth of them. Default: 600.
     pub fn long_window(mut self, rounds: usize) -> Self {
         self.long_window = rounds;
         self
@@ -185,7 +180,7 @@ impl Gradient2Builder {
     ///
     /// # Panics
     ///
-    /// Where [`try_build`](Self::try_build) returns an error, with its message.
+    /// If [`try_build`](Self::try_build) returns an error, with its message.
     #[track_caller]
     pub fn build(self) -> Gradient2 {
         match self.try_build() {
@@ -198,22 +193,26 @@ impl Gradient2Builder {
     ///
     /// # Errors
     ///
-    /// If the floor, the queue size or the long window is 0, the floor above the ceiling, the start
-    /// not between them, the smoothing not above 0 and at most 1, or the tolerance below 1 or not
-    /// finite.
+    /// If the floor, the queue size or the long window is 0, the floor is above the ceiling, the
+    /// start is not between them, the smoothing is not above 0 and at most 1, or the tolerance is
+    /// below 1 or not finite.
     pub fn try_build(self) -> Result<Gradient2, InvalidAdaptiveLimit> {
         let limit = self.range.check()?;
         if !(self.smoothing > 0.0 && self.smoothing <= 1.0) {
-            return Err(InvalidAdaptiveLimit(Kind::Smoothing(self.smoothing)));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Smoothing(
+                self.smoothing,
+            )));
         }
         if !(self.tolerance >= 1.0 && self.tolerance.is_finite()) {
-            return Err(InvalidAdaptiveLimit(Kind::Tolerance(self.tolerance)));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::Tolerance(
+                self.tolerance,
+            )));
         }
         if self.queue_size == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroQueueSize));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroQueueSize));
         }
         if self.long_window == 0 {
-            return Err(InvalidAdaptiveLimit(Kind::ZeroLongWindow));
+            return Err(InvalidAdaptiveLimit(AdaptiveFault::ZeroLongWindow));
         }
         let probe_every = self.long_window.div_ceil(PROBES_PER_LONG_WINDOW);
         Ok(Gradient2 {
@@ -243,7 +242,7 @@ impl Gradient2 {
         match (&self.stage, round.mean_held()) {
             (_, None) => {}
             (Stage::Probe, Some(short)) => {
-                // With a standing queue a probe finds about half the time that the last one found.
+                // With a standing queue a probe measures about half the time of the previous one.
                 if self.long.is_some_and(|long| long > 1.5 * short) {
                     next_probe = next_probe.min(EARLY_PROBE);
                 }
@@ -264,11 +263,11 @@ impl Gradient2 {
         self.stage = self.next_stage(is_app_limited, last, next_probe);
     }
 
-    /// Lets the long average learn from the short one.
+    /// Adds the short average to the long one.
     fn learn(&mut self, short: f64) -> f64 {
         let long = self.long.unwrap_or(short);
         let long = long + (short - long) * self.long_weight;
-        // The average alone would take most of its window to forget a load that is over.
+        // The average alone would take most of its window to follow after the end of a load.
         let next = if long > 2.0 * short {
             long * 0.95
         } else {
@@ -288,12 +287,12 @@ impl Gradient2 {
 
     fn next_stage(&self, is_app_limited: bool, last: &Sample, next_probe: usize) -> Stage {
         match self.stage {
-            // With room to spare the times are those of a quiet resource, without a probe.
+            // Below the limit the times are those of a quiet resource, without a probe.
             Stage::Open { rounds } if is_app_limited => Stage::Open { rounds },
             Stage::Open { rounds } if rounds > 1 => Stage::Open { rounds: rounds - 1 },
             Stage::Open { .. } => match self.limit.others(last) {
                 0 => Stage::Probe,
-                // The slowest of them are outlasted by newcomers, so one turnover more.
+                // Some of them are held for longer than new permits, so one more turnover.
                 units => Stage::Drain {
                     units: units.saturating_add(self.probe_limit()),
                 },
@@ -305,13 +304,13 @@ impl Gradient2 {
     fn is_round_over(&self) -> bool {
         let units = match self.stage {
             Stage::Open { .. } => self.round.len(),
-            // A probe keeps others out, and takes what there is after a round.
+            // A probe blocks other requests, so it ends after a round, whatever was measured.
             Stage::Drain { .. } | Stage::Probe => self.round.ended(),
         };
         units >= self.limit().max(MIN_ROUND)
     }
 
-    /// Deep enough to find a queue that the tolerance hides.
+    /// Low enough to detect a queue that the tolerance hides.
     fn probe_limit(&self) -> usize {
         self.limit
             .within(self.limit.estimate() / (2.0 * self.tolerance))
@@ -334,7 +333,8 @@ impl AdaptiveLimit for Gradient2 {
         self.limit()
     }
 
-    /// Ends a probe: what is held was acquired before it, or is longer than its round.
+    /// Ends a probe: the permits that are held were acquired before it, or last longer than its
+    /// round.
     fn stalled(&mut self, _: Duration) -> usize {
         if !matches!(self.stage, Stage::Open { .. }) {
             self.round = Round::default();

@@ -1,8 +1,8 @@
-//! Limits that find themselves: up while the resource keeps pace, down when it does not.
+//! Adaptive limits: a limit rises while the resource responds well, and falls when it does not.
 //!
-//! A fixed limit is a guess at what the resource can take, made once. An adaptive limit watches
-//! each permit that ends, how long it was held and how the work ended, and moves the limit by it,
-//! as TCP moves its window by the acknowledgements it gets.
+//! A fixed limit is an estimate of what the resource can serve. An adaptive limit measures each
+//! permit that ends, how long it was held and how the work ended, and adjusts the limit, as TCP
+//! adjusts its window to the acknowledgements.
 //!
 //! ```
 //! use std::time::Duration;
@@ -11,107 +11,107 @@
 //! let mut limit = Aimd::between(5, 100).start(20).build();
 //!
 //! limit.update(&Sample::new(Duration::from_millis(30), 20, Outcome::Overload));
-//! assert_eq!(limit.limit(), 14); // the resource refused at 20: 70 % of it
+//! assert_eq!(limit.limit(), 14); // the resource was overloaded at 20: 70 % of it
 //!
 //! limit.update(&Sample::new(Duration::from_millis(30), 3, Outcome::Ignore));
 //! assert_eq!(limit.limit(), 14);
 //! ```
 //!
-//! # When to choose it
+//! # When to use it
 //!
-//! When **all** traffic to the resource comes through this limit. An adaptive limit takes whatever
-//! slows the resource for its own doing. If others share the resource, their load moves your limit:
-//! they push, you yield, and they take what you gave up. Several processes with a limit each are
-//! such others, too. If all have an [`Aimd`], they come to a fair share. [`Gradient2`] limits push
-//! each other up to their ceilings, as each takes the queue of the others for the usual time.
+//! Use an adaptive limit if **all** traffic to the resource passes through it. It attributes every
+//! slowdown to its own load. If others use the resource, their load lowers this limit, and they
+//! take the capacity that it yields. This includes other processes of the same service. If all have
+//! an [`Aimd`] limit, they converge to equal shares. [`Gradient2`] limits raise each other up to
+//! their ceilings, as each measures the queue of the others as the usual time.
 //!
-//! When the capacity **changes or is not known**: a service that scales, a database whose queries
-//! change from release to release. If you know the number, such as the size of a connection pool or
-//! the terms of an API, use it: a fixed limit is right from the first request, and easy to reason
-//! about.
+//! Use it if the capacity **changes or is not known**: a service that scales, a database whose
+//! queries change with each release. If the capacity is known, such as the size of a connection
+//! pool or the terms of an API, use a fixed limit. It is right from the first request, and easier
+//! to reason about.
 //!
-//! When there is **enough traffic**. Both need dozens of permits to move at all. For a few requests
-//! a minute choose a fixed limit.
+//! Use it if there is **enough traffic**. Both algorithms need dozens of permits to move. For a few
+//! requests a minute use a fixed limit.
 //!
-//! # Which of the two
+//! # Which algorithm
 //!
 //! | | [`Aimd`] | [`Gradient2`] |
 //! |---|---|---|
-//! | listens to | refusals, and times above a timeout | times beside their average, and refusals |
-//! | choose it when | the resource says so when it has too much, or you know what is too slow | it only grows slower, and nobody knows the time it should take |
+//! | signals | overloads, and times above a timeout | times relative to their average, and overloads |
+//! | use it if | the resource reports overload, or the time that is too long is known | the resource only becomes slower, and its usual time is not known |
 //! | settles | in a sawtooth below the point of overload, 70 % to 100 % of it | at about 1.5 times what is served at once, plus 4 |
-//! | price | an overload in every tooth: some requests are refused or late so that the limit is known | a probe now and then, about 1 % of the throughput |
-//! | work of uneven length | no matter, with a timeout well above the longest | blurs it: times that differ much within a resource need more tolerance, or a resource each |
+//! | cost | an overload in every tooth: some requests fail or are late | a probe now and then, about 1 % of the throughput |
+//! | work of uneven length | no effect, with a timeout well above the longest | needs more tolerance, or a resource for each kind |
 //!
-//! In doubt, [`Aimd`]: what it does can be told from its last overload.
+//! In doubt, use [`Aimd`]: its value follows from its last overload.
 //!
 //! # Outcomes
 //!
 //! | outcome | examples | effect |
 //! |---|---|---|
-//! | [`Success`](Outcome::Success) | rows, "not found", a conflict: the resource has worked | counts with its held time |
-//! | [`Overload`](Outcome::Overload) | a timeout, 503, 429, a refused connection | takes the limit down; its held time is not averaged |
+//! | [`Success`](Outcome::Success) | rows, "not found", a conflict: the resource has worked | the held time counts |
+//! | [`Overload`](Outcome::Overload) | a timeout, 503, 429, a refused connection | lowers the limit; the held time is not averaged |
 //! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a stream | none |
-//! | [`Dropped`](Outcome::Dropped) | the client has left, a timeout outside the limiter | its held time is a lower bound: overload above the timeout of [`Aimd`], counted by [`Gradient2`] where it is above the average |
+//! | [`Dropped`](Outcome::Dropped) | the client has left, a timeout outside of the limiter | the held time is a lower bound: overload if above the timeout of [`Aimd`], counted by [`Gradient2`] if above the average |
 //!
-//! A layer sets it by [`classify`](crate::ConcurrencyLimitLayer::classify), from the head of the
-//! response; code by [`Permit::set_outcome`](crate::Permit::set_outcome). The default is a success:
-//! then only the times count. The layer and [`Limiter::run`](crate::Limiter::run) set `Dropped`
-//! where the work is dropped before it is done. Whatever the outcome, the permit counts as ended:
-//! it is part of its round.
+//! A layer sets the outcome with [`classify`](crate::ConcurrencyLimitLayer::classify), from the
+//! head of the response; other code with [`Permit::set_outcome`](crate::Permit::set_outcome). The
+//! default is a success, so that only the times count. The layer and
+//! [`Limiter::run`](crate::Limiter::run) set `Dropped` if the work is dropped before it completes.
+//! Every ended permit is part of its round, whatever the outcome.
 //!
-//! The choice between the first three has to be right. An error that is quick and counts as a
-//! success says "fast", and invites more load on a resource that is down. A cache hit that counts
-//! as a success says the same. A bug of your own that counts as overload throttles a healthy
-//! resource. What is held for other reasons, such as a stream that waits for its reader or a
-//! WebSocket, is best ignored, or given a resource of its own.
+//! The choice between the first three has to be right. A quick error that counts as a success
+//! signals a fast resource, and raises the load on a resource that is down. So does a cache hit
+//! that counts as a success. A bug that counts as overload throttles a healthy resource. Ignore
+//! permits that are held for other reasons, such as a stream that waits for its reader or a
+//! WebSocket, or give them a resource of their own.
 //!
 //! # Lasting work
 //!
-//! Streams beside short work would fill a limit that is made for the short work: a probe, or two
-//! steps down, and the limit is below what they hold. So the limit moves by short work, and applies
-//! to it alone:
+//! Streams beside short work would fill a limit that is measured by the short work: after a probe,
+//! or two steps down, the limit is below what they hold. So the limit is measured by short work,
+//! and applies to it alone:
 //!
-//! * Units held for more than 8 times the usual time of a success, while 4 times as many units as
-//!   were in use beside them came and went, are lasting.
-//!   [`Resource::limit`](crate::Resource::limit) is the limit of the algorithm plus lasting units,
-//!   up to the ceiling, and [`Sample::in_use`] is without them. While a resource does not respond,
-//!   nothing comes and goes, so that nothing becomes lasting.
-//! * If no permit ends for 4 times the usual time, and for 1 s at least (5 s before the first
-//!   success), while requests are kept out, a probe is [given up](AdaptiveLimit::stalled). After
-//!   twice that time as many units as the floor are let in beside what is held, within the ceiling,
-//!   and again whenever the time has doubled.
+//! * Units are *lasting* if they are held for more than 8 times the usual time of a success, while
+//!   4 times as many units as were in use beside them were acquired and released.
+//!   [`Resource::limit`] is the limit of the algorithm plus the lasting units, up to the ceiling,
+//!   and [`Sample::in_use`] excludes them. While a resource does not respond, no units are
+//!   released, so none become lasting.
+//! * If no permit ends for 4 times the usual time, and for at least 1 s (5 s before the first
+//!   success), while requests wait for the limit, a probe is [ended](AdaptiveLimit::stalled). After
+//!   twice that time as many units as the floor are admitted beside those in use, within the
+//!   ceiling, and again each time that the time has doubled.
 //!
-//! At the ceiling it is a fixed limit: lasting work that fills it keeps other work out. Where very
-//! many quick requests, such as cache hits, share a resource with slow ones, mark the quick ones as
-//! `Ignore`: otherwise they are the usual ones, and the slow ones lasting.
+//! At the ceiling the limit is fixed: lasting work that fills it blocks other work. If very many
+//! quick requests, such as cache hits, share a resource with slow ones, mark the quick ones as
+//! `Ignore`. Otherwise theirs is the usual time, and the slow ones are lasting.
 //!
 //! # Floor and ceiling
 //!
 //! Both are required, as every measurement is wrong at times.
 //!
-//! * The **floor** is what you give the resource even if all signs say no. It keeps the signs
-//!   coming: with too few permits there is too little to learn from. A number that has never hurt,
-//!   such as the connections of a quiet hour, and well below what the resource can serve at once:
-//!   [`Gradient2`] compares with a third of its limit, and cannot go below the floor for it.
-//! * The **ceiling** is what you do not exceed even if all signs say yes: the size of the
-//!   connection pool, file descriptors, memory per request. At the ceiling this is a fixed limit.
+//! * The **floor** is the limit that always applies. It ensures that there are samples: with too
+//!   few permits there is too little to measure. Choose a number that is known to be safe, such as
+//!   the connections of a quiet hour, and well below what the resource can serve at once:
+//!   [`Gradient2`] probes with a third of its limit, and cannot probe below the floor.
+//! * The **ceiling** is never exceeded: the size of the connection pool, file descriptors, memory
+//!   per request.
 //!
-//! A request may claim as many units as the floor at most, which is checked where its set is named:
-//! above it, an idle resource could refuse it for ever. For the same reason fewer units than the
+//! A request can claim at most as many units as the floor. This is checked when its set is created:
+//! an idle resource could otherwise block it forever. For the same reason fewer units than the
 //! floor can be reserved.
 //!
-//! The limit starts at the floor unless told otherwise, and grows by a unit or so per round, a
-//! round being as many permits as the limit. If a restart meets full load, start at what was good
+//! The limit starts at the floor by default, and rises by about a unit per round; a round is as
+//! many permits as the limit. If restarts happen under full load, start at a value that was good
 //! before.
 //!
 //! # Measured
 //!
 //! Goodput in ten minutes of paused time, through the limiter: units of work per second that were
-//! done while the client was still there, and the share of what the best fixed limit of a sweep
-//! reaches. The resource works on 8 units at once, half a second each; more than 8 slow each other
-//! down. Both limits move between 4 and 200 and start at 20 (at 60 where clients give up); `Aimd`
-//! has a timeout of 1.5 s. Clients wait for 5 s.
+//! completed before the client gave up, and the share of what the best fixed limit of a sweep
+//! reaches. The resource serves 8 units at once, half a second each; more than 8 slow each other
+//! down. Both limits move between 4 and 200 and start at 20 (at 60 if clients give up); `Aimd` has
+//! a timeout of 1.5 s. Clients wait for 5 s.
 //! `cargo test --test adaptive goodput -- --nocapture --test-threads 1` prints the rows and asserts
 //! a share of 0.8.
 //!
@@ -125,17 +125,18 @@
 //!
 //! # What it costs
 //!
-//! Some 100 bytes per resource, and a few floating point operations when a permit ends. Whoever
-//! feeds it has to know how long a permit was held, so that requests of such a resource take the
-//! limiter's lock and read the clock when they come and when they go; those of a fixed limit do
-//! not. And a limit that moves is harder to explain in the night: record
-//! [`Resource::limit`](crate::Resource::limit) with your metrics.
+//! An adaptive limit takes about 100 bytes, and a few floating point operations when a permit ends.
+//! How long a permit was held has to be measured, so each acquire and release of the resource takes
+//! the limiter's lock and reads the clock, which those of a fixed limit do not. A limit that moves
+//! is also harder to explain: record [`Resource::limit`] with your metrics.
 //!
-//! # Your own
+//! # Other algorithms
 //!
-//! [`AdaptiveLimit`] is a trait without clock and I/O: samples go in, the limit comes out. So a
-//! test can drive it in virtual time. Two methods are required. Override
+//! Implement [`AdaptiveLimit`]. It takes samples and returns the limit, without a clock or I/O, so
+//! a test can run it in virtual time. Two methods are required. Override
 //! [`floor`](AdaptiveLimit::floor) if requests claim more than one unit.
+//!
+//! [`Resource::limit`]: crate::Resource::limit
 
 mod aimd;
 mod bounds;
@@ -153,16 +154,16 @@ pub use error::InvalidAdaptiveLimit;
 pub use gradient2::{Gradient2, Gradient2Builder};
 pub use sample::{Outcome, Sample};
 
-/// How a limit moves by the permits that end.
+/// An algorithm that adjusts a limit to the permits that end.
 ///
-/// An implementation is a pure function of the samples so far: no clock, no I/O, no waiting, as it
-/// may be called under a lock. A limit below the [`floor`](Self::floor), from where no permit might
-/// raise it again, counts as the floor.
+/// An implementation is a pure function of the samples so far, without a clock, I/O or waiting, as
+/// it is called under a lock. A limit below the [`floor`](Self::floor) counts as the floor, because
+/// no permit might raise it again.
 ///
 /// ```
 /// use tower_concurrency_limiter::adaptive::{AdaptiveLimit, Outcome, Sample};
 ///
-/// /// Half speed from the first overload on.
+/// /// Half of the limit after the first overload.
 /// struct Fuse(usize);
 ///
 /// impl AdaptiveLimit for Fuse {
@@ -183,32 +184,33 @@ pub use sample::{Outcome, Sample};
 /// assert_eq!(limit.limit(), 10);
 /// ```
 pub trait AdaptiveLimit: Send {
-    /// Takes in one permit that has ended, and returns the limit from now on.
+    /// Adds the sample of a permit that has ended, and returns the new limit.
     fn update(&mut self, sample: &Sample) -> usize;
 
-    /// The present limit; before the first sample, where it starts.
+    /// Returns the present limit; before the first sample, the initial one.
     fn limit(&self) -> usize;
 
-    /// The smallest limit there will be: no request may claim more, or it could never be admitted
-    /// again. Read once, when the resource is built; a smaller limit counts as the floor, a floor
-    /// of 0 as 1.
+    /// Returns the lowest value of the limit. No request can claim more, or it might never be
+    /// admitted. Called once, when the resource is built. A lower limit counts as the floor, and a
+    /// floor of 0 as 1.
     ///
     /// Default: 1.
     fn floor(&self) -> usize {
         1
     }
 
-    /// The most units that may be in use at once, [lasting work](self#lasting-work) included. Read
-    /// once, when the resource is built; a larger limit is in force all the same.
+    /// Returns the most units that can be in use at once, including [lasting
+    /// work](self#lasting-work). Called once, when the resource is built. It does not clamp the
+    /// limit that [`update`](Self::update) returns.
     ///
     /// Default: no bound.
     fn ceiling(&self) -> usize {
         usize::MAX
     }
 
-    /// Returns the limit from now on, after no permit has ended for `quiet`, several times as long
-    /// as usual, while requests were kept out by the limit. Either the resource does not respond,
-    /// or the limit is below what is held by long work.
+    /// Returns the new limit after no permit has ended for `quiet`, several times as long as usual,
+    /// while requests waited for the limit. Either the resource does not respond, or long work
+    /// holds more than the limit.
     ///
     /// Default: the present limit.
     fn stalled(&mut self, quiet: Duration) -> usize {

@@ -15,22 +15,22 @@ pub(super) struct Round {
     peak_in_use: usize,
 }
 
-/// A single time beyond this many times the usual one says no more than that it was slow: a stream
-/// that ends must not become the average.
+/// A single time counts as at most this many times the usual one, so that one stream that ends does
+/// not dominate the average.
 const OUTLIER: f64 = 10.0;
 
 impl Round {
-    /// Takes in a sample, where `usual` is the long-term average of the held times in seconds.
+    /// Adds a sample. `usual` is the long-term average of the held times, in seconds.
     pub(super) fn add(&mut self, sample: &Sample, usual: Option<f64>) {
         let units = sample.units();
         let held = sample.held().as_secs_f64();
         self.peak_in_use = self.peak_in_use.max(sample.in_use());
         self.ended = self.ended.saturating_add(units);
         match sample.outcome() {
-            // A refusal is quick. Among the held times it would pass for a fast resource.
+            // A failure is quick. Among the held times it would make the resource seem fast.
             Outcome::Overload => self.overloads = self.overloads.saturating_add(units),
             Outcome::Success => self.successes = self.successes.saturating_add(units),
-            // Dropped before the usual time, it may have been as fast as any.
+            // Work that was dropped before the usual time may have been as fast as usual.
             Outcome::Dropped if usual.is_none_or(|usual| held > usual) => {
                 self.late = self.late.saturating_add(units);
             }
@@ -45,21 +45,21 @@ impl Round {
         }
     }
 
-    /// Units returned, whatever the outcome.
+    /// Units released, whatever the outcome.
     pub(super) fn ended(&self) -> usize {
         self.ended
     }
 
-    /// Units returned with an outcome that counts.
+    /// Units released with an outcome that counts.
     pub(super) fn len(&self) -> usize {
         let sum = self.successes.saturating_add(self.overloads);
         sum.saturating_add(self.late)
     }
 
-    /// The share of what was not overload, from 0 to 1.
+    /// The share without overloads, from 0 to 1.
     ///
-    /// What is dropped late only counts by its time, unless it outnumbers what is done: then the
-    /// resource works for clients that are gone.
+    /// Work that was dropped late counts only by its time, unless it outnumbers completed work:
+    /// then the resource works for clients that have left.
     pub(super) fn success(&self) -> f64 {
         let done = match self.late > self.successes {
             true => self.successes,
@@ -71,8 +71,8 @@ impl Round {
         }
     }
 
-    /// How long a unit was held on average, in seconds. `None` if no work was done: the times of
-    /// dropped work are lower bounds, and alone they are no measure.
+    /// How long a unit was held on average, in seconds. `None` if no work completed: the times of
+    /// dropped work alone are only lower bounds.
     pub(super) fn mean_held(&self) -> Option<f64> {
         let timed = self.successes.saturating_add(self.late);
         (self.successes > 0).then(|| self.held / timed as f64)

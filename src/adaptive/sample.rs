@@ -1,8 +1,8 @@
-//! What one finished permit tells.
+//! The measurement of one permit.
 
 use std::time::Duration;
 
-/// What one finished permit tells about its resource.
+/// The measurement of one permit that has ended.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,8 +20,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A permit of one unit that was held for `held`, while `in_use` units were in use when it
-    /// ended, its own included.
+    /// Creates the sample of a permit of one unit that was held for `held`. `in_use` units were in
+    /// use when it ended, including its own.
     pub fn new(held: Duration, in_use: usize, outcome: Outcome) -> Self {
         Self {
             held,
@@ -31,7 +31,7 @@ impl Sample {
         }
     }
 
-    /// The same permit with `units` units.
+    /// Sets the number of units of the permit. Default: 1.
     #[must_use = "returns the changed sample"]
     pub fn with_units(self, units: usize) -> Self {
         Self {
@@ -40,41 +40,41 @@ impl Sample {
         }
     }
 
-    /// How long the permit was held. The time in the queue before it is not part of it.
+    /// Returns how long the permit was held, without the time in the queue before.
     pub fn held(&self) -> Duration {
         self.held
     }
 
-    /// How many units of the resource were in use when the permit ended, its own included, and
+    /// Returns how many units of the resource were in use when the permit ended, including its own,
     /// without [lasting work](super#lasting-work).
     pub fn in_use(&self) -> usize {
         self.in_use
     }
 
-    /// How many units of the resource the permit held. A round has as many units as the limit, so a
-    /// wide permit is a larger part of it.
+    /// Returns how many units of the resource the permit held. A round has as many units as the
+    /// limit, so a wide permit is a larger part of it.
     pub fn units(&self) -> usize {
         self.units
     }
 
-    /// How the work ended.
+    /// Returns how the work ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 }
 
-/// How the work under a permit ended, as far as it says something about the resource.
+/// How the work under a permit ended, as a signal about the resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The resource did its work, in the time the permit was held.
+    /// The resource did its work, in the time for which the permit was held.
     #[default]
     Success,
-    /// The resource said that it has too much to do: a timeout, a 503, a 429, a refused connection.
+    /// The resource was overloaded: a timeout, a 503, a 429, a refused connection.
     Overload,
-    /// Nothing about the resource, however long it took: a cache hit, a validation error, a stream.
+    /// No signal, however long the work took: a cache hit, a validation error, a stream.
     Ignore,
-    /// The work was dropped before it was done, by a client that left or a timeout outside the
-    /// limiter. The time it was held is a lower bound of the time it would have taken.
+    /// The work was dropped before it completed, by a client that left or a timeout outside of the
+    /// limiter. The held time is a lower bound of the time that it would have taken.
     Dropped,
 }

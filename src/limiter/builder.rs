@@ -1,11 +1,12 @@
-//! Everything that can be said about a limiter.
+//! The builder of a limiter.
 
 use std::{borrow::Borrow, collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use http::Response;
 
 use super::{
-    DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, Inner, InvalidLimiter, Limiter, error::Kind, respond_with,
+    DEFAULT_MAX_WAITING, DEFAULT_TIMEOUT, InvalidLimiter, Limiter, LimiterInner,
+    error::LimiterFault, respond_with,
 };
 use crate::{
     core::Gate,
@@ -48,53 +49,53 @@ impl LimiterBuilder {
         }
     }
 
-    /// How long a request may be queued. Default: [`DEFAULT_TIMEOUT`].
+    /// Sets how long a request can be queued. Default: [`DEFAULT_TIMEOUT`].
     ///
-    /// Choose it below the patience of the clients. With zero, what does not fit is rejected at
-    /// once, with [`Reason::NotNow`](crate::Reason::NotNow).
+    /// Choose it below the time after which clients give up. If it is zero, requests that cannot be
+    /// admitted at once are rejected with [`Reason::NotNow`](crate::Reason::NotNow).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many requests may be queued at each resource that does not say so itself. Default:
-    /// [`DEFAULT_MAX_WAITING`]. A request that waits for a set counts at each of its resources. See
-    /// [`ResourceBuilder::max_waiting`](crate::resource::ResourceBuilder::max_waiting) for who is
-    /// turned away then.
+    /// Sets how many requests can be queued at each resource that does not set its own
+    /// [`max_waiting`](crate::resource::ResourceBuilder::max_waiting), which describes what happens
+    /// beyond. Default: [`DEFAULT_MAX_WAITING`]. A request for a set counts at each of its
+    /// resources.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = requests;
         self
     }
 
-    /// Turns on ageing: a waiter can be overtaken by requests of higher priority for this long
-    /// only. After that it is served before every request of its lane that has not waited as long,
-    /// in the order of arrival. Default: no ageing; a higher priority goes first for as long as a
-    /// waiter's deadline allows it to wait.
+    /// Sets how long a request can be overtaken by requests of higher priority. After waiting for
+    /// the credit, it is *aged*: aged requests are served before all others of their lane, in order
+    /// of arrival. Default: none; requests of higher priority are served first, until the deadline
+    /// of the others.
     ///
-    /// A credit has no effect in a queue that stands longer than it: every waiter has aged by then,
-    /// and a request of high priority waits behind all of them. To bound what low priorities lose,
-    /// give the high ones a [lane](crate::Lanes) with a `max`, or the low ones a
-    /// [reserve](crate::resource::ResourceBuilder::reserve). In [overload mode](crate::Overload)
-    /// waiters do not age while the queue stands. Zero leaves priorities one effect: which waiter a
-    /// full queue turns away.
+    /// If the queueing delay is longer than the credit, every waiting request is aged, and a
+    /// request of high priority waits behind all of them. To bound what low priorities lose, give
+    /// the high ones a [lane](crate::Lanes) with a `max`, or the low ones a
+    /// [reserve](crate::resource::ResourceBuilder::reserve). Requests do not age while [overload
+    /// control](crate::Overload) finds the queue standing. With a credit of zero, priorities decide
+    /// only which request a full queue sheds.
     pub fn priority_credit(mut self, credit: Duration) -> Self {
         self.credit = Some(credit);
         self
     }
 
-    /// Answers `429 Too Many Requests` instead of 503 to requests that a [rate](crate::Rate) has
-    /// kept past their deadline, or from a place in the queue, or that waited behind one that a
-    /// rate has kept: where the rate is what the client was promised, and not what the server can
-    /// bear.
+    /// Rejects requests with `429 Too Many Requests` instead of 503 if a [rate](crate::Rate) did
+    /// not admit them in time, or filled the queue, or if they waited behind a request that a
+    /// rate did not admit; see [`Rejection::is_rate_limited`]. Use it if a rate is a quota of the
+    /// clients, and not the capacity of the server.
     ///
-    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 at once instead
-    /// of a wait, choose a [timeout](Self::timeout) of zero.
+    /// The body is `{"detail":"Too many requests, please retry later"}`. For a 429 without waiting,
+    /// set a [timeout](Self::timeout) of zero.
     pub fn reject_with_too_many_requests(mut self) -> Self {
-        self.responder.answer_429();
+        self.responder.enable_429();
         self
     }
 
-    /// Adds resources, in canonical order.
+    /// Adds resources. Their order is the canonical order, in which sets list them.
     pub fn resources<I>(mut self, resources: I) -> Self
     where
         I: IntoIterator,
@@ -105,25 +106,27 @@ impl LimiterBuilder {
         self
     }
 
-    /// Accepts sets in any order.
+    /// Allows sets to list their resources in any order. Default: only in the order of
+    /// [`resources`](Self::resources).
     ///
-    /// Sets are granted all together, so their order decides nothing. It is asked for because code
-    /// in which every set has one order stays right when somebody takes it apart into single steps.
+    /// A set is granted as a whole, so its order has no effect. The default demands one because
+    /// code in which every set has the same order stays free of deadlocks if it is changed to
+    /// acquire one resource after the other.
     pub fn allow_any_order(mut self) -> Self {
         self.allows_any_order = true;
         self
     }
 
-    /// Sets the response to rejected HTTP requests, instead of the 503: of every layer of this
-    /// limiter that has no response of its own, and of [`Rejection::response`].
+    /// Sets the response to rejected HTTP requests, instead of the 503. It applies to every layer
+    /// of this limiter without a response of its own, and to [`Rejection::response`].
     ///
-    /// The body is bytes, text or a body whose data is there at once; see
+    /// The body is bytes, text or a body whose data is available at once; see
     /// [`RefusalBody`](crate::rejection::RefusalBody). The [layer's
     /// method](crate::ConcurrencyLimitLayer::on_reject) takes the same closures.
     ///
-    /// gRPC requests get this response, too, and their clients report another one than a gRPC
-    /// response as a protocol error. Start from [`Rejection::response`], which is right for either,
-    /// or use [`Rejection::problem_response`].
+    /// gRPC requests get this response too, and a client reports any other than a gRPC response as
+    /// a protocol error. Start from [`Rejection::response`] or [`Rejection::problem_response`],
+    /// which return a gRPC response to a gRPC request.
     ///
     /// ```
     /// use http::{Response, StatusCode};
@@ -140,7 +143,7 @@ impl LimiterBuilder {
     ///     .build();
     /// ```
     ///
-    /// With axum, whatever a handler may return:
+    /// With axum, any value that a handler can return:
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -161,7 +164,7 @@ impl LimiterBuilder {
         F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
         B: RefusalBody<M>,
     {
-        self.responder.answer(respond_with(respond));
+        self.responder.set_response(respond_with(respond));
         self
     }
 
@@ -169,7 +172,7 @@ impl LimiterBuilder {
     ///
     /// # Panics
     ///
-    /// Where [`try_build`](Self::try_build) returns an error, with its message.
+    /// If [`try_build`](Self::try_build) returns an error, with its message.
     #[track_caller]
     pub fn build(self) -> Limiter {
         match self.try_build() {
@@ -182,17 +185,17 @@ impl LimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no resource, if two have the same name, if one belongs to another limiter, or if
-    /// one cannot be shared between processes as it is.
+    /// If there is no resource, if two have the same name, if one is registered with another
+    /// limiter, or if the settings of one cannot be shared between processes.
     pub fn try_build(self) -> Result<Limiter, InvalidLimiter> {
         if self.resources.is_empty() {
-            return Err(InvalidLimiter(Kind::NoResources));
+            return Err(InvalidLimiter(LimiterFault::NoResources));
         }
         let mut names = HashSet::with_capacity(self.resources.len());
         let mut resources = self.resources.iter();
         if let Some(repeated) = resources.find(|resource| !names.insert(resource.name())) {
             let name = Arc::clone(repeated.shared_name());
-            return Err(InvalidLimiter(Kind::RepeatedName(name)));
+            return Err(InvalidLimiter(LimiterFault::RepeatedName(name)));
         }
         for (index, resource) in self.resources.iter().enumerate() {
             if !resource.usage().register(index as u32) {
@@ -200,15 +203,15 @@ impl LimiterBuilder {
                     registered.usage().unregister();
                 }
                 let name = Arc::clone(resource.shared_name());
-                return Err(InvalidLimiter(Kind::Taken(name)));
+                return Err(InvalidLimiter(LimiterFault::Taken(name)));
             }
         }
         let mut gate = Gate::new(self.resources, self.max_waiting, self.credit);
         gate.open(self.max_waiting, self.credit)
-            .map_err(|(name, fault)| InvalidLimiter(Kind::Shared { name, fault }))?;
+            .map_err(|(name, fault)| InvalidLimiter(LimiterFault::Shared { name, fault }))?;
         let gate = Arc::new(gate);
         gate.attach();
-        Ok(Limiter(Arc::new(Inner {
+        Ok(Limiter(Arc::new(LimiterInner {
             gate,
             timeout: self.timeout,
             allows_any_order: self.allows_any_order,

@@ -11,7 +11,7 @@ use crate::{
     admission::{Demand, LaneHash, Nanos, Refusal},
     core::{Gate, Leases, Refused, WaitOptions},
     resource::Resource,
-    shared::{Absence, Ask, Entering, NotLeased},
+    shared::{Absence, Entering, LeaseRequest, NotLeased},
 };
 
 /// Takes what is shared of a set, one resource after the other in the order of their names: in
@@ -77,7 +77,7 @@ impl Leasing {
     fn ask(&mut self, demand: Demand) -> Result<(), Refused> {
         let gate = &self.gate;
         let claims = &self.options.claims;
-        let ask = Ask {
+        let ask = LeaseRequest {
             units: demand.units,
             lane: claims.lane_hash.map(LaneHash::number),
             priority: claims.priority,

@@ -1,4 +1,4 @@
-//! The registry of resources, and the ways in for code that is not a service.
+//! The limiter: its resources, and requests for them from code that is not a service.
 
 mod acquire;
 mod acquisition;
@@ -33,22 +33,22 @@ use crate::{
     resource::{Claim, Resource},
 };
 
-/// How long a request may be queued unless something else is said: 5 s.
+/// The default [timeout](LimiterBuilder::timeout) of requests in the queue: 5 s.
 ///
-/// Most clients give up between 5 and 30 s. A request that is answered after its client has left is
-/// work for nobody, so the default stays at the short end.
+/// Most clients give up after 5 to 30 s, and the work for a client that has left is wasted, so the
+/// default is at the short end.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many requests may be queued at a resource unless something else is said: 1,024.
+/// The default [bound](LimiterBuilder::max_waiting) on the queue of a resource: 1,024 requests.
 ///
-/// A queue only has to bridge bursts; what has not been served within the timeout is refused
-/// anyway. At 1,024 requests of some kilobytes each, a full queue costs a few megabytes.
+/// A queue only has to bridge bursts; the timeout ends longer waits. With 1,024 requests of some
+/// kilobytes each, a full queue costs a few megabytes.
 pub const DEFAULT_MAX_WAITING: usize = 1024;
 
-/// The resources that share one queue discipline, and the way to their permits.
+/// Grants sets of resources to requests.
 ///
-/// A cheap handle; clones are the same limiter. Build one at start-up with every resource of the
-/// service: their order is the canonical one in which sets are written down.
+/// A `Limiter` is a cheap handle; clones refer to the same limiter. Build one at start-up with all
+/// resources of the service. Their order is the canonical order in which sets list them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,21 +61,22 @@ pub const DEFAULT_MAX_WAITING: usize = 1024;
 /// let fs = Resource::new("fs", 10);
 /// let limiter = Limiter::new(Duration::from_secs(5), [&db, &fs]);
 ///
-/// let permit = limiter.acquire([&db, &fs]).await?; // both or neither; waits up to 5 s
+/// let permit = limiter.acquire([&db, &fs]).await?; // both or neither, within 5 s
 /// assert_eq!((db.in_use(), fs.in_use()), (1, 1));
 /// drop(permit);
 ///
-/// let rows = limiter.run([&db], || query()).await?; // closed around a future
+/// let rows = limiter.run([&db], || query()).await?; // released when `query` is done
 /// # assert_eq!(rows, 3);
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// A resource belongs to one limiter at a time, because all that can stand in one set share a lock.
+/// A resource can be registered with one limiter at a time, because the resources of one set share
+/// a lock.
 #[derive(Clone)]
-pub struct Limiter(Arc<Inner>);
+pub struct Limiter(Arc<LimiterInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct LimiterInner {
     pub(crate) gate: Arc<Gate>,
     pub(crate) timeout: Duration,
     allows_any_order: bool,
@@ -83,13 +84,13 @@ pub(crate) struct Inner {
 }
 
 impl Limiter {
-    /// A limiter of these resources, in canonical order, whose requests wait for at most `timeout`.
-    /// A timeout of zero turns away at once whatever does not fit.
+    /// Creates a limiter of these resources, in canonical order, with this
+    /// [timeout](LimiterBuilder::timeout) of requests in the queue.
     ///
     /// # Panics
     ///
-    /// If there is no resource, if two have the same name, or if one belongs to another limiter.
-    /// [`LimiterBuilder::try_build`] returns an error instead.
+    /// If there is no resource, if two have the same name, or if one is registered with another
+    /// limiter. [`LimiterBuilder::try_build`] returns an error instead.
     #[track_caller]
     pub fn new<I>(timeout: Duration, resources: I) -> Self
     where
@@ -102,43 +103,53 @@ impl Limiter {
             .build()
     }
 
-    /// A limiter with more to say about it.
+    /// Creates a builder.
     pub fn builder() -> LimiterBuilder {
         LimiterBuilder::new()
     }
 
-    /// Waits for the set, and holds it until the permit is dropped.
+    /// Acquires the set: all of its resources, or none. If they are not available, the request is
+    /// queued. Dropping the [`Permit`] releases the set.
     ///
     /// The set is an array or iterator of resources, `[&db, &fs]`, or of claims,
     /// `[db.units(1), fs.units(2)]`, but not of both.
     ///
     /// # Ordering
     ///
-    /// Requests for the same resources are served first come, first served, unless lanes,
-    /// priorities, reserves or overload mode say otherwise. Nobody later overtakes a request at a
-    /// resource that it still lacks; where it lacks nothing, it stands in nobody's way, within the
-    /// [bounds](crate::guide::ordering) that the guide states. The request arrives, and its
-    /// deadline starts, when the future is first polled.
+    /// Requests for the same resources are admitted in order of arrival, except for lanes,
+    /// priorities, reserves and overload control. A request is not overtaken at a resource that it
+    /// lacks, and does not block a resource that it does not lack, within the
+    /// [bounds](crate::guide::ordering) that the guide states. It arrives, and its deadline starts,
+    /// when the future is first polled.
+    ///
+    /// # Memory ordering
+    ///
+    /// If a task writes data and then drops its permit, a task that acquires a permit of the same
+    /// resource later sees that data: the release *happens before* every later acquire. See
+    /// [`Permit`](Permit#memory-ordering).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and returns the set if it was granted
-    /// at that moment, with what it has spent of rates and what it had of resources that are shared
-    /// between processes. Nothing is lost, but a new future queues at the end.
+    /// Dropping the future removes the request from the queue. If the set was just granted, it is
+    /// released, with what it spent of rates and what it held of resources that are shared between
+    /// processes. Nothing leaks, but a new future queues at the end.
     ///
     /// # Errors
     ///
-    /// [`Reason::Timeout`] if the set did not become free before the deadline; with a timeout of
-    /// zero, [`Reason::NotNow`] if it is not free at once; [`Reason::QueueFull`] if too many were
-    /// waiting already, [`Reason::Shed`] if it gave way to others, [`Reason::Closed`] after
-    /// [`close`](Self::close), and if it would have to wait in a tokio runtime that shuts down,
-    /// [`Reason::Unavailable`] if a resource is shared between processes and what enforces its
-    /// limit cannot be reached.
+    /// * [`Reason::Timeout`] if the set was not available before the deadline.
+    /// * [`Reason::NotNow`] if the timeout is zero and the set is not available at once.
+    /// * [`Reason::QueueFull`] if the queue is full.
+    /// * [`Reason::Shed`] if the request was removed from the queue in favour of others.
+    /// * [`Reason::Closed`] after [`close`](Self::close), and if the request would have to wait in
+    ///   a tokio runtime that shuts down.
+    /// * [`Reason::Unavailable`] if a resource is shared between processes and its server cannot be
+    ///   reached.
     ///
     /// # Deadlocks
     ///
-    /// From the grant on the future holds its set, whether or not it is polled again, and even past
-    /// its deadline. A task that stops to poll it and waits for the same resource waits for itself:
+    /// Once granted, the future holds its set, even if it is not polled again and past its
+    /// deadline. A task that stops polling it and waits for the same resource deadlocks until the
+    /// second request times out:
     ///
     /// ```
     /// # use std::{pin::pin, time::Duration};
@@ -160,25 +171,26 @@ impl Limiter {
     ///         assert_eq!(second.expect_err("5 s later").reason(), Reason::Timeout);
     ///     }
     /// }
-    /// let permit = permit.await?; // granted long ago
+    /// let permit = permit.await?; // granted meanwhile
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// Await the future, spawn it, or drop it before something else is awaited. The
+    /// Await the future, spawn it, or drop it before awaiting another one. The
     /// [guide](crate::guide::deadlocks) has more of these.
     ///
     /// # Cooperation
     ///
-    /// A request that is decided when it is first polled takes part in tokio's
+    /// A request that is admitted or rejected at its first poll consumes tokio's
     /// [cooperative budget](tokio::task::coop).
     ///
     /// # Panics
     ///
-    /// At the call, at the caller's line: if the set is empty, names a resource twice or one of
-    /// another limiter, claims 0 units, more than the limit or more than the floor of an adaptive
-    /// one, or is out of order (see [`LimiterBuilder::allow_any_order`]). When it has to wait:
-    /// outside a tokio runtime with a time driver.
+    /// The call panics if the set is empty; if it contains a resource twice, or one that is not
+    /// registered with this limiter; if it claims 0 units, more than the limit, or more than the
+    /// floor of an adaptive limit; or if it is not in canonical order (see
+    /// [`LimiterBuilder::allow_any_order`]). The future panics if it has to wait outside of a tokio
+    /// runtime with a time driver.
     #[track_caller]
     pub fn acquire<I>(&self, set: I) -> Acquire
     where
@@ -188,20 +200,21 @@ impl Limiter {
         self.request(set).acquire()
     }
 
-    /// Takes the set if that can be done at once. Works outside any runtime.
+    /// Acquires the set if it is available now. It can be called outside of a runtime.
     ///
-    /// Of a resource that is shared between processes it takes only what can be had without asking
-    /// anybody; where every permit is asked for, that is nothing. To ask once and not wait, say
+    /// It makes no call to a server. A resource that is shared between processes is available if
+    /// this process holds idle permits of it, which it never does in strict mode. For one call
+    /// without waiting, use
     /// [`.request(set)`](Self::request)`.timeout(Duration::ZERO).acquire().await`.
     ///
     /// # Errors
     ///
-    /// [`Reason::NotNow`] if the set is not free, a rate does not allow it now, or an earlier
-    /// request waits for it; [`Reason::Closed`] after [`close`](Self::close).
+    /// [`Reason::NotNow`] if the set is not available, a rate does not admit it now, or an earlier
+    /// request waits for it. [`Reason::Closed`] after [`close`](Self::close).
     ///
     /// # Panics
     ///
-    /// If the set is wrong, as [`acquire`](Self::acquire).
+    /// If the set is invalid, as [`acquire`](Self::acquire).
     #[track_caller]
     pub fn try_acquire<I>(&self, set: I) -> Result<Permit, Rejection>
     where
@@ -211,10 +224,11 @@ impl Limiter {
         self.request(set).try_acquire()
     }
 
-    /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or
-    /// has panicked.
+    /// Acquires the set, calls `work`, and releases the set when the future of `work` completes, is
+    /// dropped or panics.
     ///
-    /// Ordering, cancel safety, errors and panics are those of [`acquire`](Self::acquire).
+    /// Ordering, cancel safety, errors and panics are those of [`acquire`](Self::acquire). If the
+    /// request is rejected, `work` is not called.
     #[track_caller]
     pub fn run<I, F, Fut>(&self, set: I, work: F) -> Run<F, Fut>
     where
@@ -226,7 +240,7 @@ impl Limiter {
         self.request(set).run(work)
     }
 
-    /// A request that says more than its set.
+    /// Creates a request for a set, to be given a timeout, a priority or other attributes.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -239,7 +253,7 @@ impl Limiter {
     ///
     /// # Panics
     ///
-    /// If the set is wrong, as [`acquire`](Self::acquire). [`try_request`](Self::try_request)
+    /// If the set is invalid, as [`acquire`](Self::acquire). [`try_request`](Self::try_request)
     /// returns an error instead.
     #[track_caller]
     pub fn request<I>(&self, set: I) -> AcquireRequest
@@ -253,11 +267,11 @@ impl Limiter {
         }
     }
 
-    /// A request for a set that is not known to be right, say from configuration.
+    /// Creates a request for a set that may be invalid, such as one from configuration.
     ///
     /// # Errors
     ///
-    /// If the set is wrong, as [`acquire`](Self::acquire) describes.
+    /// If the set is invalid, as [`acquire`](Self::acquire) describes.
     pub fn try_request<I>(&self, set: I) -> Result<AcquireRequest, InvalidSet>
     where
         I: IntoIterator,
@@ -266,19 +280,19 @@ impl Limiter {
         Ok(AcquireRequest::new(self.set(set)?))
     }
 
-    /// Turns away everybody who waits and everybody who comes, with [`Reason::Closed`]. Permits
-    /// that are held stay valid. For good, and for every clone of the limiter; closing it again
-    /// does nothing. See [`drained`](Self::drained), and the [guide](crate::guide::shutdown) for a
-    /// server.
+    /// Closes the limiter, for all of its clones: queued and later requests are rejected with
+    /// [`Reason::Closed`]. Permits stay valid. A closed limiter cannot be opened again; closing it
+    /// again has no effect. See [`drained`](Self::drained) to wait for the permits, and the
+    /// [guide](crate::guide::shutdown) for a server.
     pub fn close(&self) {
         self.0.gate.close();
     }
 
-    /// Waits until nothing is held of any resource, in this process: after [`close`](Self::close),
-    /// that the work is done. Without closing it waits for a moment in which nothing is held, which
-    /// may never come.
+    /// Waits until no permit of any resource is held in this process. After [`close`](Self::close)
+    /// that is the end of all work. Otherwise it is the first moment without permits, which may
+    /// never come.
     ///
-    /// While somebody waits for this, every return of a permit takes the limiter's lock.
+    /// While this future waits, every release takes the limiter's lock.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -291,19 +305,19 @@ impl Limiter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Dropping the future has no effect.
     pub async fn drained(&self) {
         self.0.gate.drained().await;
     }
 
-    /// The resources, in canonical order.
+    /// Returns the resources, in canonical order.
     pub fn registered_resources(&self) -> &[Resource] {
         self.0.gate.resources()
     }
 }
 
-impl Inner {
-    /// A refusal of the gate as the user sees it, of a set whose first resource is this.
+impl LimiterInner {
+    /// Creates the public rejection for a refusal. `first` is the first resource of the set.
     #[cold]
     pub(crate) fn rejection(&self, first: u32, refused: Refused) -> Rejection {
         let refusal = refused.refusal;

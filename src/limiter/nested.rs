@@ -1,7 +1,7 @@
-//! Work that waits for what it holds itself.
+//! The detection of work that waits for a resource that it holds.
 //!
-//! A handler that holds a permit of `db` and asks for `db` again can wait for itself until its
-//! deadline. Debug builds notice when the second request is made within the poll of the first.
+//! A handler that holds a permit of `db` and acquires `db` again can block itself until its
+//! deadline. Debug builds detect this if the second request is made within a poll of the first.
 
 #[cfg(debug_assertions)]
 mod watch {
@@ -14,19 +14,20 @@ mod watch {
     };
 
     thread_local! {
-        /// The sets under whose permits this thread works at the moment, as numbers of their gates
-        /// and resources.
+        /// The sets of the permits under which this thread works at the moment, as ids of their
+        /// gates and indices of resources.
         static HELD: RefCell<Vec<(usize, u32)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Nothing is noted where the thread is about to end: work may go on in the destructors of its
-    /// other variables.
+    /// Does nothing while the thread ends: the destructors of other thread-local variables can
+    /// still do work.
     fn with_held<T: Default>(f: impl FnOnce(&mut Vec<(usize, u32)>) -> T) -> T {
         HELD.try_with(|held| f(&mut held.borrow_mut()))
             .unwrap_or_default()
     }
 
-    /// While it lives, code on this thread runs under a permit of these demands.
+    /// Marks the code that this thread runs, until dropped, as work under a permit of these
+    /// demands.
     pub(crate) struct Held {
         outer: usize,
     }

@@ -1,4 +1,4 @@
-//! The refusal that `on_reject` makes.
+//! The responses of `on_reject`.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,8 @@ use crate::{
     rejection::{RefusalBody, Rejection, Respond},
 };
 
-/// A closure of `on_reject`, whatever the body of its responses.
+/// Wraps a closure of `on_reject`, so that its responses have a body of bytes. If a body is not
+/// available at once, the default response is sent, and the first time an event is logged.
 pub(crate) fn respond_with<F, B, M>(respond: F) -> Arc<Respond>
 where
     F: Fn(Rejection) -> Response<B> + Send + Sync + 'static,
@@ -24,6 +25,7 @@ where
         if let Some(bytes) = body.into_bytes() {
             return Response::from_parts(head, bytes);
         }
+        // Relaxed: only the order of the swaps decides which one logs.
         if !warned.swap(true, Ordering::Relaxed) {
             observe::refusal_is_not_ready(rejection.resource());
         }

@@ -1,4 +1,4 @@
-//! A request for a set, with more to say than the set.
+//! A request for a set, with attributes and a timeout of its own.
 
 use std::{future::Future, time::Duration};
 
@@ -31,68 +31,70 @@ impl AcquireRequest {
         }
     }
 
-    /// How long this request may be queued, instead of the timeout of the limiter. With zero it is
-    /// not queued: if its set is not free at once it is rejected with
-    /// [`Reason::NotNow`](crate::Reason::NotNow). Resources that are shared between processes are
-    /// asked for once.
+    /// Sets how long this request can be queued, instead of the timeout of the limiter. If it is
+    /// zero, the request is not queued: if it cannot be admitted at once, it is rejected with
+    /// [`Reason::NotNow`](crate::Reason::NotNow). It makes one call to the server of each resource
+    /// that is shared between processes.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How urgent it is: higher first, among those who wait in the same lane. Default: 10. A waiter
-    /// can be overtaken until its deadline, or for at most the limiter's
-    /// [credit](crate::limiter::LimiterBuilder::priority_credit), if that is set. When the queue is
-    /// full, it takes the place of a lower one.
+    /// Sets the priority: requests of higher priority are admitted first, among those that wait in
+    /// the same lane. Default: [`Priority::DEFAULT`]. A request can be overtaken until its
+    /// deadline, or for the [credit](crate::limiter::LimiterBuilder::priority_credit) of the
+    /// limiter, if that is set. If the queue is full, a request takes the place of one of lower
+    /// priority.
     pub fn priority(mut self, priority: impl Into<Priority>) -> Self {
         self.claims.priority = priority.into().get();
         self
     }
 
-    /// Its lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key.
-    /// Default: that of those who do not say.
+    /// Sets the lane, at each resource of the set that has [lanes](crate::Lanes): a name or a key.
+    /// Default: [none](LaneKey::none).
     pub fn lane<'a>(mut self, lane: impl Into<LaneKey<'a>>) -> Self {
         let is_shared = self.set.is_shared();
         lane.into().claim(&mut self.claims, is_shared);
         self
     }
 
-    /// What it counts as under [load rates](crate::resource::ResourceBuilder::load_rate): tokens,
-    /// bytes or rows. Default: 1. With 0, load rates do not keep it. A load above what can ever
-    /// pass at once waits until just that much may, and those after it wait for the rest; more than
-    /// passes in a whole period counts as that.
+    /// Sets the load under [load rates](crate::resource::ResourceBuilder::load_rate): tokens, bytes
+    /// or rows. Default: 1. Load rates do not delay a load of 0. A load above what a rate admits at
+    /// once waits until that much can be admitted, and later requests wait for the rest. Values
+    /// above what the rate admits in a whole period are clamped to that.
     pub fn load(mut self, load: u64) -> Self {
         self.claims.load = load;
         self
     }
 
-    /// As [`timeout`](Self::timeout), but rejected on arrival, with
-    /// [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if those before it in the queue will
-    /// keep it longer than that, at the pace at which they are admitted.
+    /// Sets the [timeout](Self::timeout), and rejects the request on arrival, with
+    /// [`Reason::WouldTimeOut`](crate::Reason::WouldTimeOut), if it is expected to be queued for
+    /// longer than that.
     ///
-    /// Those before it are the requests for the same resources in the same lanes, of its priority
-    /// and above; the pace is that of such requests alone. Rates are not foreseen. In overload mode
-    /// while the queue stands, at a resource that is shared between processes, and while the pace
-    /// is unknown, the request waits as others do.
+    /// The estimate counts the requests ahead, those for the same resources in the same lanes of
+    /// its priority or above, and the pace at which such requests have been admitted. It does not
+    /// foresee rates. There is no estimate, and the request is queued, while the pace is unknown,
+    /// while overload control finds the queue standing, and at resources that are shared between
+    /// processes.
     ///
-    /// The pace is known after eight admissions of waiters, if they took a second of waiting in all
-    /// or were twice as many as the limit; pauses in which the queue is empty do not count. It is
-    /// unknown again when no waiter has been admitted for 5 s (at a slow resource, for twice the
-    /// time that an admission takes while the queue is not empty), and when the limit was raised by
-    /// more than a quarter or was 0.
+    /// The pace is known after eight admissions of waiting requests, if they took a second of
+    /// waiting in all or were twice as many as the limit. Times in which the queue is empty do not
+    /// count. The pace is unknown again if no waiting request has been admitted for 5 s (at a slow
+    /// resource, for twice the time between admissions), if the limit is raised by more than a
+    /// quarter, and after a limit of 0.
     pub fn fail_fast_deadline(mut self, within: Duration) -> Self {
         self.timeout = Some(within);
         self.claims.fail_fast = true;
         self
     }
 
-    /// Turns this request away if as many others are queued, instead of what the resources say.
+    /// Rejects this request if as many others are queued, instead of the bounds of the resources.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.max_waiting = Some(requests);
         self
     }
 
-    /// Waits for the set, as [`Limiter::acquire`](crate::Limiter::acquire) does.
+    /// Acquires the set; see [`Limiter::acquire`](crate::Limiter::acquire).
     pub fn acquire(self) -> Acquire {
         let timeout = self.timeout.unwrap_or(self.set.limiter().timeout);
         let options = WaitOptions {
@@ -104,7 +106,7 @@ impl AcquireRequest {
         Acquire::new(self.set, options)
     }
 
-    /// Takes the set if that can be done at once.
+    /// Acquires the set if it is available now.
     ///
     /// # Errors
     ///
@@ -115,8 +117,8 @@ impl AcquireRequest {
         granted.map(|granted| Permit::new(granted.map(GateSet::from), load))
     }
 
-    /// Waits for the set, calls `work`, and returns the set when its future is done, dropped, or
-    /// has panicked, as [`Limiter::run`](crate::Limiter::run) does.
+    /// Acquires the set, runs `work`, and releases the set; see
+    /// [`Limiter::run`](crate::Limiter::run).
     ///
     /// # Errors
     ///

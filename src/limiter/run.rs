@@ -1,4 +1,4 @@
-//! The future of work under a permit.
+//! The future of `run`.
 
 use std::{
     fmt,
@@ -13,8 +13,8 @@ use super::{Acquire, nested};
 use crate::{adaptive::Outcome, permit::Permit, rejection::Rejection};
 
 pin_project! {
-    /// The future of [`Limiter::run`](crate::Limiter::run). It borrows neither the limiter nor the
-    /// set, so it can be spawned.
+    /// The future of [`Limiter::run`](crate::Limiter::run). It does not borrow the limiter or the
+    /// resources, so it can be spawned.
     #[must_use = "futures do nothing unless polled"]
     pub struct Run<F, Fut> {
         #[pin]
@@ -58,7 +58,7 @@ where
             let (next, outcome) = match state.as_mut().project() {
                 StateProj::Waiting { acquire, work } => match ready!(Pin::new(acquire).poll(cx)) {
                     Ok(mut permit) => {
-                        permit.set_outcome(Outcome::Dropped); // unless it ends
+                        permit.set_outcome(Outcome::Dropped); // until it completes
                         let work = work.take().expect("present until called");
                         let held = nested::held(permit.gate(), permit.demands());
                         let future = work();

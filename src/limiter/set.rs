@@ -1,23 +1,23 @@
-//! Sets of claims, checked.
+//! Validated sets of claims.
 
 use std::sync::Arc;
 
-use super::{Inner, InvalidSet, Limiter, error::Fault};
+use super::{InvalidSet, Limiter, LimiterInner, error::SetFault};
 use crate::{
     admission::{Demand, Demands},
     core::{Claimant, Gate, GateSet},
     resource::{Claim, Resource},
 };
 
-/// A set that a limiter can grant.
+/// A valid set, and its limiter.
 #[derive(Clone)]
 pub(crate) struct ResourceSet {
-    limiter: Arc<Inner>,
+    limiter: Arc<LimiterInner>,
     demands: Demands,
 }
 
 impl Limiter {
-    /// Checks a set.
+    /// Validates a set.
     pub(crate) fn set<I>(&self, set: I) -> Result<ResourceSet, InvalidSet>
     where
         I: IntoIterator,
@@ -44,7 +44,7 @@ impl Limiter {
         })
     }
 
-    fn demand(&self, claim: &Claim) -> Result<Demand, Fault> {
+    fn demand(&self, claim: &Claim) -> Result<Demand, SetFault> {
         let resource = claim.resource();
         let name = || Arc::clone(resource.shared_name());
         let index = resource
@@ -56,14 +56,14 @@ impl Limiter {
             })
             .ok_or_else(|| self.unregistered(resource))?;
         match (claim.units(), resource.usage().widest_claim()) {
-            (0, _) => Err(Fault::ZeroUnits { name: name() }),
+            (0, _) => Err(SetFault::ZeroUnits { name: name() }),
             (units, widest) if units > widest => Err(match resource.floor() {
-                Some(floor) => Fault::AboveFloor {
+                Some(floor) => SetFault::AboveFloor {
                     name: name(),
                     units,
                     floor,
                 },
-                None => Fault::TooWide {
+                None => SetFault::TooWide {
                     name: name(),
                     units,
                     limit: widest,
@@ -73,23 +73,23 @@ impl Limiter {
         }
     }
 
-    /// What is wrong with a resource that this limiter does not have.
+    /// The fault of a resource that is not registered with this limiter.
     #[cold]
-    fn unregistered(&self, resource: &Resource) -> Fault {
+    fn unregistered(&self, resource: &Resource) -> SetFault {
         let name = Arc::clone(resource.shared_name());
         let mut registered = self.0.gate.resources().iter();
         if registered.any(|r| r.name() == &*name) {
-            return Fault::Namesake { name };
+            return SetFault::Namesake { name };
         }
         match resource.usage().index() {
-            Some(_) => Fault::Elsewhere { name },
-            None => Fault::Unregistered { name },
+            Some(_) => SetFault::Elsewhere { name },
+            None => SetFault::Unregistered { name },
         }
     }
 
-    fn ordered(&self, demands: Demands) -> Result<Demands, Fault> {
+    fn ordered(&self, demands: Demands) -> Result<Demands, SetFault> {
         if demands.is_empty() {
-            return Err(Fault::Empty);
+            return Err(SetFault::Empty);
         }
         if demands
             .windows(2)
@@ -104,7 +104,7 @@ impl Limiter {
             .windows(2)
             .find(|pair| pair[0].resource == pair[1].resource)
         {
-            return Err(Fault::Repeated {
+            return Err(SetFault::Repeated {
                 name: Arc::clone(name(&pair[0])),
             });
         }
@@ -112,18 +112,18 @@ impl Limiter {
             return Ok(sorted);
         }
         let names: Vec<&str> = sorted.iter().map(|demand| &**name(demand)).collect();
-        Err(Fault::OutOfOrder {
+        Err(SetFault::OutOfOrder {
             order: names.join(", "),
         })
     }
 }
 
 impl ResourceSet {
-    pub(crate) fn limiter(&self) -> &Arc<Inner> {
+    pub(crate) fn limiter(&self) -> &Arc<LimiterInner> {
         &self.limiter
     }
 
-    /// Takes the set if it is free and nobody waits for it: all that an uncontended request does.
+    /// Acquires the set if it is available and no request waits for it: the fast path of a request.
     #[inline]
     pub(crate) fn try_acquire(&self) -> bool {
         self.gate().try_acquire(&self.demands)
@@ -134,7 +134,7 @@ impl ResourceSet {
         self.gate().records(&self.demands) || self.is_shared()
     }
 
-    /// Whether some of it is shared between processes.
+    /// Whether a resource of the set is shared between processes.
     pub(crate) fn is_shared(&self) -> bool {
         self.gate().has_remote(&self.demands)
     }
@@ -165,7 +165,7 @@ impl From<ResourceSet> for GateSet {
 pub(crate) trait HasSet {
     fn set(&self) -> &ResourceSet;
 
-    /// Releases the set, of whose grant nothing was recorded.
+    /// Releases a set that was granted without a record.
     #[inline]
     fn release(&self) {
         let set = self.set();

@@ -8,7 +8,11 @@ use super::{
     release::Http,
     route::RouteOptions,
 };
-use crate::{adaptive::Outcome, permit::Exposure, resource::LaneKey};
+use crate::{
+    adaptive::Outcome,
+    permit::Exposure,
+    resource::{LaneKey, Priority},
+};
 
 /// # Attributes of each request, for HTTP services
 ///
@@ -36,8 +40,9 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
         self.option(|options| options.bypass = Some(Arc::new(bypass)))
     }
 
-    /// Sets the priority of each request, 0 to 255; values outside are clamped. Higher priorities
-    /// are admitted first. Default: 10.
+    /// Sets the priority of each request. Higher priorities are admitted first. Default:
+    /// [`Priority::DEFAULT`]. For a number that may be out of range, such as one from a header, use
+    /// [`Priority::clamped`].
     ///
     /// [`LimiterBuilder::priority_credit`](crate::limiter::LimiterBuilder::priority_credit) bounds
     /// how long a request can be overtaken by higher priorities.
@@ -55,11 +60,16 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     ///     _ => 10,
     /// });
     /// ```
-    pub fn priority<F>(self, priority: F) -> Self
+    pub fn priority<F, T>(self, priority: F) -> Self
     where
-        F: Fn(&RequestHead<'_>) -> i64 + Send + Sync + 'static,
+        F: Fn(&RequestHead<'_>) -> T + Send + Sync + 'static,
+        T: Into<Priority>,
     {
-        self.option(|options| options.priority = Some(Arc::new(priority)))
+        self.option(|options| {
+            options.priority = Some(Arc::new(move |head: &RequestHead<'_>| {
+                priority(head).into()
+            }))
+        })
     }
 
     /// Sets the lane of each request, at every resource of the set that has [lanes](crate::Lanes):

@@ -9,7 +9,7 @@ use crate::{
     core::WaitOptions,
     limiter::{HasSet, ResourceSet},
     permit::Exposure,
-    resource::LaneKey,
+    resource::{LaneKey, Priority},
 };
 
 /// The set and the settings of a layer.
@@ -60,7 +60,7 @@ impl HasSet for Arc<Route> {
 #[derive(Clone, Default)]
 pub(super) struct RouteOptions {
     pub(super) bypass: Option<Read<bool>>,
-    pub(super) priority: Option<Read<i64>>,
+    pub(super) priority: Option<Read<Priority>>,
     pub(super) lane: Option<Arc<ReadLane>>,
     pub(super) load: Option<Read<u64>>,
     pub(super) deadline: Option<Read<Option<Duration>>>,
@@ -84,7 +84,7 @@ impl RouteOptions {
     pub(super) fn claims(&self, head: &RequestHead<'_>, is_shared: bool) -> Attributes {
         let mut claims = Attributes::default();
         if let Some(priority) = &self.priority {
-            claims.priority = priority(head).clamp(0, u8::MAX.into()) as u8;
+            claims.priority = priority(head).get();
         }
         if let Some(lane) = &self.lane {
             lane(head).claim(&mut claims, is_shared);

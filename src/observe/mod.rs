@@ -1,4 +1,4 @@
-//! What the limiter says about itself, through `tracing`.
+//! Events and span fields, through `tracing`.
 //!
 //! All events have the target `tower_concurrency_limiter`:
 //!
@@ -9,26 +9,24 @@
 //! | `WARN` | `a shared limit is unavailable` | `resource`, `policy` |
 //! | `WARN` | `a shared limit cannot be served` | `resource`, `error` |
 //! | `WARN` | `the state of a shared limit was lost` | `resource`, `epoch` |
-//! | `WARN` | `a lease was lost` | `resource`, `units` in the hands of this process |
+//! | `WARN` | `a lease was lost` | `resource`, `units` held by this process |
 //! | `WARN` | `processes disagree about a shared limit` | `resource`, `own_revision`, `revision`, `limit` in force |
 //! | `INFO` | `a shared limit is enforced` | `resource`, `processes`, `epoch` |
 //! | `WARN` | `waits for a resource that it holds` (debug builds) | `resource` |
 //! | `WARN` | `a permit was taken after its request had ended`, once for each layer | `resource` |
 //! | `WARN` | `the body of a refusal was not ready`, once for each `on_reject` | `resource` |
 //!
-//! The first two are told of a [dry run](crate::resource::ResourceBuilder::dry_run), too, with the
-//! field `dry_run`: outside the request that they are about, and not before the next request or
-//! return of a permit.
+//! A [dry run](crate::resource::ResourceBuilder::dry_run) logs the first two with the field
+//! `dry_run`. They are logged outside of the request's span, at the next request or release.
 //!
-//! A request that waited or was rejected also records these fields on the span it runs in, where
-//! that span has them: declare them as [`Empty`](tracing::field::Empty) on the request span. Other
-//! fields of the span are left alone.
+//! A request that waited or was rejected also records these fields on its current span, if the span
+//! declares them as [`Empty`](tracing::field::Empty):
 //!
 //! | span field | value |
 //! |---|---|
-//! | `limit.resource` | the resource that was short; of a request that was admitted, its set as `db+fs` |
-//! | `limit.waited` | in seconds |
-//! | `limit.reason` | [`Reason::as_str`], if it was rejected |
+//! | `limit.resource` | the resource that was not available; of an admitted request, its set as `db+fs` |
+//! | `limit.waited` | the time in the queue, in seconds |
+//! | `limit.reason` | [`Reason::as_str`], if the request was rejected |
 //!
 //! ```
 //! use tracing::field::Empty;
@@ -41,10 +39,10 @@
 //! );
 //! ```
 //!
-//! Rejections are at `DEBUG` because in an overload there are thousands of them; count them through
-//! the response's status or its [`Rejection`] extension.
+//! Rejections have the level `DEBUG` because in an overload there are thousands of them. Count them
+//! by the status of the responses, or by the [`Rejection`] in their extensions.
 //!
-//! A request that is admitted at once says nothing. Nothing is formatted when nobody listens.
+//! A request that is admitted at once logs nothing. Without a subscriber nothing is formatted.
 
 #[cfg(feature = "redis")]
 mod shared;
@@ -61,13 +59,13 @@ pub(crate) use shared::*;
 /// The target of all events.
 pub const TARGET: &str = "tower_concurrency_limiter";
 
-// On the span of a user, so they have a prefix of their own.
+// Prefixed, because they are on a span of the user.
 const RESOURCE: &str = "limit.resource";
 const WAITED: &str = "limit.waited";
 const REASON: &str = "limit.reason";
 
 pub(crate) fn rejected(rejection: &Rejection) {
-    if nobody_listens() {
+    if has_no_subscriber() {
         return;
     }
     let (resource, waited) = (rejection.resource(), rejection.waited().as_secs_f64());
@@ -80,12 +78,12 @@ pub(crate) fn rejected(rejection: &Rejection) {
 }
 
 pub(crate) fn admitted(resource: impl FnOnce() -> String, waited: impl FnOnce() -> Duration) {
-    if nobody_listens() {
+    if has_no_subscriber() {
         return;
     }
     let span = Span::current();
-    let span_asks = span.has_field(RESOURCE) || span.has_field(WAITED);
-    if !span_asks && !event_enabled!(target: TARGET, Level::TRACE, resource, waited) {
+    let is_declared = span.has_field(RESOURCE) || span.has_field(WAITED);
+    if !is_declared && !event_enabled!(target: TARGET, Level::TRACE, resource, waited) {
         return;
     }
     let (resource, waited) = (resource(), waited().as_secs_f64());
@@ -93,18 +91,19 @@ pub(crate) fn admitted(resource: impl FnOnce() -> String, waited: impl FnOnce() 
     trace!(target: TARGET, resource, waited, "request admitted after waiting");
 }
 
-/// A rejection that was not carried out.
+/// A rejection in a dry run.
 pub(crate) fn would_be_rejected(resource: &str, waited: Duration, reason: Reason) {
-    if nobody_listens() {
+    if has_no_subscriber() {
         return;
     }
     let (waited, reason) = (waited.as_secs_f64(), reason.as_str());
     debug!(target: TARGET, resource, waited, reason, dry_run = true, "request rejected");
 }
 
-/// An admission that nobody has waited for.
+/// An admission after waiting, in a dry run.
 pub(crate) fn would_be_admitted(resource: impl FnOnce() -> String, waited: Duration) {
-    if nobody_listens() || !event_enabled!(target: TARGET, Level::TRACE, resource, waited, dry_run)
+    if has_no_subscriber()
+        || !event_enabled!(target: TARGET, Level::TRACE, resource, waited, dry_run)
     {
         return;
     }
@@ -117,7 +116,7 @@ pub(crate) fn would_be_admitted(resource: impl FnOnce() -> String, waited: Durat
     allow(dead_code, reason = "a debug-build check")
 )]
 pub(crate) fn waits_for_itself(resource: impl FnOnce() -> String) {
-    if nobody_listens() {
+    if has_no_subscriber() {
         return;
     }
     warn!(
@@ -128,7 +127,7 @@ pub(crate) fn waits_for_itself(resource: impl FnOnce() -> String) {
     );
 }
 
-/// The handler let go of the permit before the work began that was to hold it.
+/// The handler took its permit after the request had ended and released it.
 pub(crate) fn permit_taken_too_late(resource: &str) {
     warn!(
         target: TARGET,
@@ -138,7 +137,7 @@ pub(crate) fn permit_taken_too_late(resource: &str) {
     );
 }
 
-/// Its body cannot be sent.
+/// The body of a response of `on_reject` is not available at once.
 pub(crate) fn refusal_is_not_ready(resource: &str) {
     warn!(
         target: TARGET,
@@ -148,6 +147,6 @@ pub(crate) fn refusal_is_not_ready(resource: &str) {
     );
 }
 
-fn nobody_listens() -> bool {
+fn has_no_subscriber() -> bool {
     LevelFilter::current() == LevelFilter::OFF
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     resource::{ResourceBuilder, SharedSpec},
-    shared::{Ask, Entering, Health, Lease, SharedLimit},
+    shared::{Entering, Health, Lease, LeaseRequest, SharedLimit},
 };
 
 /// A shared limit, as the limiter knows it. When it is dropped, the process takes part in it no
@@ -80,12 +80,12 @@ fn open(options: &SharedOptions, spec: &SharedSpec<'_>) -> Result<Arc<dyn Shared
 }
 
 impl SharedLimit for RedisLimit {
-    fn try_enter(&self, ask: &Ask) -> Option<Box<dyn Lease>> {
+    fn try_enter(&self, ask: &LeaseRequest) -> Option<Box<dyn Lease>> {
         let lease = self.member.try_enter(ask)?;
         Some(Box::new(lease))
     }
 
-    fn enter(&self, ask: Ask) -> Entering {
+    fn enter(&self, ask: LeaseRequest) -> Entering {
         let member = Arc::clone(&self.member);
         Box::pin(async move {
             let lease = member.enter(ask).await?;

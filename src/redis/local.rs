@@ -13,7 +13,7 @@ use crate::{
     limiter::{AcquireRequest, Limiter},
     rejection::Reason,
     resource::{Lane, LaneKey, Lanes, Priority, Rate, Resource, SharedSpec},
-    shared::{Absence, Ask, NotLeased},
+    shared::{Absence, LeaseRequest, NotLeased},
 };
 
 /// A process's own share of a limit, by the same rules: enforced while the server is away.
@@ -78,14 +78,14 @@ impl LocalShare {
         }
     }
 
-    pub(super) fn try_acquire(&self, ask: &Ask) -> Option<Permit> {
+    pub(super) fn try_acquire(&self, ask: &LeaseRequest) -> Option<Permit> {
         let opened = self.lock().clone()?;
         opened.request(ask).try_acquire().ok()
     }
 
     pub(super) async fn acquire(
         &self,
-        ask: &Ask,
+        ask: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Permit, NotLeased> {
         let Some(opened) = self.lock().clone() else {
@@ -171,7 +171,7 @@ impl Opened {
         let _ = self.resource.set_limit(self.share.saturating_sub(foreign));
     }
 
-    fn request(&self, ask: &Ask) -> AcquireRequest {
+    fn request(&self, ask: &LeaseRequest) -> AcquireRequest {
         let units = (ask.units as usize).min(self.share);
         let request = self.limiter.request([self.resource.units(units)]);
         let lane = LaneKey::from(ask.lane.map(name_of));

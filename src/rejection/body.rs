@@ -1,4 +1,4 @@
-//! What the body of a refusal can be.
+//! The bodies of responses to rejected requests.
 
 use std::{
     pin::pin,
@@ -8,29 +8,29 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 
-/// A body that a refusal can have: bytes, text, or any [`http_body::Body`] whose data is there at
-/// once, such as axum's `Body` or `http_body_util::Full`.
+/// The body of a response to a rejected request: bytes, text, or any [`http_body::Body`] whose data
+/// is available at once, such as axum's `Body` or `http_body_util::Full`.
 ///
-/// `on_reject` takes responses of these bodies, both [the
-/// limiter's](crate::limiter::LimiterBuilder::on_reject) and [the
-/// layer's](crate::ConcurrencyLimitLayer::on_reject). A body that waits for its data or fails
-/// cannot be sent: the default refusal is sent instead, and an event of level `WARN` names the
-/// cure. Trailers are left out. `M` keeps the two kinds of bodies apart; it is always inferred.
+/// `on_reject` accepts responses with these bodies, that of [the
+/// limiter](crate::limiter::LimiterBuilder::on_reject) as well as that of [the
+/// layer](crate::ConcurrencyLimitLayer::on_reject). If a body has to wait for its data, or fails,
+/// the default response is sent instead, and an event of level `WARN` names the cure. Trailers are
+/// dropped. `M` distinguishes the two kinds of bodies; it is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the body of a refusal",
     note = "bytes, text and every `http_body::Body` can be: `http::Response<String>`, axum's `Response`, `rejection.response()`",
     note = "under axum, `.into_response()` makes a response of whatever a handler may return"
 )]
 pub trait RefusalBody<M> {
-    /// The whole body; `None` if it is not there at once.
+    /// Returns the whole body, or `None` if it is not available at once.
     fn into_bytes(self) -> Option<Bytes>;
 }
 
-/// Bytes or text, in [`RefusalBody`].
+/// Marks bytes and text in [`RefusalBody`].
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
-/// An [`http_body::Body`], in [`RefusalBody`].
+/// Marks an [`http_body::Body`] in [`RefusalBody`].
 #[derive(Clone, Copy, Debug)]
 pub struct Framed;
 
@@ -67,7 +67,7 @@ impl<B: Body> RefusalBody<Framed> for B {
     }
 }
 
-/// The first frame is not copied if it is `Bytes`, and there is seldom another one.
+/// Does not copy the first frame if it is `Bytes`; there is rarely a second one.
 fn append(whole: Bytes, mut data: impl Buf) -> Bytes {
     if whole.is_empty() {
         return data.copy_to_bytes(data.remaining());

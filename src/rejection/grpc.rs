@@ -17,7 +17,7 @@ const UNAVAILABLE: HeaderValue = HeaderValue::from_static("14");
 
 /// Returns the media type of a gRPC or gRPC-Web request, in lower case and without parameters.
 ///
-/// The response has to repeat it: clients tell gRPC, gRPC-Web and their codecs apart by it.
+/// The response has to repeat it: clients distinguish gRPC, gRPC-Web and their codecs by it.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<HeaderValue> {
     let value = headers.get(CONTENT_TYPE)?.as_bytes();
     if !value
@@ -34,15 +34,15 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<HeaderValue> {
 impl Rejection {
     /// Returns the gRPC response to this rejection: status 200, no body, and in the headers
     ///
-    /// * `grpc-status`: `RESOURCE_EXHAUSTED` (8) if a [rate](Self::is_rate_limited) did not allow
-    ///   the request, else `UNAVAILABLE` (14),
+    /// * `grpc-status`: `RESOURCE_EXHAUSTED` (8) if the request was
+    ///   [rate limited](Self::is_rate_limited), else `UNAVAILABLE` (14),
     /// * `grpc-message`: the rejection as text, which names the resource,
     /// * `grpc-retry-pushback-ms`: [`retry_after`](Self::retry_after) in milliseconds, rounded up
-    ///   and at most [`i32::MAX`], if that is known,
+    ///   and at most [`i32::MAX`], if it is known,
     /// * `content-type`: that of the request, if a layer rejected it, else `application/grpc`.
     ///
-    /// A layer responds with it to gRPC requests by default. In a handler, make a `tonic::Status`
-    /// of its headers; the [guide](crate::guide::grpc) shows how.
+    /// It is the default response of a layer to gRPC requests. In a handler, create a
+    /// `tonic::Status` from its headers, as shown in the [guide](crate::guide::grpc).
     pub fn grpc_response(&self) -> Response<Bytes> {
         self.clone().into_grpc_response()
     }
@@ -67,7 +67,7 @@ impl Rejection {
     }
 }
 
-/// Encodes a message as gRPC prescribes: what is not printable ASCII, and `%`, byte by byte.
+/// Encodes a message as gRPC specifies: `%` and bytes that are not printable ASCII.
 fn percent_encoded(message: &str) -> HeaderValue {
     let mut encoded = String::with_capacity(message.len());
     for byte in message.bytes() {
@@ -79,7 +79,7 @@ fn percent_encoded(message: &str) -> HeaderValue {
     HeaderValue::try_from(encoded).expect("printable ASCII")
 }
 
-/// Rounds up. gRPC clients read a signed integer of 32 bits, and take any other value as "never".
+/// Rounds up. gRPC clients read a signed integer of 32 bits, and treat any other value as "never".
 fn milliseconds(duration: Duration) -> i32 {
     let rounded_up = duration.as_nanos().div_ceil(1_000_000);
     i32::try_from(rounded_up).unwrap_or(i32::MAX)

@@ -1,4 +1,4 @@
-//! Why a request was turned away, and what it is told.
+//! Rejections: the reasons and the responses.
 
 mod body;
 mod grpc;
@@ -12,18 +12,18 @@ pub use body::{Framed, Plain, RefusalBody};
 pub use reason::Reason;
 pub(crate) use response::{Respond, Responder};
 
-/// A request that was turned away: why, at which resource, after how long.
+/// The rejection of a request: the reason, the resource, and how long the request was queued.
 ///
-/// It becomes the HTTP response `503` with the JSON body
-/// `{"detail":"Server busy, please retry later"}`, and with the header `retry-after` if [that is
-/// known](Self::retry_after), unless
-/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) says otherwise; to a
-/// gRPC request, it becomes the status `UNAVAILABLE` or `RESOURCE_EXHAUSTED` of
-/// [`grpc_response`](Self::grpc_response). The layer puts it into the extensions of that response,
-/// for logs and metrics outside the limiter.
+/// The HTTP [response](Self::response) is a `503` with the JSON body
+/// `{"detail":"Server busy, please retry later"}`, and with the header `retry-after` if the time is
+/// [known](Self::retry_after).
+/// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) sets another one. The
+/// response to a gRPC request is [`grpc_response`](Self::grpc_response), with the status
+/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED`. The layer inserts the rejection into the extensions of
+/// the response, for logs and metrics outside of the limiter.
 ///
-/// With the feature `axum` (on by default) it is an `IntoResponse`, so that a handler can write
-/// `limiter.acquire([&db]).await?` and answer the same 503.
+/// With the feature `axum` (on by default) it implements `IntoResponse`, so that a handler can
+/// return the same response from `limiter.acquire([&db]).await?`.
 #[derive(Clone)]
 pub struct Rejection {
     reason: Reason,
@@ -53,50 +53,50 @@ impl Rejection {
         }
     }
 
-    /// Why.
+    /// Returns the reason.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Whether a [rate](crate::Rate) of the resource did not allow the request when it was turned
-    /// away, for lack of time or of a place in the queue. Of one that gave way it is not known:
-    /// `false`.
+    /// Returns `true` if a [rate](crate::Rate) of the resource did not admit the request when it
+    /// was rejected, because its time was over or the queue was full. Returns `false` for a request
+    /// that was [shed](Reason::Shed), where this is not known.
     pub fn is_rate_limited(&self) -> bool {
         self.by_rate
     }
 
-    /// The name of the resource that was short; of a set, the first one that was.
+    /// Returns the name of the resource that was not available; of a set, the first of them.
     pub fn resource(&self) -> &str {
         &self.resource
     }
 
-    /// How long the request was queued; zero if it was turned away on arrival.
+    /// Returns how long the request was queued; zero if it was rejected on arrival.
     pub fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// In what time to come back, where that is known. The response has it as `retry-after`, in
-    /// whole seconds, rounded up. It is the later one of two times:
+    /// Returns the time after which to retry, if it is known. The response has it in the header
+    /// `retry-after`, in whole seconds, rounded up. It is the longer of two times:
     ///
-    /// * The time that the queue needs to drain, at the pace at which its waiters have been
+    /// * The time in which the queue drains, at the pace at which waiting requests have been
     ///   admitted lately, plus up to a fifth, and at most 30 s.
-    /// * The time at which the rates of the resource allow the request, and never one before it. It
-    ///   has no upper bound. Of several requests that a rate refuses, the first gets just that
-    ///   time; the others are spread over the time that the rate needs for all of them, up to the
-    ///   same time again, or 10 s if that is longer.
+    /// * The time until the rates of the resource admit the request. It has no upper bound. If a
+    ///   rate rejects several requests, the first gets just that time. The others are spread over
+    ///   the time that the rate needs for all of them, up to the same time again, or 10 s if that
+    ///   is longer.
     ///
-    /// Both are scattered so that not all clients come back at once.
+    /// Both are scattered so that clients do not retry all at once.
     ///
-    /// The pace is measured while requests wait, over short busy stretches as well as over a long
-    /// one. It is known after one second of waiting in all, or after twice as many admissions of
-    /// waiters as the limit (at least eight), and unknown again when none was admitted for 5 s (at
-    /// a slow resource, for twice the time that an admission takes), or when the limit was raised
-    /// by more than a quarter. A closed limiter gives no time.
+    /// The pace is measured while requests wait, in short busy periods as well as in long ones. It
+    /// is known after one second of waiting in all, or after twice as many admissions of waiting
+    /// requests as the limit (at least eight). It is unknown again if none has been admitted for 5
+    /// s (at a slow resource, for twice the time between admissions), or if the limit is raised by
+    /// more than a quarter. A closed limiter returns `None`.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The same rejection with a hint when to come back, for policies that know.
+    /// Sets the time after which to retry, for a policy that knows it.
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self

@@ -1,4 +1,4 @@
-//! The response as problem details, by RFC 9457.
+//! The response as problem details (RFC 9457).
 
 use std::fmt::{self, Write as _};
 
@@ -8,8 +8,8 @@ use http::Response;
 use super::Rejection;
 
 impl Rejection {
-    /// Returns the HTTP response to this rejection as problem details, by [RFC
-    /// 9457](https://www.rfc-editor.org/rfc/rfc9457): the status and the headers are those of the
+    /// Returns the HTTP response to this rejection as problem details ([RFC
+    /// 9457](https://www.rfc-editor.org/rfc/rfc9457)). The status and the headers are those of the
     /// default response, the media type is `application/problem+json`, and the body is, in one
     /// line,
     ///
@@ -26,13 +26,13 @@ impl Rejection {
     /// ```
     ///
     /// `reason` is [`Reason::as_str`](super::Reason::as_str). `retry_after` is the number of
-    /// seconds in the header `retry-after`, and missing if that is. With
+    /// seconds in the header `retry-after`, and is absent without that header. With
     /// [`reject_with_too_many_requests`](crate::limiter::LimiterBuilder::reject_with_too_many_requests),
     /// `status` may be 429 and `title` `Too Many Requests`.
     ///
-    /// To a gRPC request that a layer has rejected, this is [`grpc_response`](Self::grpc_response).
+    /// If a layer rejected a gRPC request, this returns [`grpc_response`](Self::grpc_response).
     ///
-    /// For all layers of a limiter, pass it to
+    /// To use it for all layers of a limiter, pass it to
     /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject); for one of them,
     /// pass [`ProblemDetails`](crate::middleware::ProblemDetails) to its `reject_with`.
     ///

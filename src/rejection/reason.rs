@@ -1,36 +1,36 @@
-//! Why a request was turned away.
+//! The reasons of rejections.
 
 use std::fmt;
 
-/// Why a request was turned away.
+/// The reason of a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The request waited until its deadline, and its set did not become free before. Also a
-    /// request whose future was first polled after its deadline.
+    /// The set was not available before the deadline, or the future was first polled after it.
     Timeout,
-    /// The set was not free when the request arrived, and the request had no time to wait: it was a
+    /// The set was not available when the request arrived, and the request cannot wait: it is a
     /// [`try_acquire`](crate::Limiter::try_acquire), or its timeout is zero.
     NotNow,
     /// The request has a
-    /// [`fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline), and those before
-    /// it in the queue would have kept it longer than that. It was rejected on arrival.
+    /// [`fail_fast_deadline`](crate::limiter::AcquireRequest::fail_fast_deadline), and was expected
+    /// to be queued for longer. It was rejected on arrival.
     WouldTimeOut,
-    /// The queue was at its bound when the request arrived.
+    /// The queue was full when the request arrived.
     QueueFull,
-    /// The request was queued, and gave way: when the queue was full, to a request of higher
-    /// priority, or of a lane with fewer waiters; or because the queue stood and it had waited
-    /// longest (see [`Overload`](crate::Overload)).
+    /// The request was removed from a full queue in favour of a request of higher priority or of a
+    /// lane with fewer waiting requests; or it was the oldest of a queue that [overload
+    /// control](crate::Overload) found standing.
     Shed,
-    /// The limiter was closed, or the request would have to wait in a tokio runtime that shuts
-    /// down, where no deadline passes any more.
+    /// The limiter is closed, or the request would have to wait in a tokio runtime that shuts down,
+    /// where deadlines no longer expire.
     Closed,
-    /// The limit is shared between processes, and what enforces it cannot be reached.
+    /// The limit is shared between processes, and its server cannot be reached. Never without the
+    /// feature `redis`.
     Unavailable,
 }
 
 impl Reason {
-    /// The reason in one word, as it appears in logs: `timeout`, `not_now`, `would_time_out`,
+    /// Returns the reason as it appears in logs: `timeout`, `not_now`, `would_time_out`,
     /// `queue_full`, `shed`, `closed` or `unavailable`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What a rejected HTTP request is told.
+//! The HTTP response to a rejection.
 
 use std::{
     panic::{RefUnwindSafe, UnwindSafe},
@@ -13,33 +13,33 @@ use http::{
 
 use super::{Rejection, grpc};
 
-/// Makes the response of a rejection: the limiter's own, or the default.
+/// Creates the response to a rejection: that of the limiter's `on_reject`, or the default.
 #[derive(Clone, Default)]
 pub(crate) struct Responder {
     respond: Option<Arc<Respond>>,
-    /// Whether those whom a rate has kept are told so by their status.
-    answers_429: bool,
+    /// Whether rate-limited requests get the status 429.
+    has_429: bool,
     /// The media type of the rejected request, if that is a gRPC one.
     grpc: Option<Box<HeaderValue>>,
 }
 
 pub(crate) type Respond = dyn Fn(Rejection) -> Response<Bytes> + Send + Sync;
 
-// A closure that panicked half-way is called with the next rejection all the same, as in any layer,
-// so it has to cope; it should not keep limiters and rejections from passing `catch_unwind`.
+// After a panic, a closure is called with the next rejection all the same, as in any layer. It must
+// not prevent limiters and rejections from passing through `catch_unwind`.
 impl UnwindSafe for Responder {}
 impl RefUnwindSafe for Responder {}
 
 impl Responder {
-    pub(crate) fn answer(&mut self, respond: Arc<Respond>) {
+    pub(crate) fn set_response(&mut self, respond: Arc<Respond>) {
         self.respond = Some(respond);
     }
 
-    pub(crate) fn answer_429(&mut self) {
-        self.answers_429 = true;
+    pub(crate) fn enable_429(&mut self) {
+        self.has_429 = true;
     }
 
-    /// The same without the limiter's own response.
+    /// Without the limiter's own response.
     fn default_of(&self) -> Self {
         Self {
             respond: None,
@@ -49,41 +49,41 @@ impl Responder {
 }
 
 impl Rejection {
-    /// The HTTP response to this rejection: what
-    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject) makes of it, or
-    /// else `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and
-    /// `retry-after` if that is known. The rejection itself is in the extensions.
+    /// Returns the HTTP response to this rejection: that of
+    /// [`LimiterBuilder::on_reject`](crate::limiter::LimiterBuilder::on_reject), or by default a
+    /// `503` with the JSON body `{"detail":"Server busy, please retry later"}`, and with the header
+    /// `retry-after` if the time is known. The rejection itself is in the extensions.
     ///
-    /// If a layer rejected a gRPC request, which is one whose `content-type` starts with
-    /// `application/grpc`, the default response is [`grpc_response`](Self::grpc_response).
+    /// If a layer rejected a gRPC request (its `content-type` starts with `application/grpc`), the
+    /// default response is [`grpc_response`](Self::grpc_response).
     ///
-    /// Within `on_reject` it is the default response, so that it can be the start of another one.
+    /// Within `on_reject` this returns the default response, to be changed there.
     pub fn response(&self) -> Response<Bytes> {
         self.clone().answer()
     }
 
-    /// The same, when nobody else needs the rejection.
+    /// As `response`, without a clone.
     pub(crate) fn answer(self) -> Response<Bytes> {
         let Some(respond) = &self.responder.respond else {
             return self.default_response();
         };
-        let mut response = respond(self.answered_by(self.responder.default_of()));
+        let mut response = respond(self.with_responder(self.responder.default_of()));
         let extensions = response.extensions_mut();
-        // What `on_reject` has put there may know more.
+        // `on_reject` may have inserted a rejection with more in it, such as a time to retry.
         let known = extensions.remove();
         let known: &Self = known.as_ref().unwrap_or(&self);
-        extensions.insert(known.answered_by(self.responder.clone()));
+        extensions.insert(known.with_responder(self.responder.clone()));
         response
     }
 
-    fn answered_by(&self, responder: Responder) -> Self {
+    fn with_responder(&self, responder: Responder) -> Self {
         Self {
             responder,
             ..self.clone()
         }
     }
 
-    /// The rejection of a request with these headers, so that the response is in its protocol.
+    /// Sets the protocol of the response to that of a request with these headers.
     pub(crate) fn of_request(mut self, headers: &HeaderMap) -> Self {
         self.responder.grpc = grpc::media_type(headers).map(Box::new);
         self
@@ -123,7 +123,7 @@ impl Rejection {
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        match self.by_rate && self.responder.answers_429 {
+        match self.by_rate && self.responder.has_429 {
             true => StatusCode::TOO_MANY_REQUESTS,
             false => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -6,7 +6,7 @@ use super::{
     InvalidResource, Lanes, Overload, Priority, Rate, Resource, SharedSpec, SharedUsage,
     adaptive::Adaptive,
     checks,
-    error::Kind,
+    error::ResourceFault,
     shared::{Opener, SharedRules},
 };
 use crate::{
@@ -199,7 +199,7 @@ impl ResourceBuilder {
     ///   dry run.
     pub fn try_build(self) -> Result<Resource, InvalidResource> {
         if self.name.is_empty() {
-            return Err(InvalidResource(Kind::EmptyName));
+            return Err(InvalidResource(ResourceFault::EmptyName));
         }
         let limit = self.limit_now()?;
         let floor = self.floor()?;
@@ -214,7 +214,7 @@ impl ResourceBuilder {
                 rates: self.rates,
             });
         }
-        Ok(Resource(Arc::new(super::Inner {
+        Ok(Resource(Arc::new(super::ResourceInner {
             name: self.name,
             max_waiting: self.max_waiting,
             rules,
@@ -233,12 +233,12 @@ impl ResourceBuilder {
             (Some(adaptive), _) => adaptive.limit(),
             (None, Some(limit)) => limit,
             (None, None) if self.rates.is_empty() => {
-                return Err(InvalidResource(Kind::NoLimit { name: name() }));
+                return Err(InvalidResource(ResourceFault::NoLimit { name: name() }));
             }
             (None, None) => return Ok(None),
         };
         if limit == 0 {
-            return Err(InvalidResource(Kind::ZeroLimit { name: name() }));
+            return Err(InvalidResource(ResourceFault::ZeroLimit { name: name() }));
         }
         checks::checked_limit(limit, &self.name).map(Some)
     }
@@ -258,8 +258,8 @@ impl ResourceBuilder {
             let rule = rate.rule().map_err(|fault| {
                 let name = name();
                 InvalidResource(match by {
-                    By::Request => Kind::Rate { name, fault },
-                    By::Load => Kind::LoadRate { name, fault },
+                    By::Request => ResourceFault::Rate { name, fault },
+                    By::Load => ResourceFault::LoadRate { name, fault },
                 })
             })?;
             rates.push((*by, rule));
@@ -275,14 +275,14 @@ impl ResourceBuilder {
         let units = reserves.iter().map(|(units, _)| *units as u64);
         let reserved = units.fold(0, u64::saturating_add);
         if let Some(floor) = floor.filter(|&floor| reserved > 0 && reserved >= u64::from(floor)) {
-            return Err(InvalidResource(Kind::ReservedFloor {
+            return Err(InvalidResource(ResourceFault::ReservedFloor {
                 name: name(),
                 reserved,
                 floor,
             }));
         }
         if reserved > u64::from(limit) {
-            return Err(InvalidResource(Kind::Reserved {
+            return Err(InvalidResource(ResourceFault::Reserved {
                 name: name(),
                 reserved,
                 limit,
@@ -292,14 +292,18 @@ impl ResourceBuilder {
             .overload
             .is_some_and(|overload| overload.interval.is_zero())
         {
-            return Err(InvalidResource(Kind::NoInterval { name: name() }));
+            return Err(InvalidResource(ResourceFault::NoInterval { name: name() }));
         }
         if let Some(lanes) = &self.lanes {
             checks::check_lanes(lanes, &self.name, floor.unwrap_or(limit))?;
         }
         if let (Some(_), Some((fault, call))) = (&self.opener, self.unshareable()) {
             let name = name();
-            return Err(InvalidResource(Kind::Unshareable { name, fault, call }));
+            return Err(InvalidResource(ResourceFault::Unshareable {
+                name,
+                fault,
+                call,
+            }));
         }
         Ok(ResourceRules {
             lanes: self.lanes.as_ref().map(Lanes::rules),

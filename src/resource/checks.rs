@@ -2,28 +2,28 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{InvalidResource, Lane, Lanes, error::Kind};
+use super::{InvalidResource, Lane, Lanes, error::ResourceFault};
 use crate::admission::{Sharing, Usage};
 
 /// Returns the limit in the width in which it is stored, if it is in range.
 pub(super) fn checked_limit(limit: usize, name: &Arc<str>) -> Result<u32, InvalidResource> {
     match u32::try_from(limit) {
         Ok(stored) if stored <= Usage::MAX_LIMIT => Ok(stored),
-        _ => Err(InvalidResource(Kind::HugeLimit {
+        _ => Err(InvalidResource(ResourceFault::HugeLimit {
             name: Arc::clone(name),
             limit,
         })),
     }
 }
 
-/// Checks the lanes of a resource whose limit is never below `limit`, 0 aside.
+/// Checks the lanes of a resource with a limit of at least `limit`.
 pub(super) fn check_lanes(
     lanes: &Lanes,
     name: &Arc<str>,
     limit: u32,
 ) -> Result<(), InvalidResource> {
     let fault = |fault| {
-        InvalidResource(Kind::Lanes {
+        InvalidResource(ResourceFault::Lanes {
             name: Arc::clone(name),
             fault,
         })
@@ -70,7 +70,7 @@ pub(super) fn check_lanes(
 /// Checks one lane.
 pub(super) fn check_lane(lane: &Lane, name: &Arc<str>) -> Result<(), InvalidResource> {
     let fault = |fault: String| {
-        Err(InvalidResource(Kind::Lanes {
+        Err(InvalidResource(ResourceFault::Lanes {
             name: Arc::clone(name),
             fault,
         }))

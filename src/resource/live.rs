@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use super::{InvalidResource, Lane, Priority, Rate, Resource, checks, error::Kind};
+use super::{InvalidResource, Lane, Priority, Rate, Resource, checks, error::ResourceFault};
 use crate::{
     admission::{Beneficiary, By, NewRule},
     shared::Health,
@@ -108,7 +108,7 @@ impl Resource {
     pub fn set_rate(&self, rate: Rate) -> Result<(), InvalidResource> {
         let rule = rate.rule().map_err(|fault| {
             let name = Arc::clone(self.shared_name());
-            InvalidResource(Kind::Rate { name, fault })
+            InvalidResource(ResourceFault::Rate { name, fault })
         })?;
         self.try_change(NewRule::Rate(By::Request, rule), "rate")
     }
@@ -121,7 +121,7 @@ impl Resource {
     pub fn set_load_rate(&self, rate: Rate) -> Result<(), InvalidResource> {
         let rule = rate.rule().map_err(|fault| {
             let name = Arc::clone(self.shared_name());
-            InvalidResource(Kind::LoadRate { name, fault })
+            InvalidResource(ResourceFault::LoadRate { name, fault })
         })?;
         self.try_change(NewRule::Rate(By::Load, rule), "load rate")
     }
@@ -190,7 +190,7 @@ impl Resource {
     fn check_unshared(&self, rule: &'static str) -> Result<(), InvalidResource> {
         match self.is_shared() {
             false => Ok(()),
-            true => Err(InvalidResource(Kind::SharedRule {
+            true => Err(InvalidResource(ResourceFault::SharedRule {
                 name: Arc::clone(self.shared_name()),
                 rule,
             })),
@@ -199,6 +199,6 @@ impl Resource {
 
     fn no_rule(&self, rule: &'static str) -> InvalidResource {
         let name = Arc::clone(self.shared_name());
-        InvalidResource(Kind::NoRule { name, rule })
+        InvalidResource(ResourceFault::NoRule { name, rule })
     }
 }

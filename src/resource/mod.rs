@@ -47,9 +47,9 @@ use crate::{adaptive::AdaptiveLimit, admission::ResourceRules};
 /// assert_eq!((db.name(), db.limit(), db.in_use(), db.waiting()), ("db", Some(5), 0, 0));
 /// ```
 #[derive(Clone)]
-pub struct Resource(Arc<Inner>);
+pub struct Resource(Arc<ResourceInner>);
 
-struct Inner {
+struct ResourceInner {
     name: Arc<str>,
     max_waiting: Option<usize>,
     rules: ResourceRules,

@@ -1,18 +1,18 @@
-//! The order of the holders of a shared limit, for those who want to check it.
+//! The order of the permits of a shared limit.
 
 use std::fmt;
 
-/// Says which of two permits of a resource that is shared between processes was granted later: the
-/// later one has the greater token.
+/// The order in which permits of a resource that is shared between processes were granted: the
+/// later permit has the greater token.
 ///
-/// A process that was paused for longer than its lease, or cut off from the others, goes on for a
-/// moment with units that have been given to somebody else.
-/// [`Permit::is_valid`](crate::Permit::is_valid) is `false` from then on, but nobody can look at it
-/// and write at one instant. Where that matters, send the token along with each write, and have the
-/// store refuse whatever comes with a smaller token than it has seen. It helps only where the
-/// downstream checks it, and only with one holder at a time: a limit of 1.
+/// A process that is paused for longer than its lease, or cut off from the server, continues for a
+/// moment with units that have been granted to others.
+/// [`Permit::is_valid`](crate::Permit::is_valid) returns `false` from then on, but a check and a
+/// write are not one step. If that matters, send the token with each write, and let the store
+/// reject a write with a smaller token than it has seen. This only works if the store checks it,
+/// and with a limit of 1.
 ///
-/// Shown as `epoch.sequence`:
+/// Displayed as `epoch.sequence`:
 ///
 /// ```
 /// # use tower_concurrency_limiter::{Permit, Resource};
@@ -34,12 +34,12 @@ impl FencingToken {
         Self { epoch, sequence }
     }
 
-    /// Grows when the state of the shared limit was lost and has been built anew.
+    /// Returns the epoch. It increases each time the state of the shared limit is lost and rebuilt.
     pub const fn epoch(self) -> u64 {
         self.epoch
     }
 
-    /// Grows with the grants of an epoch.
+    /// Returns the number of the grant within its epoch.
     pub const fn sequence(self) -> u64 {
         self.sequence
     }

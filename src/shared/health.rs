@@ -5,43 +5,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How a shared limit is, as this process knows it; see
+/// The health of a shared limit, as this process last knew it; see
 /// [`Resource::health`](crate::Resource::health).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether it can be enforced.
+    /// Whether the limit can be enforced.
     pub state: SharedState,
-    /// The processes that share it, this one among them; as of the last contact.
+    /// The number of processes that share the limit, including this one, as of the last contact.
     pub processes: usize,
-    /// Counts the times at which the state was lost or may have been, or the server stood still. 0
+    /// The number of times that the state was lost, or may have been, or the server was paused. 0
     /// before the first contact.
     pub epoch: u64,
-    /// When the server answered last.
+    /// When the server last responded.
     pub last_contact: Option<Instant>,
-    /// How many units may be in use at once, in all processes together; `None` if there are rates
-    /// alone.
+    /// How many units can be in use at once in all processes; `None` if there are rates alone.
     pub limit: Option<usize>,
-    /// How many units all processes together hold, as of the last contact. Above the limit while a
-    /// debt is paid.
+    /// How many units all processes hold, as of the last contact. It exceeds the limit while a
+    /// surplus is released.
     pub in_use: usize,
-    /// How many requests of all processes wait, as of the last contact.
+    /// How many requests of all processes are queued, as of the last contact.
     pub waiting: usize,
 }
 
-/// Whether a shared limit can be enforced.
+/// The state of a shared limit: whether it can be enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SharedState {
-    /// No contact yet; requests wait.
+    /// The server has not been reached yet. Requests wait.
     Connecting,
-    /// All is well.
+    /// The limit is enforced.
     Connected,
-    /// The state was lost, or may be wrong: nothing new is granted until all processes have said
-    /// what they hold. It lasts for the lease at most.
+    /// The state was lost, or may be wrong. Nothing is granted until all processes have reported
+    /// what they hold, for at most the lease.
     Recovering,
-    /// The server does not answer; what happens to requests is what was said with the
-    /// resource.
+    /// The server does not respond. Requests are handled as
+    /// `SharedOptions::when_unavailable` specifies.
     Unavailable,
 }
 
@@ -57,7 +56,7 @@ impl fmt::Display for SharedState {
 }
 
 impl Health {
-    /// The time since the last contact.
+    /// Returns the time since the last contact.
     pub fn silence(&self) -> Option<Duration> {
         self.last_contact.map(|contact| contact.elapsed())
     }

@@ -1,5 +1,5 @@
-//! What a limit that is shared between processes does for the rest of the crate: a leaf, so that
-//! the limiter need not know what stands behind it.
+//! The interface between the limiter and a limit that is shared between processes. It depends on no
+//! other module, so that the limiter does not depend on the backend.
 
 mod fencing;
 #[cfg_attr(
@@ -25,67 +25,67 @@ pub use fencing::FencingToken;
 )]
 pub use health::{Health, SharedState};
 
-/// A resource's side of a limit that is shared between processes. It lives as long as the limiter
-/// that the resource is registered with, and its permits.
+/// A limit that is shared between processes, as one resource uses it. It lives as long as the
+/// limiter with which the resource is registered, and its permits.
 pub(crate) trait SharedLimit: Send + Sync + fmt::Debug {
-    /// Takes what is asked if that can be done without asking anybody: from what this process holds
-    /// idle, or because nobody is kept. `None` says nothing about whether it is free.
-    fn try_enter(&self, ask: &Ask) -> Option<Box<dyn Lease>>;
+    /// Acquires units without a call to the server: from the idle units of this process, or because
+    /// the server is away and no request has to wait for it. `None` does not mean that none are
+    /// available.
+    fn try_enter(&self, request: &LeaseRequest) -> Option<Box<dyn Lease>>;
 
-    /// Waits for what is asked, up to its deadline, which it keeps by itself. Dropping the future
-    /// gives the place up, and returns a grant that was not collected.
-    fn enter(&self, ask: Ask) -> Entering;
+    /// Acquires units, waiting until the deadline, which the future times itself. Dropping the
+    /// future removes the request from the queue, and releases a grant that was not collected.
+    fn enter(&self, request: LeaseRequest) -> Entering;
 
-    /// Another limit for all processes.
+    /// Changes the limit for all processes.
     fn set_limit(&self, limit: u32);
 
-    /// Turns away those who wait and those who come, with [`Absence::Closed`].
+    /// Rejects queued and later requests with [`Absence::Closed`].
     fn close(&self);
 
     fn health(&self) -> Health;
 }
 
-/// What a request asks of a shared limit.
+/// A request for units of a shared limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct LeaseRequest {
     pub(crate) units: u32,
-    /// The lane that it asks for, by a hash that all processes agree on.
+    /// The lane, by the hash that is the same in all processes.
     pub(crate) lane: Option<u64>,
     pub(crate) priority: u8,
     pub(crate) load: u64,
-    /// At or before now: not at all.
+    /// If it has passed, the request does not wait.
     pub(crate) deadline: Instant,
-    /// Instead of the resource's own bound on the length of its queue.
+    /// A bound on the queue, instead of that of the resource.
     pub(crate) max_waiting: Option<usize>,
 }
 
-/// The way to a lease.
+/// The future of a lease.
 pub(crate) type Entering = Pin<Box<dyn Future<Output = Result<Box<dyn Lease>, NotLeased>> + Send>>;
 
-/// Units of a shared limit that are held. Dropping it returns them: it never blocks, and never
-/// panics.
+/// Units of a shared limit that are held. Dropping it releases them, and neither blocks nor panics.
 pub(crate) trait Lease: Send + Sync + fmt::Debug {
-    /// Whether the units are still this process's, as far as that can be known without asking.
+    /// Whether this process still holds the units, as far as it knows.
     fn is_valid(&self) -> bool;
 
-    /// Ends when they are not.
+    /// Completes when the lease is no longer valid.
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     fn token(&self) -> Option<FencingToken>;
 
-    /// The load was another than was said.
+    /// Corrects the load.
     fn settle_load(&mut self, actual: u64);
 
-    /// Nobody has worked under it: nothing was spent. As with a drop, it never blocks, and never
-    /// panics.
+    /// Releases the units of a lease under which no work began, with what it spent of rates. Like a
+    /// drop, it neither blocks nor panics.
     fn refund(self: Box<Self>);
 }
 
-/// Why nothing was leased.
+/// The refusal of a shared limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotLeased {
     pub(crate) why: Absence,
-    /// Whether it was a rate that kept it.
+    /// Whether a rate did not admit the request.
     pub(crate) by_rate: bool,
     pub(crate) retry_after: Option<Duration>,
 }
@@ -100,6 +100,7 @@ impl From<Absence> for NotLeased {
     }
 }
 
+/// The reason of a refusal by a shared limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     Timeout,

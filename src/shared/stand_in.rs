@@ -1,4 +1,4 @@
-//! A shared limit in memory, for tests of those who use one.
+//! A shared limit in memory, for tests.
 
 use std::{
     future::poll_fn,
@@ -10,10 +10,11 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Absence, Ask, Entering, FencingToken, Health, Lease, NotLeased, SharedLimit, SharedState,
+    Absence, Entering, FencingToken, Health, Lease, LeaseRequest, NotLeased, SharedLimit,
+    SharedState,
 };
 
-/// Units that are given to whoever asks while there are any, and a record of all that happens.
+/// A limit that grants its units in the order of the calls, and records all events.
 #[derive(Clone, Debug)]
 pub(crate) struct StandIn {
     name: &'static str,
@@ -27,12 +28,12 @@ pub(crate) type StandInRecord = Arc<Mutex<Vec<String>>>;
 #[derive(Debug)]
 struct StandInState {
     free: u32,
-    /// Whether somebody has to be asked for every permit.
+    /// Whether every permit takes a call.
     is_strict: bool,
     is_closed: bool,
-    /// What everybody who asks is told.
+    /// The refusal of every request, if there is one.
     answer: Option<NotLeased>,
-    asks: Vec<Ask>,
+    asks: Vec<LeaseRequest>,
     granted: u64,
     has_lost: bool,
     wakers: Vec<Waker>,
@@ -74,7 +75,7 @@ impl StandIn {
         self.change(|state| state.answer = Some(answer));
     }
 
-    /// Grants again what a closed limiter has turned away.
+    /// Grants units again after `close`.
     pub(crate) fn reopen(&self) {
         self.change(|state| state.is_closed = false);
     }
@@ -84,8 +85,8 @@ impl StandIn {
         self.change(|state| state.has_lost = true);
     }
 
-    /// What was asked, by those who were willing to wait.
-    pub(crate) fn asks(&self) -> Vec<Ask> {
+    /// The requests that could wait.
+    pub(crate) fn asks(&self) -> Vec<LeaseRequest> {
         self.lock().asks.clone()
     }
 
@@ -120,7 +121,7 @@ impl StandIn {
 }
 
 impl SharedLimit for StandIn {
-    fn try_enter(&self, ask: &Ask) -> Option<Box<dyn Lease>> {
+    fn try_enter(&self, ask: &LeaseRequest) -> Option<Box<dyn Lease>> {
         let mut state = self.lock();
         match state.is_strict || state.is_closed || state.answer.is_some() {
             true => None,
@@ -128,7 +129,7 @@ impl SharedLimit for StandIn {
         }
     }
 
-    fn enter(&self, ask: Ask) -> Entering {
+    fn enter(&self, ask: LeaseRequest) -> Entering {
         self.write("asked");
         self.lock().asks.push(ask);
         let this = self.clone();

@@ -15,8 +15,8 @@ use tokio_test::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_concurrency_limiter::{
-    ConcurrencyLimitLayer, Lane, Lanes, Limiter, Permit, Rate, Reason, Rejection, Resource,
-    limiter::Acquire,
+    ConcurrencyLimitLayer, Lane, Lanes, Limiter, Permit, Priority, Rate, Reason, Rejection,
+    Resource, limiter::Acquire,
 };
 
 use test_support::http::{collect, get};
@@ -331,7 +331,7 @@ fn by_header(layer: ConcurrencyLimitLayer) -> ConcurrencyLimitLayer {
     layer.priority(|request| {
         let header = request.headers().get("x-priority");
         let number = header.and_then(|value| value.to_str().ok()?.parse().ok());
-        number.unwrap_or(10)
+        number.map_or(Priority::DEFAULT, Priority::clamped)
     })
 }
 

@@ -15,7 +15,7 @@ const LONGER: &[&str] = &[
 ];
 
 const NAMED_TWICE: &[&str] = &[
-    "Arrival", "Ask", "Entry", "Inner", "Kind", "Lane", "Lanes", "Overload", "Rate", "Waiter",
+    "Arrival", "Entry", "Lane", "Lanes", "Overload", "Rate", "Waiter",
 ];
 
 const IN_CYCLES: &[&[&str]] = &[&[

@@ -14,14 +14,14 @@ use super::{Member, RedisLease, Standing, state::Outcome};
 use crate::{
     admission::Nanos,
     redis::shared_options::WhenUnavailable,
-    shared::{Absence, Ask, NotLeased},
+    shared::{Absence, LeaseRequest, NotLeased},
 };
 
 impl Member {
     /// Waits for what is asked.
     pub(in crate::redis) async fn enter(
         self: Arc<Self>,
-        ask: Ask,
+        ask: LeaseRequest,
     ) -> Result<RedisLease, NotLeased> {
         // Who has no time is not queued, but asks.
         let deadline = Some(ask.deadline).filter(|&deadline| deadline > Instant::now());
@@ -57,7 +57,7 @@ impl Member {
     /// Waits for a part of this process's own share, until the server is back; `None`: ask again.
     async fn enter_share(
         self: &Arc<Self>,
-        ask: &Ask,
+        ask: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Option<Result<RedisLease, NotLeased>> {
         let mut standing = self.standing.subscribe();
@@ -94,7 +94,7 @@ impl Member {
     /// Waits for the server's word; `None`: ask again.
     async fn enter_queue(
         self: &Arc<Self>,
-        ask: &Ask,
+        ask: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Option<Result<RedisLease, NotLeased>> {
         let (id, answer) = match self.ask(self.translate(ask), deadline) {

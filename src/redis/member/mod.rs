@@ -163,7 +163,7 @@ impl Member {
     }
 
     /// What a request asks for, in the words of the scripts.
-    fn translate(&self, ask: &shared::Ask) -> Ask {
+    fn translate(&self, ask: &shared::LeaseRequest) -> Ask {
         Ask {
             id: 0,
             class: self.shape.class(ask.lane, ask.priority),
@@ -211,7 +211,7 @@ impl Member {
     }
 
     /// Takes what this process holds idle, or what nobody is kept from.
-    pub(super) fn try_enter(self: &Arc<Self>, ask: &shared::Ask) -> Option<RedisLease> {
+    pub(super) fn try_enter(self: &Arc<Self>, ask: &shared::LeaseRequest) -> Option<RedisLease> {
         let standing = *self.standing.borrow();
         match (standing, self.when_unavailable) {
             (Standing::Attached(_), _) if self.is_cached => {
@@ -243,7 +243,7 @@ impl Member {
     /// any more.
     fn without_server(
         self: &Arc<Self>,
-        ask: &shared::Ask,
+        ask: &shared::LeaseRequest,
         local: Option<crate::Permit>,
     ) -> Option<RedisLease> {
         let class = self.shape.class(ask.lane, ask.priority);

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    super::{InvalidResource, error::Kind},
+    super::{InvalidResource, error::ResourceFault},
     *,
 };
 
 fn refusal(rate: Rate) -> String {
     let fault = rate.rule().expect_err("out of range");
     let name: Arc<str> = "llm".into();
-    let error = InvalidResource(Kind::Rate { name, fault });
+    let error = InvalidResource(ResourceFault::Rate { name, fault });
     assert!(error.is_rate() && !error.is_limit() && !error.is_name());
     error.to_string()
 }
@@ -93,7 +93,7 @@ fn a_refused_rate_names_the_cure() {
 fn a_refused_load_rate_is_told_from_a_rate_of_requests() {
     let fault = Rate::per_minute(0).rule().expect_err("count 0");
     let name: Arc<str> = "llm".into();
-    let error = InvalidResource(Kind::LoadRate { name, fault });
+    let error = InvalidResource(ResourceFault::LoadRate { name, fault });
     assert_eq!(
         error.to_string(),
         "resource \"llm\": load rate 0 per 60s admits nothing; use a count of 1 or more"
