@@ -1,7 +1,8 @@
 //! What can be changed while requests wait.
 
 use super::{
-    Beneficiary, By, Demands, LaneId, LaneRule, Ledger, Nanos, RateRule, Verdict, queue::Queue,
+    Beneficiary, By, Demands, LaneId, LaneRule, Ledger, Nanos, RateRule, Verdict,
+    drain::is_other_pace, queue::Queue,
 };
 
 /// A rule that can be changed.
@@ -21,7 +22,7 @@ impl<T> Queue<T> {
         let before = ledger.usage(resource).limit();
         ledger.set_limit(resource, limit);
         self.lines[resource as usize].limit = limit;
-        if limit == 0 || before == 0 || limit > before.saturating_add(before / 4) {
+        if is_other_pace(before, limit) {
             self.forget_pace(resource);
         }
         if let Some(lanes) = self.lines[resource as usize].lanes_mut() {

@@ -46,6 +46,11 @@ fn rounds(limit: u32) -> u64 {
     ENOUGH.max(2 * u64::from(limit))
 }
 
+/// Whether a pace measured under one limit says nothing about another.
+pub(super) fn is_other_pace(before: u32, limit: u32) -> bool {
+    limit == 0 || before == 0 || limit > before.saturating_add(before / 4)
+}
+
 impl Drain {
     pub(super) const UNKNOWN: Self = Self {
         since: NEVER,

@@ -3,8 +3,7 @@
 //!
 //! [`Queue`](super::Queue) orders sets, lanes and priorities. Where every waiter claims the same
 //! resource alone, with default attributes, and the resource has a limit and nothing else, its
-//! rules come down to the order of arrival, and this is all it takes. The same property test drives
-//! both.
+//! rules come down to the order of arrival, and this is all it takes. A property test drives both.
 //!
 //! Entries have ascending numbers. A waiter needs no more than its own number to find out whether
 //! it was decided: every number below [`head`](Fifo::head) is.
@@ -14,7 +13,11 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-use super::{Nanos, Usage, drain::Drain, scatter::Scatter};
+use super::{
+    Nanos, Usage,
+    drain::{Drain, is_other_pace},
+    scatter::Scatter,
+};
 
 /// Waiters for units of one resource, in order of arrival.
 #[derive(Debug)]
@@ -294,9 +297,17 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// The limit of the resource is another one, with which the pace will change.
-    pub fn forget_pace(&mut self) {
-        self.drain.forget();
+    /// The limit of the resource was changed.
+    pub fn limit_changed(&mut self, before: u32, limit: u32) {
+        if is_other_pace(before, limit) {
+            self.drain.forget();
+        }
+    }
+
+    /// How many entries there are, gaps included.
+    #[cfg(all(test, not(tcl_loom)))]
+    pub(super) fn entries(&self) -> usize {
+        self.entries.len()
     }
 
     fn pop(&mut self) -> Option<T> {

@@ -349,7 +349,10 @@ impl Gate {
             self.dispatch_fifo(arrival.claim.resource, state, arrival.now);
             state = lock(&queue.state);
             match self.try_join(&mut state, &mut arrival) {
-                Ok(joined) => return joined,
+                Ok(joined) => {
+                    drop(state); // before the waker of the arrival
+                    return joined;
+                }
                 Err(still) => refusal = still,
             }
         }

@@ -224,10 +224,10 @@ impl Gate {
         }
     }
 
-    /// The limit of a resource was changed to this one.
-    pub(super) fn limit_changed(&self, state: &mut State, resource: u32, limit: u32) {
+    /// The limit of a resource was changed.
+    pub(super) fn limit_changed(&self, state: &mut State, resource: u32, before: u32, limit: u32) {
         let mut fifo = lock(&self.fifo(resource).state);
-        fifo.waiters.forget_pace();
+        fifo.waiters.limit_changed(before, limit);
         if fifo.waiters.widest() > limit {
             drop(fifo);
             self.promote(state, resource); // where a claim above the limit stands aside

@@ -54,9 +54,10 @@ impl Gate {
     pub(super) fn set_limit(&self, state: &mut State, resource: u32, limit: u32, now: Nanos) {
         // An adaptive limit may be any number.
         let limit = limit.min(Usage::MAX_LIMIT);
+        let before = self.resources[resource as usize].usage().load().limit();
         let queue = &mut state.queue;
         queue.set_limit(now, resource, limit, &mut self.ledger());
-        self.limit_changed(state, resource, limit);
+        self.limit_changed(state, resource, before, limit);
         if let Some(dry_run) = &mut state.dry_run {
             dry_run.set_limit(now, resource, limit);
         }

@@ -1,4 +1,4 @@
-//! What the user holds.
+//! Permits: what a caller holds while its work runs.
 
 mod handle;
 
@@ -20,15 +20,22 @@ use crate::{
 
 /// Ownership of a granted set of resources.
 ///
-/// Keep it for as long as the work lasts: move it into the `spawn_blocking` closure that runs the
+/// Hold it for as long as the work lasts: move it into the `spawn_blocking` closure that runs the
 /// query, or the task that writes the stream.
 ///
 /// # Drop
 ///
-/// Dropping the permit returns the whole set and wakes those who can go now; of what is shared
-/// between processes in the background. It never blocks on anything but a short lock, and takes
-/// that only if somebody waits or a resource of the set has more to it than its limit. There is no
-/// other way to return a permit, so none can be returned twice.
+/// Dropping the permit releases the whole set and wakes the waiters that are admitted by that;
+/// resources that are shared between processes are released in the background. It never blocks on
+/// anything but a short lock, and takes that only if requests wait or a resource of the set has
+/// more to it than its limit. There is no other way to release a permit, so none can be released
+/// twice.
+///
+/// # Memory ordering
+///
+/// If a task writes data and then drops its permit, a task that acquires a permit of the same
+/// resource later sees that data: the release *happens before* every later acquire in the same
+/// process.
 #[must_use = "dropping a permit returns its resources at once"]
 pub struct Permit {
     granted: Granted<GateSet>,
@@ -52,7 +59,7 @@ impl Permit {
         self.granted.claimant().demands()
     }
 
-    /// What is held: each resource with its units.
+    /// Returns what is held: each resource with its units.
     pub fn claims(&self) -> impl Iterator<Item = (&Resource, usize)> {
         let resources = self.gate().resources();
         self.demands().iter().map(|demand| {
@@ -61,7 +68,7 @@ impl Permit {
         })
     }
 
-    /// The load that the request declared (1 if it declared none), or what it was
+    /// Returns the load that the request declared (1 if it declared none), or what it was
     /// [settled](Self::settle_load) at. Under load rates of this process it is what the request was
     /// charged with: at most what the largest of them lets pass in a whole period.
     pub fn load(&self) -> u64 {
@@ -69,12 +76,11 @@ impl Permit {
         record.map_or(self.load, |record| record.load())
     }
 
-    /// Corrects the load, once it is known: what was not used goes back to the load rates, as far
-    /// as it still counts there, and what was used beyond the estimate is a debt that later
-    /// requests wait for. Without a load rate it changes [`load`](Self::load) alone. Waits for
-    /// nothing but a short lock. More than passes in a whole period counts as that. May be called
-    /// again; the last word counts. A permit that is dropped without it leaves the estimate as it
-    /// is.
+    /// Corrects the load, once it is known: the unused part is returned to the load rates, as far
+    /// as it still counts there, and the part beyond the estimate is a debt that later requests
+    /// wait for. Without a load rate it changes [`load`](Self::load) alone. It waits for nothing
+    /// but a short lock. Values above what a rate admits in a whole period are clamped to that. If
+    /// called more than once, the last call wins. If it is never called, the estimate stands.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -97,18 +103,18 @@ impl Permit {
         self.granted.settle_load(actual);
     }
 
-    /// Whether all that it stands for is still held. Of resources that are shared between processes
-    /// it is not, once this process was paused or cut off from the others for longer than its
-    /// lease; of others, always.
+    /// Returns `false` if the lease on a resource that is shared between processes has expired:
+    /// this process was paused or cut off from the others for longer than its lease. Without such
+    /// a resource it returns `true`.
     pub fn is_valid(&self) -> bool {
         let record = self.granted.record();
         record.is_none_or(|record| record.leases().are_valid())
     }
 
-    /// Ends when the permit [is not valid](Self::is_valid) any more: others may have been let in,
-    /// and work that must not go on beside theirs is to be stopped. For resources that are not
-    /// shared between processes it never ends. It does not borrow the permit, and does not end with
-    /// it.
+    /// Completes when the permit is no longer [valid](Self::is_valid): other requests may have been
+    /// admitted, so work that must not run beside theirs has to stop. Without a resource that is
+    /// shared between processes it never completes. It does not borrow the permit, and does not
+    /// complete when that is dropped.
     ///
     /// ```
     /// # use tower_concurrency_limiter::Permit;
@@ -133,8 +139,8 @@ impl Permit {
         })
     }
 
-    /// Its place among the permits of a resource that is shared between processes, for those who
-    /// check it; `None` of other resources.
+    /// Returns the place of this permit among those of a resource that is shared between
+    /// processes, for services that check it; `None` for other resources.
     pub fn fencing_token(&self, resource: &Resource) -> Option<FencingToken> {
         let leases = self.granted.record()?.leases();
         let resources = self.gate().resources();

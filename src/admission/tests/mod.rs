@@ -1,6 +1,7 @@
 //! The queue against models that are written for clarity, and the promises of its rules.
 
 mod bars;
+mod fifo;
 mod hints;
 mod plain;
 mod rules;
@@ -9,15 +10,13 @@ use proptest::prelude::ProptestConfig;
 
 use super::queue::PATIENCE;
 use super::{
-    Admission, Arrival, Attributes, Beneficiary, By, Demand, Demands, Drain, LaneId, LaneRule,
-    LaneRules, Ledger, Nanos, NewRule, OverloadRule, Queue, RateRule, ReserveRule, ResourceRules,
-    ResourceSpec, Shape, Sharing, Ticket, Usage, Verdict,
+    Admission, Adopted, Arrival, Attributes, Beneficiary, By, Decision, Demand, Demands, Drain,
+    Fifo, LaneId, LaneRule, LaneRules, Ledger, Nanos, NewRule, OverloadRule, Queue, RateRule,
+    ReserveRule, ResourceRules, ResourceSpec, Shape, Sharing, Ticket, Usage, Verdict,
 };
 
-/// So many cases; a few where the simulator includes these tests with the module.
 fn cases(cases: u32) -> ProptestConfig {
-    let again = env!("CARGO_CRATE_NAME") == "simulate";
-    ProptestConfig::with_cases(if again { cases / 100 } else { cases })
+    ProptestConfig::with_cases(cases)
 }
 
 /// A queue for resources that have a limit and nothing else.
