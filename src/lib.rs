@@ -34,9 +34,9 @@
 //! | resource | a named thing with a limit; a cheap handle, used by any number of routes |
 //! | claim | the units of one resource that a request needs: 1, or [`units(n)`](Resource::units) |
 //! | set | the claims of one request, granted all together or not at all |
-//! | limiter | the resources of a service, with a timeout, a queue bound and a response to rejected requests |
+//! | limiter | the resources of a service, with a timeout, a queue bound and a rejection |
 //! | permit | a granted set; dropping it releases the units |
-//! | waiter | a queued request; it holds nothing, and expires at its deadline: arrival plus timeout |
+//! | waiter | a queued request; it holds nothing, and expires when its timeout is over |
 //! | rate | a bound on the requests, or their load, per period; beside the limit or instead of it |
 //! | lane | the requests to a resource that share one portion of it, such as those of one tenant |
 //! | priority | the urgency of a request within its lane, 0 to 255, higher first; default 10 |

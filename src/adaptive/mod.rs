@@ -37,11 +37,11 @@
 //!
 //! | | [`Aimd`] | [`Gradient2`] |
 //! |---|---|---|
-//! | signals | overloads, and times above a timeout | times relative to their average, and overloads |
+//! | signals | overloads, and times above a timeout | relative times, and overloads |
 //! | use it if | the resource reports overload, or the time that is too long is known | the resource only becomes slower, and its usual time is not known |
-//! | settles | in a sawtooth below the point of overload, 70 % to 100 % of it | at about 1.5 times what is served at once, plus 4 |
-//! | cost | an overload in every tooth: some requests fail or are late | a probe now and then, about 1 % of the throughput |
-//! | work of uneven length | no effect, with a timeout well above the longest | needs more tolerance, or a resource for each kind |
+//! | settles | at 70 % to 100 % of the point of overload | at about 1.5 times what is served at once, plus 4 |
+//! | cost | overloads: some requests fail or are late | probes, about 1 % of the throughput |
+//! | work of uneven length | no effect below its timeout | needs more tolerance, or a resource for each kind |
 //!
 //! In doubt, use [`Aimd`]: its value follows from its last overload.
 //!
@@ -49,7 +49,7 @@
 //!
 //! | outcome | examples | effect |
 //! |---|---|---|
-//! | [`Success`](Outcome::Success) | rows, "not found", a conflict: the resource has worked | the held time counts |
+//! | [`Success`](Outcome::Success) | rows, "not found", a conflict | the held time counts |
 //! | [`Overload`](Outcome::Overload) | a timeout, 503, 429, a refused connection | lowers the limit; the held time is not averaged |
 //! | [`Ignore`](Outcome::Ignore) | a cache hit, a validation error, a stream | none |
 //! | [`Dropped`](Outcome::Dropped) | the client has left, a timeout outside of the limiter | the held time is a lower bound: overload if above the timeout of [`Aimd`], counted by [`Gradient2`] if above the average |
@@ -111,7 +111,8 @@
 //! completed before the client gave up, and the share of what the best fixed limit of a sweep
 //! reaches. The resource serves 8 units at once, half a second each; more than 8 slow each other
 //! down. Both limits move between 4 and 200 and start at 20 (at 60 if clients give up); `Aimd` has
-//! a timeout of 1.5 s. Clients wait for 5 s.
+//! a timeout of 1.5 s. Clients wait for 5 s. Under ten times overload the fixed limits, which are
+//! steady there, ran for two minutes.
 //! `cargo test --test adaptive goodput -- --nocapture --test-threads 1` prints the rows and asserts
 //! a share of 0.8.
 //!

@@ -1,4 +1,4 @@
-//! A request that arrives, and what the queue says to it.
+//! A request that arrives, and its admission.
 
 use super::{
     Demand, Demands, LaneHash, LaneId, Ledger, Nanos,
@@ -22,7 +22,7 @@ pub struct Arrival<T> {
     pub max_waiting: Option<usize>,
 }
 
-/// What a request says of itself.
+/// The attributes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
     pub priority: u8,
@@ -30,7 +30,7 @@ pub struct Attributes {
     /// The same for limits that are shared between processes, if some of the set is.
     pub lane_hash: Option<LaneHash>,
     pub load: u64,
-    /// Turn it away at once if those before it will keep it past its deadline.
+    /// Refuse it on arrival if the requests before it would make it wait past its deadline.
     pub fail_fast: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Adopted {
     pub deadline: Nanos,
 }
 
-/// What the queue says to an arrival.
+/// What becomes of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Its demands are taken in the ledger.
@@ -74,7 +74,7 @@ pub enum Admission {
         short: u32,
         by_rate: bool,
     },
-    /// Its set does not fit, and those before it will keep it past its deadline.
+    /// Its set does not fit, and the requests before it would make it wait past its deadline.
     WouldTimeOut {
         short: u32,
         by_rate: bool,
@@ -169,7 +169,7 @@ impl<T> Queue<T> {
                 Err(resource) => Admission::QueueFull { resource },
                 Ok(()) => {
                     let rank = asker.rank;
-                    // Whoever gave way may have been the last of the flow.
+                    // The waiter that was displaced may have been the last of the flow.
                     let flow = match self.flow_of(&arrival.demands, priority, stands_aside) {
                         Some(flow) => flow,
                         None => {
@@ -230,7 +230,7 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// Goes on at the pace of a FIFO, whose waiters were adopted.
+    /// Continues at the pace of a FIFO, after its waiters were adopted.
     pub fn adopt_pace<W>(&mut self, resource: u32, fifo: &Fifo<W>) {
         let line = &mut self.lines[resource as usize];
         let pace = fifo.drain();
@@ -244,7 +244,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// A resource at which somebody may be able to go who came before an arrival.
+    /// A resource at which an earlier request may have become admissible.
     fn unsettled(&mut self, demands: &Demands, now: Nanos) -> Option<u32> {
         if self.has_rules {
             for demand in &**demands {
@@ -258,7 +258,7 @@ impl<T> Queue<T> {
         unsettled.map(|demand| demand.resource)
     }
 
-    /// An arrival was let in: its lane has moved back, and others may have moved up.
+    /// An arrival was admitted: its lane has moved back, so others may have moved up.
     fn reorder(&mut self, demands: &Demands) {
         for demand in &**demands {
             if self.lines[demand.resource as usize].lanes().is_some() {
@@ -314,8 +314,8 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// The flow of those who ask for the same and have the same reserved for them, if anybody does;
-    /// or of those who ask for the same and stand aside.
+    /// The flow of requests for the same resources with the same reserves, if there is one; or of
+    /// requests for the same resources that stand aside.
     pub(super) fn flow_of(&self, demands: &Demands, priority: u8, is_aside: bool) -> Option<u32> {
         // Where there are lanes, few flows share one.
         let in_lane = |d: &&super::Demand| self.lines[d.resource as usize].lanes().is_some();
@@ -352,7 +352,7 @@ impl<T> Queue<T> {
         one.same_flow(other) && (!self.has_rules || one.iter().all(alike))
     }
 
-    /// A flow for the first of those who ask for the same, at the pace that it had.
+    /// A flow for the first request of its kind, at the pace that such a flow had before.
     pub(super) fn begin_flow(
         &mut self,
         now: Nanos,

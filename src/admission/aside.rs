@@ -1,9 +1,8 @@
-//! Waiters whose claims exceed what they can have: they stand aside.
+//! Waiters that claim more than they can have: they stand aside.
 //!
-//! A claim that was fine when it was made can exceed a limit that was lowered since, or what a lane
-//! may use or reserves leave. Nothing that is returned lets it in, so it contends with nobody: it
-//! waits, in flows of its own kind, until the limit or the rules allow it again or its deadline
-//! comes.
+//! A claim that was valid when it was made can exceed a limit that was lowered since, or what a
+//! lane may use or reserves leave. No release admits it, so it does not contend: it waits, in flows
+//! of its own kind, until the limit or the rules allow it again or its deadline comes.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +13,7 @@ use super::{
     waiters::{Ticket, Waiter},
 };
 
-/// Those who stand aside at one resource, because of that one or of another of their set.
+/// The waiters that stand aside at one resource, because of that resource or another of their set.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     pub(super) waiting: usize,
@@ -136,7 +135,7 @@ impl<T> Queue<T> {
         flow
     }
 
-    /// A waiter is not in its flow any more; whoever it stood in front of may go now.
+    /// Removes a waiter from its flow. Waiters behind it may become admissible.
     pub(super) fn leave_flow(&mut self, key: u32) {
         let flow = self.waiters[key].flow;
         self.flows[flow as usize].unlink(&mut self.waiters, key);

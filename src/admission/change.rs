@@ -14,7 +14,8 @@ pub enum NewRule {
 }
 
 impl<T> Queue<T> {
-    /// Another limit for `resource`. Lowering it takes nothing from anybody; at 0 nobody is let in.
+    /// Changes the limit of `resource`. Permits are not revoked; with a limit of 0 nothing is
+    /// admitted.
     pub fn set_limit(&mut self, now: Nanos, resource: u32, limit: u32, ledger: &mut impl Ledger) {
         if ledger.usage(resource).limit() == limit {
             return;
@@ -83,7 +84,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Everybody who waits is turned away, and everybody who comes.
+    /// Refuses all waiters and all later arrivals.
     pub fn close(&mut self, ledger: &mut impl Ledger) {
         self.is_closed = true;
         for resource in 0..self.lines.len() as u32 {
@@ -94,7 +95,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// From now on every return is to be seen, or only those that somebody waits for.
+    /// Makes every release visible to the queue from now on, or only those that a waiter needs.
     pub fn watch(&mut self, watch: bool, ledger: &mut impl Ledger) {
         self.is_watched = watch;
         for resource in 0..self.lines.len() as u32 {

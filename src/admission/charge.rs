@@ -12,7 +12,7 @@ pub struct Charge {
     parts: SmallVec<[(Nanos, u64); 1]>,
 }
 
-/// How many parts can be taken back: as many as anybody makes on purpose.
+/// How many parts can be refunded one by one. More corrections of one load are not made on purpose.
 const PARTS: usize = 16;
 
 impl Charge {
@@ -29,15 +29,16 @@ impl Charge {
 }
 
 impl<T> Queue<T> {
-    /// What a request of this load counts as: at most what the largest of its load rates lets pass
-    /// in a whole period, so that nobody can close a rate for ever by what it says of itself.
+    /// Returns the load that a request is charged with: at most what the largest of its load rates
+    /// admits in a whole period, so that no request can close a rate for ever by the load that it
+    /// declares.
     pub fn bounded_load(&self, demands: &Demands, load: u64) -> u64 {
         let lines = demands.iter().map(|d| &self.lines[d.resource as usize]);
         let most = lines.filter_map(|line| line.most_load()).max();
         most.map_or(load, |most| load.min(most))
     }
 
-    /// The load of a grant that was given at `at` is another than was said.
+    /// Corrects the load of a grant that was made at `at`.
     pub fn correct(
         &mut self,
         now: Nanos,

@@ -7,7 +7,7 @@ use std::{ops::Deref, sync::Arc};
 pub struct Demand {
     pub resource: u32,
     pub units: u32,
-    /// Which of the resource's lanes; the queue says so on arrival. 0 where there are none.
+    /// The lane of the resource, which the queue assigns on arrival. 0 without lanes.
     pub lane: u32,
 }
 

@@ -39,14 +39,14 @@ const STRETCH: Nanos = 1_000_000_000;
 /// Not yet.
 const NEVER: Nanos = Nanos::MAX;
 
-/// After so many grants all who held the resource at the first of them have returned it, and those
-/// after them as well. Where they all return it at once, fewer grants may have taken no time at
-/// all.
+/// After so many grants, all holders at the time of the first one have released the resource, and
+/// so have the holders after them. If they all release at once, fewer grants may have taken no time
+/// at all.
 fn rounds(limit: u32) -> u64 {
     ENOUGH.max(2 * u64::from(limit))
 }
 
-/// Whether a pace measured under one limit says nothing about another.
+/// Whether a pace measured under one limit does not apply to another.
 pub(super) fn is_other_pace(before: u32, limit: u32) -> bool {
     limit == 0 || before == 0 || limit > before.saturating_add(before / 4)
 }
@@ -76,8 +76,8 @@ impl Drain {
         self.since = now;
     }
 
-    /// The resource is another one now: what was measured says nothing about it, and neither does
-    /// the wait for the next grant.
+    /// The resource has changed: neither the measured pace nor the wait for the next grant applies
+    /// to it.
     pub(super) fn forget(&mut self) {
         *self = Self::UNKNOWN;
     }
@@ -92,8 +92,8 @@ impl Drain {
         self.recent.grants == 0 && self.before.grants == 0
     }
 
-    /// One of those who waited was granted its set, `busy` after it became the next, as far as
-    /// another queue knows. Returns after how long it was here.
+    /// Counts the grant of a waiter, `busy` after it became the next one as far as another queue
+    /// knows. Returns after how long it was granted here.
     pub(super) fn count(&mut self, now: Nanos, busy: Nanos) -> Nanos {
         let busy = busy.min(now.saturating_sub(self.since));
         (self.since, self.latest) = (now, now);
@@ -120,8 +120,8 @@ impl Drain {
         (pace.grants >= ENOUGH).then(|| pace.time_for(grants))
     }
 
-    /// In what time to come back, once those who wait were granted: that time, plus up to a fifth,
-    /// so that not all come back at once, and at most 30 s.
+    /// After what time to retry, once the present waiters are granted: that time plus up to a
+    /// fifth, so that retries are spread, and at most 30 s.
     pub(super) fn hint(
         &self,
         waiting: usize,

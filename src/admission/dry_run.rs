@@ -1,4 +1,4 @@
-//! What would have become of requests that nothing keeps.
+//! A dry run: what would have become of requests at resources that do not block them.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -11,9 +11,9 @@ use super::{
 
 /// A queue for requests that do not wait for it.
 ///
-/// It is told when each request comes, and when its work is done, which took as long as it would
-/// have taken later. From that it works out, in virtual time, when each would have been granted its
-/// set, or refused it: the same queue with the same rules, so the same decisions.
+/// It sees when each request arrives and when its work ends, and assumes that the work would have
+/// taken as long later. From that it computes, in virtual time, when each request would have been
+/// granted its set or refused: the same queue with the same rules, so the same decisions.
 #[derive(Debug)]
 pub struct DryRun {
     queue: Queue<u32>,
@@ -52,7 +52,7 @@ enum Fate {
     Refused,
 }
 
-/// What would have been said to a request after it had waited.
+/// What would have become of a request that had waited.
 #[derive(Clone, Debug)]
 pub struct DryReport {
     pub demands: Demands,
@@ -164,7 +164,7 @@ impl DryRun {
         self.advance(now);
     }
 
-    /// Its load was another than was said.
+    /// Corrects the load of a request.
     pub fn settle_load(&mut self, now: Nanos, case: u32, actual: u64) {
         self.advance(now.saturating_sub(1));
         let now = self.now.max(now);
@@ -197,7 +197,7 @@ impl DryRun {
         found
     }
 
-    /// Those who had to wait, or were refused, and what became of them.
+    /// Takes the reports on requests that would have waited or been refused.
     pub fn take_news(&mut self) -> Vec<DryReport> {
         std::mem::take(&mut self.news)
     }
@@ -311,7 +311,7 @@ impl DryRun {
     }
 }
 
-/// Usages that nobody else sees.
+/// Usages of the dry run alone.
 #[derive(Debug)]
 struct Usages(Vec<Usage>);
 
@@ -459,7 +459,7 @@ mod tests {
             let mut at = 0;
             let trace: Vec<_> = gaps.iter().map(|&(gap, took)| {
                 at += gap;
-                // Nothing at the same instant, where the order would be anybody's guess.
+                // No two events at the same instant, where their order would be undefined.
                 (at * 1_000, took * 1_000 + at % 997)
             }).collect();
             prop_assert_eq!(

@@ -1,5 +1,5 @@
-//! First in, first out: the queue of a resource whose waiters differ in nothing but their units and
-//! deadlines.
+//! First in, first out: the queue of a resource at which waiters differ in nothing but their units
+//! and deadlines.
 //!
 //! [`Queue`](super::Queue) orders sets, lanes and priorities. Where every waiter claims the same
 //! resource alone, with default attributes, and the resource has a limit and nothing else, its
@@ -167,7 +167,7 @@ impl<T> Fifo<T> {
         Some(Decision::Granted { payload, units })
     }
 
-    /// Times out a waiter whose deadline has come.
+    /// Times out a waiter at its deadline.
     pub fn next_expired(&mut self, now: Nanos) -> Option<Decision<T>> {
         let first = self.entries.front()?;
         if first.deadline <= now {

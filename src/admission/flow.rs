@@ -1,4 +1,4 @@
-//! Those who ask for the same resources in the same lanes.
+//! Waiters for the same resources in the same lanes.
 
 use smallvec::SmallVec;
 
@@ -13,7 +13,7 @@ use super::{
 pub(super) struct Flow {
     /// One for each priority that waits, highest first.
     levels: SmallVec<[Level; 1]>,
-    /// Who contends, as it stands in the lines.
+    /// The contender, as it is listed at the resources.
     pub(super) head: Option<Head>,
     pub(super) newest_first: bool,
     /// Its waiters exceed what they can have: none of them contends.
@@ -109,7 +109,7 @@ impl Flow {
         }
     }
 
-    /// Who should contend.
+    /// Returns the waiter that should contend.
     pub(super) fn first<T>(&self, waiters: &Waiters<T>) -> Option<Head> {
         if self.is_aside {
             return None;

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU64;
 
-/// A lane by a hash that all processes agree on. It is dear, and computed only for a request whose
-/// set has a resource that is shared between processes.
+/// The hash of a lane, the same in all processes. It is costly, and computed only for a request
+/// with a resource that is shared between processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LaneHash(NonZeroU64);
 

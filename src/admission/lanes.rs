@@ -1,8 +1,9 @@
 //! Weighted fair sharing of one resource.
 //!
 //! Start-time fair queueing (Goyal, Vin and Cheng, 1996) over lanes: a grant costs a lane its units
-//! divided by its weight, in virtual time; the backlogged lane whose next grant starts first is
-//! served first. A lane that was idle starts at the present, so nobody saves up for a burst.
+//! divided by its weight, in virtual time; the backlogged lane with the earliest start of its next
+//! grant is served first. A lane that was idle starts at the present, so it cannot save up for a
+//! burst.
 
 use std::{
     cmp::Reverse,
@@ -86,7 +87,7 @@ impl Default for LaneRule {
 pub struct LaneRules {
     pub sharing: Sharing,
     pub declared: Vec<(LaneId, LaneRule)>,
-    /// One lane for all who ask for none of these; without it, they are in the first.
+    /// One lane for all requests without one of these; without it, they are in the first.
     pub others: Option<LaneRule>,
     /// Or a lane of this kind for each key that is asked for, and at most so many of them.
     pub keyed: Option<(LaneRule, usize)>,
@@ -101,9 +102,9 @@ pub(super) struct Lanes {
     /// Those from here on were made for a key.
     declared: usize,
     keyed: Option<(LaneRule, usize)>,
-    /// The lane of those who ask for none.
+    /// The lane of requests without one.
     others: u32,
-    /// Lanes that were made for a key and are used by nobody, the one that is owed most first.
+    /// Unused lanes that were made for a key, the one that is owed most first.
     idle: BTreeSet<(VirtualTime, u32)>,
     /// Lanes with a waiter and room for it, by the start of their next grant.
     ready: BTreeSet<(VirtualTime, u32)>,
@@ -237,7 +238,7 @@ impl Lanes {
         index
     }
 
-    /// A waiter is gone, or a permit was returned, whose lane it was.
+    /// Removes a waiter or a permit from its lane.
     pub(super) fn leave(&mut self, lane: u32) {
         let index = lane;
         let lane = &mut self.lanes[index as usize];
@@ -279,7 +280,7 @@ impl Lanes {
         lane.start.unwrap_or_else(|| lane.finish.max(self.now))
     }
 
-    /// Those who contend, in order, but for lanes without room.
+    /// Returns the contenders in order, except in lanes without room.
     pub(super) fn contenders(&self) -> impl Iterator<Item = (Position, Head)> {
         self.ready.iter().flat_map(|&(start, lane)| {
             let heads = self.lanes[lane as usize].heads.iter();
@@ -321,13 +322,13 @@ impl Lanes {
         self.by_id.get(&id).copied()
     }
 
-    /// A grant; `is_favoured` if it may have been let in past others, by what is reserved for it.
+    /// Counts a grant; `is_favoured` if a reserve may have admitted it past others.
     pub(super) fn take(&mut self, lane: u32, units: u32, is_favoured: bool) {
         let start = self.start(lane);
         let first = self.ready.first().map_or(start, |&(first, _)| first);
-        // Who was let in past others does not move the present. Otherwise those before it were kept
-        // by something else than this resource, and must not hold the present back for lanes to
-        // come.
+        // A grant from a reserve, past earlier contenders, does not advance the present. They were
+        // blocked by something else than this resource, and must not hold the present back for
+        // lanes to come.
         let present = if is_favoured { start.min(first) } else { start };
         self.now = self.now.max(present);
         let taker = &mut self.lanes[lane as usize];

@@ -4,8 +4,8 @@ use super::drain::Drain;
 
 /// The state of one resource in one word: units in use, the limit, and whether waiters are present.
 ///
-/// All three change together or not at all, so nobody ever acts on an old limit with a new count.
-/// Bits 0 to 30 hold the units in use, bits 31 to 61 the limit, bit 63 the mark "contended".
+/// All three change together, so that a limit and a count always belong together. Bits 0 to 30 hold
+/// the units in use, bits 31 to 61 the limit, bit 63 the mark "contended".
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Usage(u64);
 
@@ -50,7 +50,7 @@ impl Usage {
         self.0 & CONTENDED != 0
     }
 
-    /// With `units` more in use, if they fit and nobody waits.
+    /// With `units` more in use, if they fit and the resource is not contended.
     #[inline]
     pub const fn barging(self, units: u32) -> Option<Self> {
         if self.is_contended() || !self.fits(units) {
@@ -97,8 +97,8 @@ impl std::fmt::Debug for Usage {
     }
 }
 
-/// Where the usages are kept. Only the queue raises the usage of a contended resource; anybody may
-/// lower it at any time.
+/// Where the usages are stored. Only the queue raises the usage of a contended resource; every
+/// permit may lower it at any time.
 pub trait Ledger {
     fn usage(&self, resource: u32) -> Usage;
 
@@ -111,8 +111,8 @@ pub trait Ledger {
     /// The limit of `resource` is another one from now on.
     fn set_limit(&mut self, resource: u32, limit: u32);
 
-    /// Nothing waits for `resource`, whose queue drained at this pace: units may be taken past it
-    /// again.
+    /// Nothing waits for `resource`, which drained at this pace: units may be acquired past the
+    /// queue again.
     fn calm(&mut self, resource: u32, pace: Drain);
 
     /// This many requests are queued at `resource`.

@@ -1,14 +1,14 @@
-//! Who goes next: the decision, and nothing else.
+//! The order of admission: the decision, and nothing else.
 //!
 //! This module has no clock, no lock, no async and no I/O. Events and the time go in, verdicts come
 //! out; the `core` drives it in production, a property test drives it against a
 //! sequential model.
 //!
-//! * [`Demands`]: what a request asks of which resources, by index.
+//! * [`Demands`]: the claims of a request, with resources by index.
 //! * [`Usage`]: how much of one resource is in use, out of how much.
-//! * [`Ledger`]: where the usages are kept; atomics in production, plain values in tests.
+//! * [`Ledger`]: where the usages are stored; atomics in production, plain values in tests.
 //! * `Meter`: what was spent under a [`RateRule`], and when there is room for more.
-//! * [`Queue`]: the waiters and the order among them. Its documentation states the rules.
+//! * [`Queue`]: the waiters and the order among them. Its documentation has the rules.
 
 #![cfg_attr(
     not(feature = "unstable-admission"),

@@ -1,4 +1,4 @@
-//! Who goes next: the rules of [`Queue`], one function each.
+//! Which waiter is next: the rules of [`Queue`], one function each.
 
 use super::{
     Demand, Demands, Ledger, Nanos,
@@ -38,7 +38,7 @@ impl<T> Waiter<T> {
     }
 }
 
-/// Of so many of those who are overtaken at once it is counted. The others stand behind them.
+/// Overtaking is counted for so many waiters at once. The others are behind these.
 const COUNTED: usize = 64;
 
 impl<T> Queue<T> {
@@ -54,7 +54,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The first in rank of those who can go.
+    /// Returns the first admissible contender in rank.
     pub(super) fn first_candidate(&mut self, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
         let mut first: Option<Head> = None;
         let mut position = 0;
@@ -74,9 +74,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Lanes may order the same waiters one way here and another way there: who can go and is
-    /// before this one, at a resource that both ask for, goes first. Where they are in a circle,
-    /// any of them.
+    /// Lanes may order the same waiters differently at two resources: an admissible contender that
+    /// is before this one, at a resource that both claim, is admitted first. If they form a circle,
+    /// any of them is.
     fn first_everywhere(&self, mut first: Head, now: Nanos, ledger: &impl Ledger) -> Head {
         for _ in 0..self.lines.len() {
             let mut demands = self.waiters[first.key].demands.iter();
@@ -110,8 +110,8 @@ impl<T> Queue<T> {
         self.lines[resource as usize].is_dirty = false;
     }
 
-    /// The first contender at `resource` that fits, or would but for its deadline. Stops at one
-    /// that is short there: nobody later can go, but for what is reserved.
+    /// Returns the first contender at `resource` that fits, or would but for its deadline. Stops at
+    /// the first that is short there: no later one is admissible, except from a reserve.
     fn candidate(&self, resource: u32, now: Nanos, ledger: &impl Ledger) -> Option<Head> {
         let line = &self.lines[resource as usize];
         let first = match line.lanes() {
@@ -142,7 +142,7 @@ impl<T> Queue<T> {
         None
     }
 
-    /// The first that can go, unless one before it blocks it.
+    /// Returns the first admissible contender, unless an earlier one blocks it.
     fn first_chance(
         &self,
         contenders: impl Iterator<Item = Head>,
@@ -165,12 +165,12 @@ impl<T> Queue<T> {
             return Chance::Now;
         }
         let asker = self.asker(key);
-        // What is not there at all is soon found out; who stands before it is a longer question.
+        // A lack of units is cheap to find; which contender is before this one costs more.
         let is_there = |d: &Demand| self.is_there(&asker, d, now, ledger);
         if asker.demands.iter().all(is_there) && self.short(&asker, now, ledger).is_none() {
             return Chance::Now;
         }
-        // Whoever is kept by others alone, or by its lane, does not keep everybody in its turn.
+        // A contender that is blocked by others alone, or by its lane, does not block all others.
         let demand = asker.demands.of(resource).expect("it waits here");
         let usage = ledger.usage(resource);
         let line = &self.lines[resource as usize];
@@ -180,7 +180,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Whether what is asked is there, whoever else may want it.
+    /// Returns `true` if the units are available, whatever other requests want.
     fn is_there(
         &self,
         asker: &Candidate<'_>,
@@ -208,8 +208,8 @@ impl<T> Queue<T> {
             .map(|demand| demand.resource)
     }
 
-    /// Whether what is asked is there for this request: beside what is in use, behind nobody who is
-    /// short, and beside what is set aside; or else in what is reserved for it.
+    /// Returns `true` if the units are available to this request: beside those in use, behind no
+    /// contender that is short, and beside those set aside; or else from its reserve.
     fn has_room(
         &self,
         asker: &Candidate<'_>,
@@ -251,7 +251,7 @@ impl<T> Queue<T> {
             };
             match line.room(usage, &earlier.ask(wanted), set_aside, now) {
                 Room::Short => return self.has_reserve(asker, demand, now, ledger),
-                // In the same lane nobody passes.
+                // No contender passes another in the same lane.
                 Room::LaneFull if wanted.lane == demand.lane => {
                     return self.has_reserve(asker, demand, now, ledger);
                 }
@@ -265,8 +265,8 @@ impl<T> Queue<T> {
             || self.has_reserve(asker, demand, now, ledger)
     }
 
-    /// Whether what is asked is there in what is reserved for such requests, and nobody stands
-    /// before this one who waits for that.
+    /// Returns `true` if the units are available in a reserve for such requests, and no contender
+    /// for the same reserve is before this one.
     fn has_reserve(
         &self,
         asker: &Candidate<'_>,
@@ -318,7 +318,7 @@ impl<T> Queue<T> {
         let line = &self.lines[demand.resource as usize];
         let place = line.position(demand.lane, asker.rank);
         let earlier = line.contenders().take_while(|(other, _)| *other < place);
-        // Who asks for one resource alone has nothing to take turns between.
+        // A waiter for a single resource cannot be overtaken by turns.
         let sets = earlier.filter(|(_, head)| self.waiters[head.key].demands.len() > 1);
         let sets: Vec<u32> = sets.map(|(_, head)| head.key).take(COUNTED).collect();
         for key in sets {
@@ -342,8 +342,8 @@ impl<T> Queue<T> {
 /// What a waiter can do about a resource.
 enum Chance {
     Now,
-    /// It stands in nobody's way here.
+    /// It blocks no other contender here.
     Later,
-    /// Whoever is later waits behind it.
+    /// Later contenders wait behind it.
     Blocks,
 }

@@ -1,10 +1,10 @@
 //! What to do with a queue that stands.
 //!
-//! A queue is there to bridge bursts. When it has not drained for a while, it only delays
-//! everybody: first come, first served then serves exactly those who are about to give up. While it
-//! stands, the newest go first, and the oldest are shed by the control law of CoDel (Nichols and
-//! Jacobson, "Controlling Queue Delay", 2012; RFC 8289). The combination is that of Maurer, "Fail
-//! at Scale", 2015.
+//! A queue bridges bursts. If it has not drained for a while, it only adds delay: in order of
+//! arrival, the requests that are served are exactly those about to give up. During such a standing
+//! queue the newest are admitted first, and the oldest are shed by the control law of CoDel
+//! (Nichols and Jacobson, "Controlling Queue Delay", 2012; RFC 8289). The combination is that of
+//! Maurer, "Fail at Scale", 2015.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ pub struct OverloadRule {
 #[derive(Debug)]
 pub(super) struct Overload {
     rule: OverloadRule,
-    /// Those who wait and do not stand aside, and some that do not any more, by arrival.
+    /// The waiters that do not stand aside, and some that have left, in order of arrival.
     arrivals: VecDeque<(Nanos, Ticket)>,
     /// When the queue stands, if its oldest waiter is above the target until then.
     above_until: Option<Nanos>,
@@ -78,8 +78,8 @@ impl Overload {
 
     /// Looks at the queue; the oldest waiter, if it is to be shed.
     ///
-    /// One at a time, and at most one pause in arrears, however long nobody has looked; and never
-    /// the last one: there has to be somebody to serve when room is made.
+    /// One waiter at a time, and at most one interval in arrears, however long ago the last check
+    /// was; and never the last waiter, so that released units find one.
     pub(super) fn shed<T>(
         &mut self,
         now: Nanos,

@@ -1,12 +1,12 @@
-//! Who is let into the queue, and who has to leave it.
+//! The bounds of the queue: which arrivals join, and which waiters are displaced.
 
 use super::{
     Demands, Ledger, Nanos, Verdict, arrival::Arrival, queue::Queue, rank::DEFAULT_PRIORITY,
 };
 
 impl<T> Queue<T> {
-    /// Sees to a place in the queue of each resource; where one is full, somebody may have to give
-    /// way. Otherwise says which is full.
+    /// Makes room in the queue of each resource; where one is full, a waiter may be displaced.
+    /// Otherwise returns the resource that is full.
     pub(super) fn make_place(
         &mut self,
         arrival: &Arrival<T>,
@@ -36,9 +36,10 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Who gives way to a request of this priority: the youngest of the lowest priority, if that is
-    /// below, and where there are lanes, in the lane of the request; before that, if another lane
-    /// has more waiters for its weight, of that lane whatever its priority.
+    /// Returns the waiter that is displaced by a request of this priority: the youngest of the
+    /// lowest priority, if that is below, and where there are lanes, in the lane of the request;
+    /// before that, if another lane has more waiters for its weight, of that lane whatever its
+    /// priority.
     fn lowest(&self, demand: &super::Demand, priority: u8) -> Option<u32> {
         let line = &self.lines[demand.resource as usize];
         if let Some(crowded) = line.more_crowded_than(demand.lane) {
@@ -64,8 +65,9 @@ impl<T> Queue<T> {
         (self.waiters[lowest].priority < priority).then_some(lowest)
     }
 
-    /// Whether those who are certain to go before an arrival will keep it past its deadline. That
-    /// is for its own flow alone to say: others are kept by what need not keep this one.
+    /// Returns `true` if requests that are certainly admitted before an arrival make it wait past
+    /// its deadline. Only its own flow counts: other waiters may be blocked by what does not block
+    /// this request.
     pub(super) fn is_hopeless(&self, flow: Option<u32>, arrival: &Arrival<T>, now: Nanos) -> bool {
         let (true, Some(flow)) = (arrival.claims.fail_fast, flow) else {
             return false;
@@ -102,7 +104,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The newest go first at a resource whose queue stands, and the oldest where it does not.
+    /// The newest are admitted first at a resource with a standing queue, and the oldest elsewhere.
     fn turn_around(&mut self, resource: u32) {
         let waiting_here = |flow: &super::flow::Flow| {
             let key = flow.front()?;

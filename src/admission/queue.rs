@@ -36,25 +36,26 @@ pub enum Verdict {
 /// How often a waiter may be overtaken by turns, before its units are set aside.
 pub(crate) const PATIENCE: u32 = 16;
 
-/// Waiters for sets of resources, and who of them goes next.
+/// Waiters for sets of resources, and the order in which they are admitted.
 ///
 /// 1. A set is granted all together, or not at all. A waiter holds nothing.
-/// 2. Waiters that ask for the same resources in the same lanes, and can use the same reserves,
-///    form a *flow*, in which the higher priority goes first, and among equals the earlier. The
-///    first of each flow contends; those behind it do not. If there is a *credit*, a waiter that
-///    has waited for that long is not overtaken by priority any more.
-/// 3. At a resource, flows go in the order of their lanes, and in one lane in the order of their
-///    first waiters. A contender that lacks room is *short* there, and everyone later waits behind
-///    it at that resource. So narrow claims do not starve a wide one. Only what is reserved for a
-///    request it can have past others, and who is kept by the cap of its lane alone keeps no other
-///    lane.
-/// 4. Where it is not short, it stands in nobody's way: an idle resource is never kept from a
-///    request by one that waits for something else.
+/// 2. Waiters that claim the same resources in the same lanes, and can use the same reserves, form
+///    a *flow*, in which the higher priority is first, and among equals the earlier. The first of
+///    each flow contends; those behind it do not. If there is a *credit*, a waiter that has waited
+///    for that long is no longer overtaken by priority.
+/// 3. At a resource, flows are in the order of their lanes, and in one lane in the order of their
+///    first waiters. A contender that lacks room is *short* there, and all later ones wait behind
+///    it at that resource. So narrow claims do not starve a wide one. Exceptions: a reserve admits
+///    its beneficiaries past others, and a contender that is blocked by the cap of its lane alone
+///    does not block other lanes.
+/// 4. Where a contender is not short, it blocks nothing: a request is never refused an idle
+///    resource because an earlier one waits for something else.
 /// 5. That alone could starve a set: `db` is free while others use `fs`, then `fs` while others use
 ///    `db`. A contender that is overtaken while it lacks one resource, and then while it does not
 ///    lack that one, has been overtaken by turns. After `PATIENCE` turns its units are set aside:
-///    later requests get only what is left beside them. Whoever lacks the same resource all along
-///    is never overtaken by turns, so that rule 4 holds for all who wait for one that is stuck.
+///    later requests can acquire only what is left beside them. A contender that lacks the same
+///    resource all along is never overtaken by turns, so that rule 4 holds for waiters of a
+///    resource that is stuck.
 ///
 ///    A waiter that claims more than it can have of some resource, whatever is returned (more than
 ///    the limit, than its lane may use, or than is left beside what is reserved for others),
@@ -65,9 +66,9 @@ pub(crate) const PATIENCE: u32 = 16;
 ///    the lowest priority, if that is below its own. Where there are lanes, it is the youngest of
 ///    the lowest priority in the lane with most waiters for its weight: whatever that priority, if
 ///    the lane of the arrival has fewer even with one more, or else one below its own in its own
-///    lane. So a lane cannot keep others from the queue by filling it.
+///    lane. So a lane cannot exclude others from the queue by filling it.
 ///
-/// The times that it is told never go backwards.
+/// The times that are passed in never decrease.
 ///
 /// What a verdict costs does not depend on the number of waiters, and on the number of lanes only
 /// by its logarithm. Where sets of several resources wait, each lane with such a set counts as a
@@ -162,8 +163,8 @@ impl<T> Queue<T> {
         !self.dirty.is_empty() || !self.decided.is_empty()
     }
 
-    /// The next waiter that can go, or that should have gone but is out of time. Called until there
-    /// is none, it leaves no waiter asleep whose set fits.
+    /// Returns the next waiter that is admitted, or times out instead. After it was called until it
+    /// returns `None`, no waiter is left with a set that fits.
     pub fn next_verdict(&mut self, now: Nanos, ledger: &mut impl Ledger) -> Option<(T, Verdict)> {
         if self.has_rules {
             for position in (0..self.dirty.len()).rev() {
@@ -199,7 +200,7 @@ impl<T> Queue<T> {
         Some((waiter.payload, Verdict::Granted))
     }
 
-    /// The next waiter whose deadline has come.
+    /// Returns the next waiter that times out.
     pub fn next_expired(&mut self, now: Nanos, ledger: &mut impl Ledger) -> Option<(T, Verdict)> {
         let (deadline, key) = self.timeline.next_deadline(&self.waiters)?;
         (deadline <= now).then(|| self.time_out(key, now, ledger))
@@ -224,15 +225,15 @@ impl<T> Queue<T> {
                 .is_some_and(|(deadline, _)| deadline <= now)
     }
 
-    /// When to look again, should nothing else happen: at a deadline, or when a rate lets somebody
-    /// go, or when somebody is no longer kept by a higher priority that lacks room for more.
+    /// When to look again if nothing else happens: at a deadline, when a rate admits a waiter, or
+    /// when a waiter is no longer blocked by a higher priority that lacks room.
     pub fn next_event(&mut self) -> Option<Nanos> {
         let deadline = self.timeline.next_deadline(&self.waiters);
         let deadline = deadline.map(|(deadline, _)| deadline);
         self.next_chance().into_iter().chain(deadline).min()
     }
 
-    /// The same for some of those who wait: at their deadlines alone.
+    /// The same for some waiters: at their deadlines alone.
     #[cold]
     pub fn next_event_of(&self, are_meant: impl Fn(&T) -> bool) -> Option<Nanos> {
         let meant = self
@@ -243,7 +244,7 @@ impl<T> Queue<T> {
         deadlines.chain(self.next_chance()).min()
     }
 
-    /// When time alone may let somebody go.
+    /// When time alone may make a waiter admissible.
     fn next_chance(&self) -> Option<Nanos> {
         let credit = self.credit.filter(|_| self.uncommon > 0);
         let aged = credit.and_then(|credit| {
@@ -282,12 +283,12 @@ impl<T> Queue<T> {
         self.timeline.renew(&self.waiters);
     }
 
-    /// Whether all who wait have the default priority.
+    /// Returns `true` if all waiters have the default priority.
     pub(super) fn all_alike(&self) -> bool {
         self.uncommon == 0
     }
 
-    /// Whether time alone may let somebody go.
+    /// Returns `true` if time alone may make a waiter admissible.
     pub fn depends_on_time(&self) -> bool {
         self.has_rules || self.uncommon > 0 && self.credit.is_some()
     }
@@ -297,13 +298,12 @@ impl<T> Queue<T> {
         self.has_rules
     }
 
-    /// When a request of this load that was turned away at `resource` should come back: once the
-    /// queue has drained, at the pace at which it does, and the rates allow it. Not all at the same
-    /// time.
+    /// When a request of this load that was refused at `resource` should retry: once the queue has
+    /// drained, at its present pace, and the rates allow it. Retries are spread.
     pub fn retry_after(&mut self, resource: u32, load: u64, now: Nanos) -> Option<Nanos> {
         let line = &mut self.lines[resource as usize];
         let rate = line.come_back_at(load, now).map(|at| at - now);
-        // Those that stand aside are before nobody, unless all do: then they are the first to go.
+        // Waiters that stand aside are before no other, unless all do: then they are the next.
         let waiting = match line.queued() {
             0 => line.waiting,
             queued => queued,
@@ -341,12 +341,12 @@ impl<T> Queue<T> {
         (waiter.payload, timed_out)
     }
 
-    /// Whether it is a rate that keeps a request of this load at `resource`.
+    /// Returns `true` if it is a rate that blocks a request of this load at `resource`.
     pub fn is_kept_by_rate(&self, resource: u32, load: u64, now: Nanos) -> bool {
         self.has_rules && self.lines[resource as usize].is_kept_by_rate(load, now)
     }
 
-    /// A verdict for a waiter in whose turn nothing else is to be done.
+    /// Decides a waiter where nothing else depends on it.
     pub(super) fn decide(&mut self, key: u32, verdict: Verdict, ledger: &mut impl Ledger) {
         let waiter = self.remove(key);
         self.leave_lanes(&waiter.demands);
@@ -354,7 +354,7 @@ impl<T> Queue<T> {
         self.decided.push_back((waiter.payload, verdict));
     }
 
-    /// Those who have waited for the credit are not overtaken any more.
+    /// Waiters that have used up the credit are no longer overtaken.
     pub(super) fn age(&mut self, now: Nanos) {
         let Some(time) = self.credit.and_then(|credit| now.checked_sub(credit)) else {
             return;
@@ -364,7 +364,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes a waiter out; whoever it stood in front of may go now.
+    /// Removes a waiter. Waiters behind it may become admissible.
     fn remove(&mut self, key: u32) -> Waiter<T> {
         self.timeline.forget(&mut self.waiters, key);
         self.leave_flow(key);
@@ -381,8 +381,7 @@ impl<T> Queue<T> {
         self.waiters.remove(key)
     }
 
-    /// Who contends for a flow may have changed; `key` is one of its waiters, and knows its
-    /// resources.
+    /// Updates the contender of a flow; `key` is one of its waiters, which has the resources.
     pub(super) fn renew_head(&mut self, flow: u32, key: u32) {
         let flow = &mut self.flows[flow as usize];
         let first = flow.first(&self.waiters);
@@ -405,7 +404,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Tells the ledger how many wait at these resources, and whether anybody may take units there.
+    /// Writes to the ledger how many requests wait at these resources, and whether units may be
+    /// acquired past the queue.
     pub(super) fn publish(&self, demands: &Demands, ledger: &mut impl Ledger) {
         for demand in &**demands {
             let line = &self.lines[demand.resource as usize];

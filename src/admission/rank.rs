@@ -1,14 +1,14 @@
-//! Who goes before whom in one lane.
+//! The order in one lane.
 
 use super::waiters::Waiter;
 
-/// The priority of a request that says nothing about it.
+/// The priority of a request without one.
 pub(crate) const DEFAULT_PRIORITY: u8 = 10;
 
 /// Smaller goes first: higher priority, then earlier arrival.
 ///
-/// Who has waited as long as anybody may be overtaken is *aged*, and goes before all who have not.
-/// As whoever came before it has aged too, the aged go in order of arrival.
+/// A waiter that has waited for the credit is *aged*, and comes before all that are not. Earlier
+/// arrivals have aged as well, so aged waiters are in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     band: u16,

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-/// For whom something is reserved.
+/// The beneficiaries of a reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Lane(u32),
@@ -19,16 +19,16 @@ impl Who {
     }
 }
 
-/// The reserves of one resource, and what is in use by those whom they are for.
+/// The reserves of one resource, and the units that their beneficiaries have in use.
 ///
-/// A unit in use fills a place of one reserve, however many are for its holder: 10 units for the
+/// A unit in use fills a place of one reserve, however many its holder can use: 10 units for the
 /// priorities from 50 and 10 for those from 100 are 20 units, of which the latter can have all. It
-/// fills the one that leaves most to others, so that nothing is kept idle that no reserve needs.
+/// fills the reserve that leaves most to others, so that no unit stays idle that no reserve needs.
 #[derive(Debug, Default)]
 pub(super) struct Reserves {
     /// Those for lanes, then those by priority, highest first.
     reserves: SmallVec<[Reserve; 2]>,
-    /// By who can use the same reserves.
+    /// By the set of reserves that requests can use.
     used: SmallVec<[(Class, u32); 2]>,
 }
 
@@ -38,7 +38,7 @@ struct Reserve {
     units: u32,
 }
 
-/// Who can use the same reserves: that of a lane, and those for this priority and below.
+/// Requests that can use the same reserves: that of a lane, and those for this priority and below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Class {
     lane: Option<u32>,
@@ -151,7 +151,7 @@ impl Reserves {
             let fills = match reserve.who {
                 Who::Lane(lane) => self.used_by(|class| class.lane == Some(lane)),
                 Who::Priority(least) => {
-                    // Whoever is above may fill what is below.
+                    // Units of higher priorities may fill a reserve for lower ones.
                     spare += self.spare_at(least, &counts);
                     spare
                 }
@@ -167,8 +167,8 @@ impl Reserves {
         left
     }
 
-    /// Units in use by those of a priority from this line up to the next that do not fill the
-    /// reserve of their lane: that is filled by the lowest first, who can fill nothing else.
+    /// Units in use by priorities from this line up to the next that do not fill the reserve of
+    /// their lane: that is filled by the lowest first, which can fill nothing else.
     fn spare_at(&self, least: u8, counts: &impl Fn(Who) -> bool) -> u64 {
         let here = self.used.iter().filter(|(c, _)| c.least == Some(least));
         let spare = here.map(|&(class, used)| {

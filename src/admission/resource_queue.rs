@@ -26,15 +26,15 @@ pub struct ResourceRules {
     pub reserves: Vec<ReserveRule>,
     pub rates: Vec<(By, RateRule)>,
     pub overload: Option<OverloadRule>,
-    /// Somebody wants to see every grant and every return.
+    /// Every grant and every release has to pass the queue.
     pub is_watched: bool,
-    /// Nobody is to be kept here, whatever the limit and the rules say.
+    /// Requests are not blocked here, whatever the limit and the rules.
     pub is_dry: bool,
 }
 
 impl ResourceRules {
-    /// Whether the limit is all there is, so that units can be taken past the queue while nobody
-    /// waits.
+    /// Returns `true` if the limit is all there is, so that units can be acquired past the queue
+    /// while nothing waits.
     pub fn is_plain(&self) -> bool {
         self.lanes.is_none()
             && self.reserves.is_empty()
@@ -44,7 +44,7 @@ impl ResourceRules {
             && !self.is_dry
     }
 
-    /// The rules that keep requests, and those that would if it were not a dry run.
+    /// Returns the rules that are enforced; in a dry run, none.
     pub fn enforced(&self) -> Self {
         match self.is_dry {
             false => self.clone(),
@@ -95,7 +95,7 @@ pub enum Beneficiary {
     Priority(u8),
 }
 
-/// What is asked of one resource, and by whom.
+/// The claim of one resource by one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
     pub(super) demand: Demand,
@@ -109,21 +109,21 @@ pub(super) enum Room {
     Enough,
     /// Its lane has all it may have, which is nothing to the others.
     LaneFull,
-    /// Whoever is later waits behind it.
+    /// Later contenders wait behind it.
     Short,
 }
 
 /// One resource.
 #[derive(Debug)]
 pub(super) struct ResourceQueue {
-    /// Those who contend, where there are no lanes.
+    /// The contenders, where there are no lanes.
     heads: Heads,
     pub(super) waiting: usize,
     pub(super) max_waiting: usize,
     pub(super) limit: u32,
-    /// How many of those who contend ask for other resources too.
+    /// How many contenders claim other resources, too.
     sets: usize,
-    /// Most that one waiter has claimed since nobody waited.
+    /// The most units that a waiter has claimed since the queue was empty.
     widest: u32,
     pub(super) aside: Aside,
     pub(super) is_dirty: bool,
@@ -138,12 +138,12 @@ pub(super) struct Rules {
     pub(super) lanes: Option<Lanes>,
     reserves: Reserves,
     rates: Vec<Rate>,
-    /// When somebody can go who was kept by a rate.
+    /// When a waiter that is blocked by a rate becomes admissible.
     retry_at: Cell<Option<Nanos>>,
     /// When those should come back that a rate has refused.
     slots: Slots,
     pub(super) overload: Option<Overload>,
-    /// Those who contend for whom something is reserved by their priority, by rank.
+    /// The contenders with a reserve for their priority, by rank.
     favoured: BTreeSet<(Head, u8)>,
     /// All waiters, by lane: the lowest priority first, and among equals the youngest.
     backlog: BTreeSet<(u32, u8, Reverse<u64>, u32)>,
@@ -167,7 +167,7 @@ impl ResourceQueue {
         }
     }
 
-    /// Those who contend, in the order of service.
+    /// Returns the contenders in the order of service.
     pub(super) fn contenders(&self) -> impl Iterator<Item = (Position, Head)> {
         let by_rank = self.heads.iter();
         let in_lanes = self.lanes().into_iter().flat_map(Lanes::contenders);
@@ -204,7 +204,7 @@ impl ResourceQueue {
         }
     }
 
-    /// Whether some who wait may exceed what they can have, or may have done so until now.
+    /// Returns `true` if waiters may exceed what they can have, or may have done so until now.
     pub(super) fn may_regroup(&self, limit: u32) -> bool {
         let everybody = self
             .rules
@@ -213,7 +213,7 @@ impl ResourceQueue {
         self.aside.waiting > 0 || self.has_contenders() && self.widest > everybody
     }
 
-    /// Those who contend in a lane, in order of rank.
+    /// Returns the contenders in a lane, in order of rank.
     pub(super) fn peers(&self, lane: u32) -> &[Head] {
         match self.lanes() {
             Some(lanes) => lanes.heads(lane),
@@ -268,13 +268,13 @@ impl ResourceQueue {
             && rules.rates_allow(ask.load, now)
     }
 
-    /// For whom something is left of a reserve.
+    /// Returns the beneficiaries of reserves that have units left.
     pub(super) fn beneficiaries(&self) -> impl Iterator<Item = Who> {
         let rules = self.rules.iter().filter(|rules| rules.reserves.left() > 0);
         rules.flat_map(|rules| rules.reserves.whose())
     }
 
-    /// Those who contend for whom there is this reserve, by rank.
+    /// Returns the contenders with this reserve, by rank.
     pub(super) fn waiting_for(&self, who: Who) -> impl Iterator<Item = Head> {
         let rules = self.rules.iter();
         rules.flat_map(move |rules| rules.waiting_for(who))
@@ -387,7 +387,7 @@ impl ResourceQueue {
         rules.is_some_and(|rules| !rules.rates.is_empty())
     }
 
-    /// Whether nobody is kept here.
+    /// Returns `true` if requests are not blocked here.
     pub(super) fn is_dry(&self) -> bool {
         self.rules.as_ref().is_some_and(|rules| rules.is_dry)
     }
@@ -399,7 +399,8 @@ impl ResourceQueue {
         })
     }
 
-    /// The time at which somebody can go who is kept by a rate, if it has come.
+    /// Returns `true` if the time has come at which a waiter that is blocked by a rate becomes
+    /// admissible.
     pub(super) fn rate_is_due(&self, now: Nanos) -> bool {
         let Some(rules) = &self.rules else {
             return false;
@@ -415,8 +416,8 @@ impl ResourceQueue {
         self.rules.as_ref()?.retry_at.get()
     }
 
-    /// When a request of this load should come back that was refused here, as far as the rates are
-    /// concerned: `None` if they do not keep it.
+    /// When a request of this load that was refused here should retry as far as the rates are
+    /// concerned: `None` if they do not block it.
     pub(super) fn come_back_at(&mut self, load: u64, now: Nanos) -> Option<Nanos> {
         let rules = self.rules.as_mut()?;
         let waiting = rules.retry_at.get().filter(|&at| at > now);
@@ -470,8 +471,8 @@ impl ResourceQueue {
         self.lanes()?.more_crowded_than(lane)
     }
 
-    /// Of all who wait in a lane, the youngest of the lowest priority; `None` where no such list is
-    /// kept.
+    /// Returns the youngest of the lowest priority among all waiters in a lane; `None` where no
+    /// such list exists.
     pub(super) fn lowest(&self, lane: u32) -> Option<u32> {
         let backlog = &self.rules.as_ref()?.backlog;
         let mut in_lane = backlog.range((lane, 0, Reverse(u64::MAX), 0)..);

@@ -1,4 +1,4 @@
-//! The paces of flows in which nobody waits at the moment.
+//! The paces of flows without waiters.
 
 use std::collections::VecDeque;
 

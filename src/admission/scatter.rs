@@ -1,4 +1,4 @@
-//! Hints that do not bring everybody back at once.
+//! Retry hints that are spread.
 
 use super::Nanos;
 
@@ -16,16 +16,16 @@ impl Scatter {
     }
 }
 
-/// When those whom a rate refuses should come back.
+/// When requests that a rate refuses should retry.
 #[derive(Debug, Default)]
 pub struct Slots {
-    /// The rate is taken until then by those who were asked to come back.
+    /// Until then the rate is used up by the retries that were asked for.
     taken_until: Nanos,
     scatter: Scatter,
 }
 
-/// The least time over which those who come back are spread, where there are enough of them: a
-/// header has whole seconds.
+/// The least time over which retries are spread, if there are enough of them: a header has whole
+/// seconds.
 const SPREAD: Nanos = 10_000_000_000;
 
 impl Slots {

@@ -1,4 +1,4 @@
-//! Who arrived when, and who runs out of time.
+//! The order of arrival, and the order of deadlines.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -99,7 +99,7 @@ impl Timeline {
         waiters.unlink(&mut self.all, Among::All, key);
     }
 
-    /// The next that ages, of those who arrived at `time` or before.
+    /// Returns the next waiter that ages, of those that arrived at `time` or before.
     pub(super) fn age<T>(&mut self, waiters: &mut Waiters<T>, time: Nanos) -> Option<u32> {
         let key = self.young.filter(|&key| waiters[key].arrived <= time)?;
         waiters[key].aged = true;
@@ -112,12 +112,12 @@ impl Timeline {
         self.young.map(|key| waiters[key].arrived)
     }
 
-    /// Who arrived first.
+    /// Returns the first to arrive.
     pub(super) fn first(&self) -> Option<u32> {
         self.all.head()
     }
 
-    /// The earliest deadline, and whose it is.
+    /// Returns the earliest deadline, and its waiter.
     pub(super) fn next_deadline<T>(&mut self, waiters: &Waiters<T>) -> Option<(Nanos, u32)> {
         // No deadline in order comes before the first one's, and every other one is in the heap.
         let first = self.all.head()?;

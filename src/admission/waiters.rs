@@ -24,9 +24,9 @@ pub(super) struct Waiter<T> {
     pub(super) deadline: Nanos,
     pub(super) load: u64,
     pub(super) priority: u8,
-    /// Nobody may overtake it any more by priority.
+    /// It cannot be overtaken by priority any more.
     pub(super) aged: bool,
-    /// It exceeds what it can have, and contends with nobody until that changes.
+    /// It claims more than it can have, and does not contend until that changes.
     pub(super) is_aside: bool,
     pub(super) flow: u32,
     /// How often it was overtaken by turns.
@@ -166,7 +166,7 @@ impl<T> Waiters<T> {
         }
     }
 
-    /// Who stands behind it.
+    /// Returns the next one behind it.
     pub(super) fn next(&self, key: u32, among: Among) -> Option<u32> {
         let next = self[key].links[among as usize].next;
         (next != NONE).then_some(next)

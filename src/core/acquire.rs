@@ -104,7 +104,7 @@ impl Gate {
         {
             let later = gate.tick(&mut state, gate.clock.now());
             if state.queue.is_due(later) {
-                // A request is not refused because of waiters whose deadline has come.
+                // A request is not refused because of waiters past their deadline.
                 gate.dispatch(state, later);
                 state = lock(&gate.state);
                 now = gate.tick(&mut state, gate.clock.now());

@@ -1,5 +1,5 @@
-//! What the gate keeps beside a limit that moves by itself: which units are held by lasting work,
-//! and for how long requests have been kept out.
+//! State beside an adaptive limit: which units are held by lasting work, and for how long requests
+//! have been blocked.
 
 use std::{mem, time::Duration};
 
@@ -34,7 +34,7 @@ pub(super) struct AdaptiveResource {
     ceiling: u32,
     /// How long work that succeeds holds its units, on average.
     usual: Option<Nanos>,
-    /// Held since so long that it must not keep other work out.
+    /// Held for so long that it must not block other work.
     lasting: Cohort,
     /// The next to become lasting, if they are still held by then.
     next: Cohort,
@@ -70,7 +70,7 @@ impl Cohort {
     }
 }
 
-/// Requests are kept out, and no permit has ended since.
+/// Requests are blocked, and no permit has ended since.
 struct Kept {
     since: Nanos,
     /// How often it was looked at whether they are locked out.
@@ -200,7 +200,7 @@ impl AdaptiveResource {
         })
     }
 
-    /// When requests that are kept out are to be seen to.
+    /// When blocked requests need relief.
     pub(super) fn relief_at(&self) -> Option<Nanos> {
         let kept = self.kept.as_ref()?;
         let patience = match self.usual {
@@ -229,7 +229,7 @@ impl AdaptiveResource {
         let wanted = in_use.saturating_add(self.floor);
         // A probe that is given up may be enough.
         if !is_first && self.on_top_of_lasting(limit) < wanted {
-            // The floor is what a resource gets even if all signs say no, and fits every claim.
+            // The floor is what a resource has in any case, and it fits every claim.
             self.relief = wanted;
         }
         Some(self.on_top_of_lasting(limit))
@@ -255,7 +255,7 @@ impl Gate {
         }
     }
 
-    /// The same for those who wait.
+    /// The same for waiters.
     pub(super) fn relieve_waiting(&self, state: &mut State, now: Nanos) {
         for &resource in &self.adaptive {
             if self.resources[resource as usize].usage().waiting() > 0 {
@@ -277,7 +277,7 @@ impl Gate {
         }
     }
 
-    /// When the first of those who wait are to be seen to.
+    /// When the first of the waiters needs relief.
     pub(super) fn next_relief(&self, state: &State) -> Option<Nanos> {
         let kept = self.adaptive.iter().filter_map(|&resource| {
             let at = state.adaptive[resource as usize].as_ref()?.relief_at()?;
@@ -287,7 +287,7 @@ impl Gate {
         kept.min()
     }
 
-    /// Whether a limit keeps requests out, and was not paused by hand.
+    /// Returns `true` if a limit blocks requests, and was not paused by hand.
     fn is_enforced(&self, resource: u32) -> bool {
         let resource = &self.resources[resource as usize];
         !resource.rules().is_dry && resource.usage().load().limit() > 0

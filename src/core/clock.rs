@@ -13,7 +13,7 @@ pub(super) use manual_clock::Clock;
 /// What the clock of the code that runs on this thread shows.
 pub(super) struct Reading {
     pub(super) time: Nanos,
-    /// Whether that is the system's time, and not that of a runtime whose time was paused.
+    /// Whether that is the system's time, and not that of a runtime with paused time.
     pub(super) is_system: bool,
 }
 

@@ -1,11 +1,11 @@
-//! One time for readers whose clocks differ.
+//! One time for readers with different clocks.
 //!
-//! Outside tests every clock is the system's, and the gate's time is what it shows. A runtime that
-//! has paused its time has a clock of its own, which may stand still, jump ahead, or lie behind
-//! what others have shown: in tests that share a limiter in a `static`, one after the other or side
-//! by side. Then the gate's time goes on by as much as any clock does, and never back. To the
-//! clocks that stand still meanwhile, and to the deadlines of those who wait by them, the
-//! difference is added. So a wait lasts as long as the waiter's own clock says.
+//! Outside tests every clock is the system's, and so is the gate's time. A runtime with paused time
+//! has a clock of its own, which may stand still, jump ahead, or lag behind: in tests that share a
+//! limiter in a `static`, one after the other or side by side. Then the gate's time advances by as
+//! much as any clock does, and never decreases. The difference is added to the clocks that stand
+//! still meanwhile, and to the deadlines of waiters in their runtimes. So a wait lasts for its
+//! timeout on the waiter's own clock.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -229,7 +229,7 @@ impl Gate {
                 paused.position(|&(of, _)| Some(of) == runtime) == own
             };
             timers.postpone(passed, |runtime| !by_own(runtime));
-            // Some may be queued whose timer is about to start.
+            // Some may be queued before their timer has started.
             queue.postpone(passed, |waiting| !by_own(waiting.runtime));
             for &resource in &*fifos {
                 let fifo = self.fifo(resource);

@@ -7,7 +7,7 @@ use tokio::runtime;
 
 use super::{
     Gate, State,
-    ledger::Words,
+    ledger::UsageLedger,
     timers::TimerAction,
     waiter_cell::Registration,
     wake_list::{WakeList, wake},
@@ -44,8 +44,8 @@ impl Gate {
         true
     }
 
-    /// Carries out every decision that has become possible. Waiters whose deadline has passed are
-    /// timed out on the way: in an overload the timer may be late.
+    /// Carries out every decision that has become possible. Waiters past their deadline are timed
+    /// out on the way: in an overload the timer may be late.
     pub(super) fn dispatch<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Nanos) {
         let now = self.tick(&mut state, now);
         let first = state.deliver(now, &mut self.ledger());
@@ -90,9 +90,8 @@ impl Gate {
         }
     }
 
-    /// Times out every waiter whose deadline has come, and returns when, by its own clock, the
-    /// timer of `runtime` (a loom test has none) has to look again; `None` if nothing waits there
-    /// any more.
+    /// Times out every waiter at its deadline, and returns when, by its own clock, the timer of
+    /// `runtime` (a loom test has none) has to look again; `None` if nothing waits there any more.
     pub(super) fn expire(&self, runtime: Option<runtime::Id>) -> Option<Nanos> {
         loop {
             let (mut state, now) = self.lock_now();
@@ -162,7 +161,7 @@ impl State {
     }
 
     /// Writes the next decision into the cell of its waiter, and returns its waker.
-    fn deliver(&mut self, now: Nanos, ledger: &mut Words<'_>) -> Option<Waker> {
+    fn deliver(&mut self, now: Nanos, ledger: &mut UsageLedger<'_>) -> Option<Waker> {
         let (registration, verdict) = self.next_verdict(now, ledger)?;
         let cell = &registration.cell;
         match verdict {
@@ -188,11 +187,11 @@ impl State {
         Some(registration.waker)
     }
 
-    /// A waiter that can be admitted comes before one whose deadline has passed.
+    /// A waiter that can be admitted comes before one past its deadline.
     fn next_verdict(
         &mut self,
         now: Nanos,
-        ledger: &mut Words<'_>,
+        ledger: &mut UsageLedger<'_>,
     ) -> Option<(Registration, Verdict)> {
         let verdict = match self.queue.is_dirty() {
             true => self.queue.next_verdict(now, ledger),

@@ -24,7 +24,7 @@ impl Gate {
         resources.all(|resource| resource.usage().load().in_use() == 0)
     }
 
-    /// Lets those go on who wait for nothing to be in use, if that is so.
+    /// Wakes the callers of `drained` if nothing is in use.
     pub(super) fn drained_now(&self, state: &mut State, wakers: &mut WakeList) {
         if !state.drains.is_empty() && self.is_idle() {
             let waiting = state.drains.waiting.drain(..);
@@ -34,7 +34,7 @@ impl Gate {
     }
 }
 
-/// Those who wait for nothing to be in use, by number.
+/// The callers that wait until nothing is in use, by number.
 #[derive(Default)]
 pub(super) struct Drains {
     waiting: Vec<(u64, Waker)>,
@@ -47,7 +47,7 @@ impl Drains {
     }
 }
 
-/// One of them. Whoever is not there any more has got what it waited for.
+/// One of them. If it is no longer listed, its wait is over.
 struct Drained<'a> {
     gate: &'a Gate,
     id: Option<u64>,

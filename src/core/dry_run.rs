@@ -1,4 +1,4 @@
-//! Dry runs: what would have become of requests is told, and nobody is kept.
+//! Dry runs: what would have become of requests is logged, and no request is blocked.
 
 use std::{sync::Arc, time::Duration};
 

@@ -39,7 +39,7 @@ impl Gate {
         }
     }
 
-    /// Releases units of one resource, whose usage the caller has at hand.
+    /// Releases units of one resource; the caller has its usage at hand.
     #[inline]
     pub(crate) fn release_one(&self, claim: Demand, usage: &SharedUsage) {
         // While others wait, the units are handed over without being free in between.

@@ -137,7 +137,7 @@ impl FifoQueue {
         }
     }
 
-    /// Whether a waiter is known to be granted its units. `false` says nothing.
+    /// Returns `true` if a waiter is known to be granted its units. `false` means nothing.
     #[inline]
     pub(super) fn is_granted(&self, number: u64) -> bool {
         // Pairs with the store in `publish`. A waiter that was not granted was noted before that
@@ -182,7 +182,7 @@ impl FifoQueue {
         usage.clear_contended();
     }
 
-    /// Postpones the deadlines of the waiters whose clock stands still.
+    /// Postpones the deadlines of waiters with a clock that stands still.
     pub(super) fn postpone(&self, by: Nanos, stands_still: impl Fn(Option<runtime::Id>) -> bool) {
         let mut state = lock(&self.state);
         let FifoState {
@@ -332,7 +332,7 @@ impl Gate {
         Ok(Joined::Queued { number, is_timed })
     }
 
-    /// A request is not refused because of waiters whose deadline has come.
+    /// A request is not refused because of waiters past their deadline.
     #[cold]
     fn join_again<'a>(
         &'a self,

@@ -1,5 +1,5 @@
-//! What happens to the waiters of a FIFO: hand-over, expiry, cancellation, and the move to the general
-//! queue.
+//! What happens to the waiters of a FIFO: hand-over, expiry, cancellation, and the move to the
+//! general queue.
 
 use std::{sync::Arc, task::Waker};
 
@@ -210,7 +210,7 @@ impl Gate {
         next
     }
 
-    /// A FIFO with a waiter whose deadline has come.
+    /// Returns a FIFO with a waiter past its deadline.
     pub(super) fn due_fifo(&self, state: &State, now: Nanos) -> Option<u32> {
         let mut listed = state.fifos.iter().copied();
         listed.find(|&resource| lock(&self.fifo(resource).state).waiters.is_due(now))

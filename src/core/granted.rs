@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{Gate, Leases, Record};
 use crate::admission::{Demands, Nanos};
 
-/// On whose behalf a set is claimed.
+/// The owner of a request for a set.
 pub(crate) trait Claimant {
     fn gate(&self) -> &Arc<Gate>;
 
     fn demands(&self) -> &Demands;
 
-    /// Releases the set, of whose grant nothing was recorded.
+    /// Releases a set of which nothing was recorded.
     #[inline]
     fn release(&self) {
         self.gate().release(self.demands());

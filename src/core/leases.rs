@@ -13,7 +13,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Leases {
     held: Vec<Leased>,
-    /// Of those who hold something.
+    /// The gate of the leases, if there are any.
     gate: Option<Arc<Gate>>,
     has_begun: bool,
 }
@@ -57,7 +57,7 @@ impl Leases {
         leased.lease.token()
     }
 
-    /// The load was another than was said.
+    /// Corrects the load.
     pub(crate) fn settle_load(&mut self, actual: u64) {
         for leased in &mut self.held {
             leased.lease.settle_load(actual);
@@ -75,7 +75,7 @@ impl Drop for Leases {
                 true => drop(lease),
                 false => lease.0.refund(),
             }
-            // Those who wait for nothing to be in use shall find the lease returned.
+            // A caller of `drained` must find the lease returned.
             let _ = gate.usage(demand).release(demand.units);
         }
         let (state, now) = gate.lock_now();

@@ -6,21 +6,21 @@ use crate::{
     resource::SharedUsage,
 };
 
-pub(super) struct Words<'a>(&'a Gate);
+pub(super) struct UsageLedger<'a>(&'a Gate);
 
 impl Gate {
-    pub(super) fn ledger(&self) -> Words<'_> {
-        Words(self)
+    pub(super) fn ledger(&self) -> UsageLedger<'_> {
+        UsageLedger(self)
     }
 }
 
-impl Words<'_> {
+impl UsageLedger<'_> {
     fn of(&self, resource: u32) -> &SharedUsage {
         self.0.resources[resource as usize].usage()
     }
 }
 
-impl Ledger for Words<'_> {
+impl Ledger for UsageLedger<'_> {
     fn usage(&self, resource: u32) -> Usage {
         self.of(resource).load()
     }

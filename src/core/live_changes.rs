@@ -43,7 +43,7 @@ impl Registrar for Gate {
 }
 
 impl Gate {
-    /// Has the resources tell this gate about changes.
+    /// Registers this gate with the resources, which report changes to it.
     pub(crate) fn attach(self: &Arc<Self>) {
         for resource in &self.resources {
             let registrar: Weak<Self> = Arc::downgrade(self);

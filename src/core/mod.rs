@@ -84,7 +84,7 @@ struct State {
     fifos: Vec<u32>,
     /// By resource.
     adaptive: Vec<Option<AdaptiveResource>>,
-    /// Those who wait for nothing to be in use.
+    /// The callers that wait until nothing is in use.
     drains: Drains,
     /// What would be decided about resources in a dry run.
     dry_run: Option<Box<DryRun>>,

@@ -1,8 +1,8 @@
-//! Resources whose limits are shared between processes: the queue of this one knows nothing of
+//! Resources with limits that are shared between processes: the queue of this process does not have
 //! them.
 //!
-//! Their words are marked as contended for good, so that whoever asks for one of them takes the
-//! long way.
+//! Their words are marked as contended for good, so that the fast path never admits a request
+//! there.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -18,11 +18,11 @@ use crate::{
     shared::SharedLimit,
 };
 
-/// By resource; empty if none is shared. Permits are `UnwindSafe`, and whoever implements a limit
-/// sees to what a panic of its own code leaves behind.
+/// By resource; empty if none is shared. Permits are `UnwindSafe`, and the implementation of a
+/// limit is responsible for what a panic of its own code leaves behind.
 pub(super) type RemoteLimits = Box<[Option<AssertUnwindSafe<Arc<dyn SharedLimit>>>]>;
 
-/// A resource whose shared limit cannot be opened, and why.
+/// A resource with a shared limit that cannot be opened, and why.
 pub(crate) type NotOpened = (Arc<str>, String);
 
 impl Gate {
@@ -55,12 +55,12 @@ impl Gate {
         !self.remote.is_empty() && demands.iter().any(|d| self.remote(d.resource).is_some())
     }
 
-    /// Whether everybody is turned away.
+    /// Returns `true` if every request is refused.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Turns away those who want something shared alone, and those who wait for it.
+    /// Refuses the requests for shared resources alone, those that wait and those that arrive.
     pub(super) fn close_remote(&self) {
         self.is_closed.store(true, Ordering::Release);
         for remote in self.remote.iter().flatten() {
@@ -68,7 +68,7 @@ impl Gate {
         }
     }
 
-    /// When somebody who arrived at this time has waited long enough.
+    /// Returns the deadline of a request that arrived at this time.
     pub(crate) fn deadline(&self, arrived: Nanos, timeout: Duration) -> Nanos {
         arrived.saturating_add(nanos(timeout))
     }

@@ -181,7 +181,7 @@ impl Gate {
     }
 }
 
-/// The task. It does not keep its gate alive: one that nobody uses any more has no waiters.
+/// The task. It does not own its gate: an unused gate has no waiters.
 pub(super) struct Timer {
     gate: Weak<Gate>,
     runtime: Id,

@@ -118,9 +118,9 @@ impl<C: Claimant> Waiter<C> {
         let result = match cell.read() {
             Some(result) => result,
             None => match self.keep_waiting(cell, *ticket, cx.waker()) {
-                Looked::Waiting => return Poll::Pending,
-                Looked::Decided(result) => result,
-                Looked::Untimed => return Poll::Ready(self.leave_with_reason()),
+                PlaceState::Waiting => return Poll::Pending,
+                PlaceState::Decided(result) => result,
+                PlaceState::Untimed => return Poll::Ready(self.leave_with_reason()),
             },
         };
         Poll::Ready(match result {
@@ -135,13 +135,13 @@ impl<C: Claimant> Waiter<C> {
     /// Polled without a result: for the first time, by another task than before, in another
     /// runtime, or because a timer is gone.
     #[cold]
-    fn keep_waiting(&self, cell: &WaiterCell, ticket: Ticket, waker: &Waker) -> Looked {
+    fn keep_waiting(&self, cell: &WaiterCell, ticket: Ticket, waker: &Waker) -> PlaceState {
         let gate = self.gate();
         let waker = waker.clone(); // before the lock: that is the code of others
         let mut state = lock(&gate.state);
         let Some(registration) = state.queue.payload_mut(ticket) else {
             return match cell.read() {
-                Some(result) => Looked::Decided(result),
+                Some(result) => PlaceState::Decided(result),
                 None => unreachable!("it leaves the queue with a result"),
             };
         };
@@ -158,8 +158,8 @@ impl<C: Claimant> Waiter<C> {
         drop(state);
         drop(outdated); // after the lock, as above
         match action.is_none_or(|action| gate.carry_out(action)) {
-            true => Looked::Waiting,
-            false => Looked::Untimed,
+            true => PlaceState::Waiting,
+            false => PlaceState::Untimed,
         }
     }
 
@@ -197,7 +197,7 @@ impl<C: Claimant> Waiter<C> {
         self.arrived
     }
 
-    /// On whose behalf it waits.
+    /// Returns the owner of the request.
     ///
     /// # Panics
     ///
@@ -255,7 +255,7 @@ impl<C: Claimant> Waiter<C> {
 }
 
 /// What a waiter finds that is polled without a result.
-enum Looked {
+enum PlaceState {
     Waiting,
     Decided(WaitResult),
     /// No timer runs here, because the runtime shuts down.

@@ -26,8 +26,8 @@ impl WakeList {
     }
 }
 
-/// Should it panic, the panic ends here, after its message: it must not keep others from being
-/// woken, nor fail the request that happened to make room.
+/// A panic of the waker ends here, after its message: it must not prevent others from being woken,
+/// nor fail the request that happened to make room.
 pub(super) fn wake(waker: Waker) {
     drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
 }

@@ -63,7 +63,7 @@
 //! | when a queue sheds | `admission`: CoDel |
 //! | which queue a request joins | `core`: fast path, FIFO or general queue |
 //! | when a deadline passes | `core`: one timer task per runtime |
-//! | when a permit is released | `middleware`: at the head, at the body's end, or with the response |
+//! | when a permit is released | `middleware`: with the head, the end of the body, or the response |
 //! | what a rejected client receives | `rejection`; per route, `middleware` |
 //! | the order between processes | the scripts of `redis`, by the rules of `admission` |
 //!

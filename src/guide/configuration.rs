@@ -7,7 +7,7 @@
 //!
 //! | mistake | cure in the message |
 //! |---|---|
-//! | a limit of 0 or above [`Resource::MAX_LIMIT`](crate::Resource::MAX_LIMIT); a rate out of range | the range |
+//! | a limit of 0, or above [the highest](crate::Resource::MAX_LIMIT); a rate out of range | the range |
 //! | a resource without a limit, a rate or an adaptive limit | to set one |
 //! | lanes with the same name, a weight of 0 or a `max` of 0; strict lanes with keys; more reserved than the limit | what to change |
 //! | an empty or repeated resource name | a name for each resource |

@@ -34,7 +34,7 @@
 //! | [`Resource::in_use`](crate::Resource::in_use) | at the limit most of the time: the resource is saturated, or the limit is too low |
 //! | [`Resource::waiting`](crate::Resource::waiting) | above 0 for longer than a burst: an overload |
 //! | [`Resource::limit`](crate::Resource::limit) | an [adaptive](super::adaptive) limit near its floor: the resource is slow, or others use it |
-//! | [`Resource::health`](crate::Resource::health) | a [distributed](super::distributed) limit that is not enforced |
+//! | [`Resource::health`](crate::Resource::health) | a [distributed](super::distributed) limit is off |
 //!
 //! [`Reason::as_str`](crate::Reason::as_str) is a good label:
 //!

@@ -6,7 +6,7 @@
 //! | `get(handler).layer(layer)` | this route with its 405 |
 //! | `any(handler).layer(layer)` | this route; `route_layer` panics at start-up, because a route of any method has no 405 to leave out |
 //! | `handler.layer(layer)` | this handler |
-//! | `Router::route_layer(layer)` | the routes added before, with their 405; unknown paths stay 404 |
+//! | `Router::route_layer(layer)` | the routes added before, with their 405; not the 404 |
 //! | `Router::layer(layer)` | the same and the fallback; a 404 needs a permit, too |
 //! | `ServiceBuilder::layer(layer)`, also in the above | what is below it |
 //! | hyper-util's `TowerToHyperService`, around a limited service | all requests of all connections |

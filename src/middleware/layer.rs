@@ -188,13 +188,13 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     /// ```
     /// # #[cfg(feature = "axum")] {
     /// # use std::time::Duration;
-    /// # use axum::response::IntoResponse;
+    /// # use axum::{http::StatusCode, response::IntoResponse};
     /// # use tower_concurrency_limiter::{Limiter, Resource};
     /// # let db = Resource::new("db", 5);
     /// # let limiter = Limiter::new(Duration::from_secs(5), [&db]);
     /// let layer = limiter
     ///     .resources([&db])
-    ///     .on_reject(|rejection| (http::StatusCode::TOO_MANY_REQUESTS, rejection.to_string()).into_response());
+    ///     .on_reject(|rejection| (StatusCode::TOO_MANY_REQUESTS, rejection.to_string()).into_response());
     /// # }
     /// ```
     pub fn on_reject<F, B, M>(self, respond: F) -> ConcurrencyLimitLayer<R, OnReject>

@@ -80,7 +80,9 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     /// # use tower_concurrency_limiter::{Lanes, Limiter, Resource};
     /// let api = Resource::builder("api").concurrency(20).lanes(Lanes::keyed(1_000)).build();
     /// # let limiter = Limiter::new(Duration::from_secs(5), [&api]);
-    /// let layer = limiter.resources([&api]).lane(|request| request.headers().get("x-tenant").into());
+    /// let layer = limiter
+    ///     .resources([&api])
+    ///     .lane(|request| request.headers().get("x-tenant").into());
     /// ```
     pub fn lane<F>(self, lane: F) -> Self
     where
@@ -147,7 +149,8 @@ impl<R: Http, P> ConcurrencyLimitLayer<R, P> {
     ///     };
     ///     match (head.status(), head.headers().get("grpc-status")) {
     ///         (StatusCode::SERVICE_UNAVAILABLE, _) => Outcome::Overload,
-    ///         (_, Some(code)) if code == "14" || code == "8" => Outcome::Overload, // unavailable, exhausted
+    ///         // Unavailable, or exhausted.
+    ///         (_, Some(code)) if code == "14" || code == "8" => Outcome::Overload,
     ///         (_, Some(code)) if code == "3" => Outcome::Ignore, // invalid argument
     ///         _ => Outcome::Success,
     ///     }

@@ -104,8 +104,8 @@ where
 }
 
 impl<S, R, P> ConcurrencyLimit<S, R, P> {
-    /// The same for a route that reads its requests or exposes its permits, or whose set has more
-    /// to it than limits.
+    /// The same for a route that reads its requests or exposes its permits, or with more to its set
+    /// than limits.
     fn call_with_options<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, R, P>
     where
         S: Service<Req> + Clone,

@@ -24,7 +24,7 @@
 //!
 //! | span field | value |
 //! |---|---|
-//! | `limit.resource` | the resource that was not available; of an admitted request, its set as `db+fs` |
+//! | `limit.resource` | the resource that was short; if admitted, the whole set as `db+fs` |
 //! | `limit.waited` | the time in the queue, in seconds |
 //! | `limit.reason` | [`Reason::as_str`], if the request was rejected |
 //!

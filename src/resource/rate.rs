@@ -28,7 +28,7 @@ use crate::admission::{Nanos, RateRule, Shape};
 /// |---|---|---|---|
 /// | any half-open window of the period holds at most | `count` | `count + n - 1` | `count` |
 /// | after a pause, at once | `count` | `n` | 1 |
-/// | the next one | when the oldest leaves the window | every `period / count` | every `period / count` |
+/// | the next one | when the oldest is out of the window | every `period / count` | the same |
 /// | memory | up to 8 KiB | up to 2 KiB, whatever the rate | as with `burst` |
 ///
 /// **Any window** is the usual meaning of "10 per minute", and what paid APIs enforce: no window

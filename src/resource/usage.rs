@@ -145,8 +145,8 @@ impl SharedUsage {
     /// Sends requests to the queue.
     pub(crate) fn set_contended(&self) {
         // Acquire: pairs with the `fetch_sub` in `release`, so that the caller sees units released
-        // before the mark. Release: a release that sees the mark sees what the caller wrote before it;
-        // the queue itself is read under its lock.
+        // before the mark. Release: a release that sees the mark sees what the caller wrote before
+        // it; the queue itself is read under its lock.
         if !self.load().is_contended() {
             self.word.fetch_or(Usage::CONTENDED, Ordering::AcqRel);
         }

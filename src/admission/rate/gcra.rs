@@ -6,8 +6,8 @@ use crate::admission::Nanos;
 /// `period / count`.
 ///
 /// That is the theoretical arrival time of the algorithm. There is room for `amount` more while,
-/// with it, that time is at most `burst` units ahead. Times are kept in units of `1 / count` ns, in
-/// which a unit takes exactly `period`, so that nothing is ever rounded away.
+/// with it, that time is at most `burst` units ahead. Times are stored in units of `1 / count` ns,
+/// in which a unit takes exactly `period`, so that nothing is ever rounded away.
 ///
 /// What is spent at a nanosecond counts as spent at its start, and may be ready by its end: the
 /// time until something is ready is rounded down, or each wait would lose a fraction. A half-open
@@ -20,9 +20,9 @@ use crate::admission::Nanos;
 /// was spent there and all that came after would be replenished, had nothing been spent before. A
 /// refund at `t` lowers those of `t` and before, and those after `t` are its bound.
 ///
-/// Whichever is below a later one never matters again, so that few are left. At most [`MOST`] are
-/// kept, 2 KiB; beyond that, and within a 32nd of a burst, neighbours share the time of the earlier
-/// and the instant of the later one, which refunds less.
+/// An arrival below a later one never matters again, so that few are left. At most [`MOST`] are
+/// stored, 2 KiB; beyond that, and within a 32nd of a burst, neighbours share the time of the
+/// earlier and the instant of the later one, which refunds less.
 #[derive(Debug)]
 pub(super) struct Gcra {
     count: u64,
@@ -40,7 +40,7 @@ struct Arrival {
     time: u128,
 }
 
-/// The most arrivals to keep.
+/// The most arrivals to store.
 pub(super) const MOST: usize = 64;
 
 impl Gcra {
@@ -97,7 +97,7 @@ impl Gcra {
         self.arrivals.drain(above..later);
     }
 
-    /// What has not been replenished keeps its number of units.
+    /// Units that were not replenished stay as many.
     pub(super) fn set_rule(&mut self, now: Nanos, count: u64, period: Nanos, burst: u64) {
         let was_now = self.ticks(now);
         let was_unit = u128::from(self.period);

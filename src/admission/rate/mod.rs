@@ -2,7 +2,7 @@
 //!
 //! * [`RateRule`]: so much per period, in one of two shapes.
 //! * [`Meter`]: what was spent under a rule, and when there is room for more.
-//! * `window`: the shape that keeps any window below the count, by a log of what was spent.
+//! * `window`: the shape that bounds every window, by a log of what was spent.
 //! * `gcra`: the shape that paces, by the time at which all that was spent has been replenished.
 
 mod gcra;
@@ -51,8 +51,8 @@ pub enum Shape {
 
 /// What was spent under a rule.
 ///
-/// Times never go backwards from one call to the next; equal times are fine. A meter trusts its
-/// caller: it only says when there is room, and counts whatever is spent.
+/// Times never decrease from one call to the next; equal times are fine. A meter trusts its caller:
+/// it returns when there is room, and counts whatever is spent.
 #[derive(Debug)]
 pub(crate) struct Meter(Spent);
 
@@ -72,8 +72,8 @@ impl Meter {
         })
     }
 
-    /// The earliest time at which `amount` more keeps to the rule, unless something is spent or
-    /// settled before. Not before `now`, and `now` for an amount of 0.
+    /// Returns the earliest time at which `amount` more conforms to the rule, unless something is
+    /// spent or settled before. Not before `now`, and `now` for an amount of 0.
     ///
     /// More than can ever pass at once (the count, or the burst) is taken for just that much, or it
     /// would wait for ever. It is spent in full all the same, and later requests wait for it.
@@ -100,10 +100,9 @@ impl Meter {
 
     /// What was spent at `spent_at` as `estimated` turned out to be `actual`. Once per spending.
     ///
-    /// What was too much is refunded as far as it still keeps others waiting, so that nothing
-    /// passes that would not have passed had the actual amount been known. What was too little is
-    /// spent at `now`: it was not known before, and whoever passed in between cannot be called
-    /// back.
+    /// A surplus is refunded as far as it still blocks others, so that nothing is admitted that
+    /// would not have been had the actual amount been known. A deficit is spent at `now`: it was
+    /// not known before, and what was admitted in between cannot be undone.
     pub(crate) fn settle(&mut self, now: Nanos, spent_at: Nanos, estimated: u64, actual: u64) {
         match actual.cmp(&estimated) {
             Ordering::Equal => {}

@@ -17,8 +17,7 @@ const MAX_WAITING: usize = 6;
 /// What becomes of waiters at one step: admitted or not.
 type Outcomes = Vec<(Id, bool)>;
 
-/// The same to compare: those that are admitted in order, and those that time out, whose order does not
-/// matter.
+/// The same to compare: those that are admitted in order, and those that time out in any order.
 fn sorted(outcomes: &Outcomes) -> (Vec<Id>, BTreeSet<Id>) {
     let of = |admitted: bool| outcomes.iter().filter(move |outcome| outcome.1 == admitted);
     let ids = |admitted| of(admitted).map(|outcome| outcome.0);
